@@ -1,0 +1,3 @@
+//! The program `tradewind`: parses and calls.
+
+fn main() {}

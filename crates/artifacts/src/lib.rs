@@ -1,0 +1,1 @@
+//! Bundles by content address, stores, registry and the promotion gate.

@@ -1,0 +1,1 @@
+//! Runs a strategy over history through the fill core.

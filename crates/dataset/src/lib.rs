@@ -1,0 +1,1 @@
+//! Bars in Parquet: import, content digest, quality report, time splits.

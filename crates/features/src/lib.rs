@@ -1,0 +1,1 @@
+//! Bars to feature rows by one incremental pipeline for training, serving and live.

@@ -1,0 +1,1 @@
+//! Networks and the Predictor: bundle in, prediction out.

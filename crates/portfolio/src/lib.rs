@@ -1,0 +1,1 @@
+//! Cash, positions and profit, moved exactly by fills and fees.

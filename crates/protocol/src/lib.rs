@@ -1,0 +1,1 @@
+//! The wire between scheduler, workers and clients.

@@ -1,0 +1,448 @@
+//! The experiment: what a researcher asks, whole. `deny_unknown_fields` everywhere; meaning is checked apart.
+
+use std::collections::BTreeMap;
+
+use market::{BasisPoints, Interval, Symbol, Timestamp};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{ModelName, ModelSpec, ParamValue, Span, TaskSpec};
+
+/// An experiment file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExperimentSpec {
+    /// Format of the file. Always 1.
+    pub version: Version,
+    /// Short name, part of the experiment's id.
+    pub name: ModelName,
+    /// Which bars, and how they are split by time.
+    pub data: DataSpec,
+    /// Columns of the feature row, in order; at least one.
+    pub features: Vec<FeatureSpec>,
+    /// What is learned.
+    pub task: TaskSpec,
+    /// The network.
+    pub model: ModelSpec,
+    /// The market a trial trades in: costs, cash and limits of position.
+    #[serde(default)]
+    pub env: EnvSpec,
+    /// How a forecast becomes an exposure; unused by policies.
+    #[serde(default)]
+    pub strategy: StrategySpec,
+    /// Which trials are run.
+    pub sweep: SweepSpec,
+    /// What one trial needs.
+    #[serde(default)]
+    pub resources: ResourceSpec,
+    /// What happens after a failure that is the trial's own.
+    #[serde(default)]
+    pub retry: RetrySpec,
+    /// Longest time one attempt may run. Default: 1h.
+    #[serde(default = "timeout")]
+    pub timeout: Span,
+    /// Higher runs first. Default: 0.
+    #[serde(default)]
+    pub priority: i32,
+    /// Where the best trial goes; absent: nowhere.
+    #[serde(default)]
+    pub promote: Option<PromoteSpec>,
+}
+
+/// Version of the file format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
+pub struct Version;
+
+impl TryFrom<u32> for Version {
+    type Error = String;
+    fn try_from(version: u32) -> Result<Self, String> {
+        if version == 1 { Ok(Self) } else { Err(format!("version {version} is unknown: this build reads version 1")) }
+    }
+}
+
+impl From<Version> for u32 {
+    fn from(_: Version) -> Self {
+        1
+    }
+}
+
+impl JsonSchema for Version {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Version".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "const": 1 })
+    }
+}
+
+/// The bars of an experiment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DataSpec {
+    /// Name of an imported data set, or a path or URL of a Parquet file.
+    pub source: String,
+    /// Symbols to use.
+    pub symbols: Vec<Symbol>,
+    /// Spacing of the bars.
+    pub interval: Interval,
+    /// Train, validation and test by time.
+    pub split: SplitSpec,
+}
+
+/// First and last moment, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(from = "(Timestamp, Timestamp)", into = "(Timestamp, Timestamp)")]
+#[schemars(with = "(Timestamp, Timestamp)")]
+pub struct DateRange {
+    /// First moment.
+    pub from: Timestamp,
+    /// Last moment.
+    pub to: Timestamp,
+}
+
+impl From<(Timestamp, Timestamp)> for DateRange {
+    fn from((from, to): (Timestamp, Timestamp)) -> Self {
+        Self { from, to }
+    }
+}
+
+impl From<DateRange> for (Timestamp, Timestamp) {
+    fn from(range: DateRange) -> Self {
+        (range.from, range.to)
+    }
+}
+
+/// Train before validation before test; labels that reach over an edge are purged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SplitSpec {
+    /// Weights and normalisation are fitted here, and nowhere else.
+    pub train: DateRange,
+    /// Trials are compared here.
+    pub validation: DateRange,
+    /// Seen once, by the chosen trial.
+    pub test: DateRange,
+    /// Bars dropped at the end of a split, so no label looks into the next. Default: the task's horizon.
+    #[serde(default)]
+    pub purge: u32,
+    /// Bars dropped at the start of the next split. Default: 0.
+    #[serde(default)]
+    pub embargo: u32,
+}
+
+/// One feature of the row. Each is O(1) per bar.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum FeatureSpec {
+    /// ln(close / close `bars` ago).
+    LogReturn {
+        /// Bars back. Range: 1 to 1000.
+        bars: u32,
+    },
+    /// Sample standard deviation of one-bar log returns over `bars`, annualised.
+    RealisedVolatility {
+        /// Window. Range: 2 to 1000.
+        bars: u32,
+    },
+    /// Wilder's relative strength index over 100.
+    Rsi {
+        /// Smoothing length. Range: 2 to 1000.
+        bars: u32,
+    },
+    /// MACD histogram over close.
+    Macd {
+        /// Fast EMA length, below `slow`.
+        fast: u32,
+        /// Slow EMA length.
+        slow: u32,
+        /// Signal EMA length.
+        signal: u32,
+    },
+    /// Wilder's average true range over close.
+    Atr {
+        /// Smoothing length. Range: 1 to 1000.
+        bars: u32,
+    },
+    /// (close − mean) / (`width` × population standard deviation) over `bars`.
+    Bollinger {
+        /// Window. Range: 2 to 1000.
+        bars: u32,
+        /// Width of a band in standard deviations, above 0.
+        width: f64,
+    },
+    /// z-score of ln(1 + volume) over `bars`.
+    VolumeZ {
+        /// Window. Range: 2 to 1000.
+        bars: u32,
+    },
+}
+
+/// Which positions are allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PositionMode {
+    /// Out of the market or long.
+    LongFlat,
+    /// Short, out or long.
+    LongShort,
+}
+
+/// What a step is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Reward {
+    /// Change of ln(equity), after costs.
+    LogReturn,
+}
+
+/// What trading costs. One model for environment, backtest and paper broker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CostSpec {
+    /// Of notional, each fill. Default: 1.
+    pub commission_bps: BasisPoints,
+    /// Half the quoted spread, paid on each fill. Default: 1.
+    pub half_spread_bps: BasisPoints,
+    /// Further price move against a fill. Default: 1.
+    pub slippage_bps: BasisPoints,
+    /// Yearly, on short notional. Default: 50.
+    pub borrow_bps_per_year: BasisPoints,
+}
+
+impl Default for CostSpec {
+    fn default() -> Self {
+        Self {
+            commission_bps: BasisPoints(1),
+            half_spread_bps: BasisPoints(1),
+            slippage_bps: BasisPoints(1),
+            borrow_bps_per_year: BasisPoints(50),
+        }
+    }
+}
+
+/// The market a trial trades in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct EnvSpec {
+    /// Starting cash in whole units of the quote currency. Default: 100000. Range: 1 to 10^9.
+    pub cash: u32,
+    /// Costs of trading.
+    pub costs: CostSpec,
+    /// Allowed positions. Default: `long_flat`.
+    pub positions: PositionMode,
+    /// Largest position value over equity. Default: 10000 basis points. Range: 1 to 50000.
+    pub exposure_max_bps: BasisPoints,
+    /// Reward of a step. Default: `log_return`.
+    pub reward: Reward,
+    /// Bars in a training episode. Default: 252. Range: 2 to 100000.
+    pub episode_bars: u32,
+}
+
+impl Default for EnvSpec {
+    fn default() -> Self {
+        Self {
+            cash: 100_000,
+            costs: CostSpec::default(),
+            positions: PositionMode::LongFlat,
+            exposure_max_bps: BasisPoints(10_000),
+            reward: Reward::LogReturn,
+            episode_bars: 252,
+        }
+    }
+}
+
+/// From forecast to exposure: trade the sign of (p_up − p_down) when it is clear enough.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct StrategySpec {
+    /// Smallest |p_up − p_down| that changes the position. Default: 0.1. Range: 0 to 1.
+    pub edge_min: f64,
+    /// Exposure at full conviction, basis points of equity. Default: 10000.
+    pub exposure_bps: BasisPoints,
+}
+
+impl Default for StrategySpec {
+    fn default() -> Self {
+        Self { edge_min: 0.1, exposure_bps: BasisPoints(10_000) }
+    }
+}
+
+/// How points are drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Sampler {
+    /// Independent draws.
+    Random,
+    /// Every combination of `choice` dimensions, in order.
+    Grid,
+}
+
+/// When trials are stopped early.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Pruner {
+    /// Never.
+    #[default]
+    None,
+}
+
+/// What trials are compared by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Objective {
+    /// Annualised Sharpe ratio of the validation backtest.
+    ValidationSharpe,
+    /// Total return of the validation backtest.
+    ValidationReturn,
+    /// Validation loss.
+    ValidationLoss,
+}
+
+/// Which end of the objective is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// Larger is better.
+    Maximise,
+    /// Smaller is better.
+    Minimise,
+}
+
+/// One dimension of the space.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Dimension {
+    /// Real, uniform on [low, high].
+    Uniform(f64, f64),
+    /// Real, uniform in the logarithm on [low, high], low above 0.
+    LogUniform(f64, f64),
+    /// Whole, uniform on low..=high.
+    Integer(i64, i64),
+    /// One of a list.
+    Choice(Vec<ParamValue>),
+}
+
+/// The sweep.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SweepSpec {
+    /// How points are drawn. Default: random.
+    #[serde(default = "sampler")]
+    pub sampler: Sampler,
+    /// When trials stop early. Default: none.
+    #[serde(default)]
+    pub pruner: Pruner,
+    /// Points; each is run once per seed. Range: 1 to 100000.
+    #[schemars(range(min = 1, max = 100000))]
+    pub trials: u32,
+    /// Points decided at once: a decision sees only earlier, complete batches. Default: 4. Range: 1 to `trials`.
+    #[serde(default = "sweep_batch")]
+    pub batch: u32,
+    /// Most trials running at once; changes no result. Default: as many as fit.
+    #[serde(default)]
+    pub parallel: Option<u32>,
+    /// What trials are compared by.
+    pub objective: Objective,
+    /// Which end is better.
+    pub direction: Direction,
+    /// Dimensions by dotted path into this file, such as `task.supervised.learning_rate`.
+    #[serde(default)]
+    pub space: BTreeMap<String, Dimension>,
+    /// Seeds each point is trained with. Default: [1]. Range of a seed: 0 to 2^53.
+    #[serde(default = "seeds")]
+    pub seeds: Vec<u64>,
+}
+
+/// Where a trial computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Device {
+    /// On the CPU.
+    Cpu,
+    /// On a CUDA device; refused where none is.
+    Cuda,
+    /// CUDA where present; resolved once, before anything starts, and recorded.
+    Auto,
+}
+
+/// What one trial needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ResourceSpec {
+    /// Where it computes. Default: cpu.
+    pub device: Device,
+    /// CPU cores, and so intra-op threads. Default: 1.
+    pub cpus: u32,
+    /// GPUs. Default: 0.
+    pub gpus: u32,
+    /// Processes of the gang. Default: 1.
+    pub processes: u32,
+}
+
+impl Default for ResourceSpec {
+    fn default() -> Self {
+        Self { device: Device::Cpu, cpus: 1, gpus: 0, processes: 1 }
+    }
+}
+
+/// Retries of the trial's own failures; a lost worker costs none of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetrySpec {
+    /// Attempts in all, the first included. Default: 3. Range: 1 to 100.
+    pub attempts: u32,
+    /// Wait before the second attempt; doubles each time, at most 5m. Default: 1s.
+    pub backoff: Span,
+}
+
+impl Default for RetrySpec {
+    fn default() -> Self {
+        Self { attempts: 3, backoff: Span::from_secs(1) }
+    }
+}
+
+/// Where the best trial is registered and what it must prove.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PromoteSpec {
+    /// Name of the model in the registry.
+    pub model: ModelName,
+    /// Thresholds of the gates.
+    #[serde(default)]
+    pub gates: GateSpec,
+}
+
+/// Thresholds of the promotion gates, all judged on the test split.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct GateSpec {
+    /// Deflated Sharpe ratio, a probability. Default: 0.95.
+    pub deflated_sharpe_min: f64,
+    /// Total return above buy-and-hold's, a fraction. Default: 0.
+    pub excess_over_buy_and_hold_min: f64,
+    /// Total return above holding nothing, a fraction. Default: 0.
+    pub excess_over_zero_min: f64,
+}
+
+impl Default for GateSpec {
+    fn default() -> Self {
+        Self { deflated_sharpe_min: 0.95, excess_over_buy_and_hold_min: 0.0, excess_over_zero_min: 0.0 }
+    }
+}
+
+const fn timeout() -> Span {
+    Span::from_secs(3_600)
+}
+
+const fn sampler() -> Sampler {
+    Sampler::Random
+}
+
+const fn sweep_batch() -> u32 {
+    4
+}
+
+fn seeds() -> Vec<u64> {
+    vec![1]
+}

@@ -1,0 +1,64 @@
+//! What a model says of a bar, and what a strategy makes of it.
+
+use market::{BasisPoints, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::{BundleId, Digest};
+
+/// What the network put out for one row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Output {
+    /// A forecaster's view of the next `horizon` bars.
+    Forecast {
+        /// Probabilities of down, flat, up.
+        probabilities: [f32; 3],
+        /// Expected log return over the horizon.
+        expected_return: f32,
+    },
+    /// A policy's choice.
+    Policy {
+        /// Index of the action taken: the most probable one.
+        action: u32,
+        /// Probability of each action.
+        probabilities: Vec<f32>,
+    },
+}
+
+/// One prediction, with all that is needed to make it again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Prediction {
+    /// The artifact that made it.
+    pub bundle: BundleId,
+    /// The last bar it saw.
+    pub bar: Timestamp,
+    /// Digest of the network's input, little-endian f32.
+    pub row: Digest,
+    /// The output.
+    pub output: Output,
+}
+
+/// Why a decision is what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// The model wants this exposure.
+    Signal,
+    /// The edge is too small to pay for the trade: hold what is held.
+    EdgeBelowCost,
+    /// Features are still warming up: stay as is.
+    WarmUp,
+}
+
+/// What exposure to hold after a bar.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Decision {
+    /// The bar it was taken on; the order can fill at the next bar at the earliest.
+    pub bar: Timestamp,
+    /// Wanted position value as basis points of equity, negative when short. `None` keeps the position.
+    pub target: Option<BasisPoints>,
+    /// Why.
+    pub reason: Reason,
+}

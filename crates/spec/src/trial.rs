@@ -1,0 +1,93 @@
+//! One point of the space with a seed, fully resolved; and what came of it.
+
+use std::collections::BTreeMap;
+
+use market::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    BundleId, DataSpec, Device, Digest, EnvSpec, FeatureSpec, Metric, ModelSpec, StrategySpec, TaskSpec, TrialId,
+};
+
+/// A value of a swept parameter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(untagged)]
+pub enum ParamValue {
+    /// A switch.
+    Bool(bool),
+    /// A whole number.
+    Integer(i64),
+    /// A real number.
+    Real(f64),
+    /// A word.
+    Text(String),
+    /// A list, such as the layers of an MLP.
+    List(Vec<ParamValue>),
+}
+
+/// Swept parameters by dotted path.
+pub type Params = BTreeMap<String, ParamValue>;
+
+/// All a worker needs to run a trial: the experiment's spec with the parameters put in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrialSpec {
+    /// Which trial.
+    pub trial: TrialId,
+    /// The swept parameters, as they were put in.
+    pub params: Params,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// The bars.
+    pub data: DataSpec,
+    /// Content digest of the bars: a worker that reads others refuses.
+    pub data_digest: Digest,
+    /// The feature row.
+    pub features: Vec<FeatureSpec>,
+    /// What is learned.
+    pub task: TaskSpec,
+    /// The network.
+    pub model: ModelSpec,
+    /// The market.
+    pub env: EnvSpec,
+    /// From forecast to exposure.
+    pub strategy: StrategySpec,
+    /// Resolved: never `auto`.
+    pub device: Device,
+    /// Intra-op threads.
+    pub threads: u32,
+}
+
+/// A checkpoint in the store, by content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckpointRef {
+    /// SHA-256 of its bytes.
+    pub digest: Digest,
+    /// Training step it was taken after.
+    pub step: u64,
+}
+
+/// A series of per-bar simple returns with their bars.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Series {
+    /// Bar each return ends at.
+    pub times: Vec<Timestamp>,
+    /// Simple returns after costs.
+    pub returns: Vec<f64>,
+}
+
+/// What a succeeded trial hands in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrialOutcome {
+    /// The artifact.
+    pub bundle: BundleId,
+    /// Value of the sweep's objective.
+    pub metrics: BTreeMap<Metric, f64>,
+    /// Returns of the validation backtest.
+    pub validation: Series,
+    /// Learning curve: (step, metrics) as reported.
+    pub curve: Vec<(u64, BTreeMap<Metric, f64>)>,
+}

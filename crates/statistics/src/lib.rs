@@ -1,0 +1,1 @@
+//! Return, risk and overfitting statistics; pure functions of numbers.

@@ -1,0 +1,1 @@
+//! The fill core: order nouns, the one cost model and the simulated exchange.

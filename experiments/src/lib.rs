@@ -1,0 +1,1 @@
+//! The questions: sweeps, verdicts and reports.

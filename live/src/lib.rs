@@ -1,0 +1,1 @@
+//! The live engine: market events in, journalled orders out; and its replay.

@@ -1,0 +1,1 @@
+//! The cluster state machine, its journal, its server and its engines.

@@ -1,0 +1,1 @@
+//! Learning algorithms: dataset in, checkpoints and weights out.

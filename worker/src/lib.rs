@@ -1,0 +1,1 @@
+//! Leases one attempt at a time, trains it and reports.
