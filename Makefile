@@ -1,0 +1,34 @@
+# Two commands on a fresh machine: `make demo` runs the main job on real data, `make test` passes the tests.
+.DEFAULT_GOAL := help
+.PHONY: help build demo test lint bench chaos libtorch
+
+NEXTEST := 0.9.143
+BINARY := target/release/tradewind
+DEMO_HOME ?= .tradewind
+
+help: ## Lists the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+libtorch: ## Installs libtorch into .libtorch/ (540 MB download, cached)
+	@python3 scripts/libtorch.py
+
+build: libtorch ## Builds target/release/tradewind
+	cargo build --release --locked --package cli
+
+demo: build ## Trains, judges, serves and paper-trades on the bundled data, then prints where the report is
+	@scripts/demo.sh $(BINARY) $(DEMO_HOME)
+
+test: libtorch ## Runs every test, and the repository's own checks
+	@cargo nextest --version >/dev/null 2>&1 || cargo install --locked --version $(NEXTEST) cargo-nextest
+	cargo nextest run --release --locked --workspace
+	cargo xtask tidy
+
+lint: libtorch ## Checks format and lints
+	cargo fmt --all -- --check
+	cargo clippy --release --locked --workspace --all-targets -- -D warnings
+
+bench: build ## Measures, as JSON lines
+	@scripts/bench.sh $(BINARY)
+
+chaos: build ## Kills workers and schedulers at random during a sweep; KILLS=10
+	@python3 scripts/chaos.py $(BINARY) --kills $(or $(KILLS),10)
