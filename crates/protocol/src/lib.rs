@@ -1,1 +1,25 @@
 //! The wire between scheduler, workers and clients.
+//!
+//! Public are the domain types, [`Client`], the [`Service`] that a scheduler implements, and [`serve`]. The generated
+//! types stay in here. Knows no policy: it carries what was said, and refuses what is not well-formed.
+
+mod client;
+mod job;
+mod server;
+mod token;
+mod view;
+mod wire;
+
+pub use client::{Client, ClientError, Updates};
+pub use job::{Assignment, Directive, Policy, Registration, Report, StopCause, Submission, Terms};
+pub use server::{Refusal, ServeError, Service, UpdateStream, serve};
+pub use token::{Token, TokenError};
+pub use view::{
+    Cause, ExperimentDetail, ExperimentState, ExperimentView, Explanation, TrialCounts, TrialState, TrialView, Update,
+};
+
+/// The generated half of the wire.
+#[allow(missing_docs, unreachable_pub, clippy::all, clippy::too_many_lines, reason = "generated")]
+mod generated {
+    tonic::include_proto!("tradewind.v1");
+}

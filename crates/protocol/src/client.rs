@@ -1,0 +1,350 @@
+//! The calling side, for workers and clients alike. A broken connection is made anew by the next call.
+
+use std::time::Duration;
+
+use spec::{AttemptId, CheckpointRef, ExperimentId, Progress, Span, TrialId, WorkerId};
+use tokio_stream::StreamExt as _;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Status};
+
+use crate::generated as wire;
+use crate::generated::scheduler_client::SchedulerClient;
+use crate::server::MESSAGE_BYTES_MAX;
+use crate::wire::{Malformed, checkpoints, from_json};
+use crate::{
+    Assignment, Directive, ExperimentDetail, ExperimentView, Explanation, Refusal, Registration, Report, Submission,
+    Terms, Token, TrialView, Update,
+};
+
+/// Longest wait for an answer that needs no waiting.
+const CALL: Duration = Duration::from_secs(10);
+
+/// Longest wait for a lease: above the server's long poll.
+const LEASE: Duration = Duration::from_secs(40);
+
+/// Wait between two tries to connect.
+const CONNECT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A call brought no answer, or a refusal.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The address is not one.
+    #[error("`{url}` is not a scheduler address: write http://HOST:PORT")]
+    Address {
+        /// What was given.
+        url: String,
+    },
+    /// Nothing answers, or it stopped answering; worth another try later.
+    #[error("scheduler at {url} does not answer: {why}")]
+    Unreachable {
+        /// Where.
+        url: String,
+        /// The transport's words.
+        why: String,
+    },
+    /// It answered no.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// It answered something this build does not understand.
+    #[error("scheduler at {url} speaks another version: {why}")]
+    Malformed {
+        /// Where.
+        url: String,
+        /// Which part.
+        why: String,
+    },
+}
+
+impl ClientError {
+    /// Whether the same call may succeed later, unchanged.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Refused(Refusal::Stopping))
+    }
+}
+
+#[derive(Clone)]
+struct Bearer(MetadataValue<Ascii>);
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request.metadata_mut().insert("authorization", self.0.clone());
+        Ok(request)
+    }
+}
+
+/// A connection to a scheduler. Cheap to clone; clones share the connection.
+#[derive(Clone)]
+pub struct Client {
+    url: String,
+    inner: SchedulerClient<InterceptedService<Channel, Bearer>>,
+}
+
+/// The updates of a [`Client::watch`].
+pub struct Updates {
+    url: String,
+    inner: tonic::Streaming<wire::Document>,
+}
+
+fn timed<T>(message: T, limit: Duration) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(limit);
+    request
+}
+
+impl Client {
+    /// Connects to `url` (`http://HOST:PORT`), trying again until `patience` is over.
+    ///
+    /// # Errors
+    /// [`ClientError::Address`] at once; [`ClientError::Unreachable`] when `patience` is over.
+    pub async fn connect(url: &str, token: &Token, patience: Span) -> Result<Self, ClientError> {
+        let address = || ClientError::Address { url: url.to_owned() };
+        let endpoint = Endpoint::from_shared(url.to_owned())
+            .map_err(|_| address())?
+            .connect_timeout(Duration::from_secs(2))
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(Duration::from_secs(10))
+            .keep_alive_timeout(Duration::from_secs(10));
+        if endpoint.uri().host().is_none() {
+            return Err(address());
+        }
+        let mut why = "no try was made".to_owned();
+        let tries = async {
+            loop {
+                match endpoint.connect().await {
+                    Ok(channel) => return channel,
+                    Err(error) => why = chain(&error),
+                }
+                tokio::time::sleep(CONNECT_PAUSE).await;
+            }
+        };
+        let connected = tokio::time::timeout(patience.as_duration(), tries).await;
+        let channel = connected.map_err(|_| ClientError::Unreachable { url: url.to_owned(), why })?;
+        let mut bearer: MetadataValue<Ascii> =
+            format!("Bearer {}", token.expose()).parse().expect("a token is hex digits");
+        bearer.set_sensitive(true);
+        let inner = SchedulerClient::with_interceptor(channel, Bearer(bearer))
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX);
+        Ok(Self { url: url.to_owned(), inner })
+    }
+
+    /// Where it is connected to.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Registers a worker.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn register(&self, registration: Registration) -> Result<Terms, ClientError> {
+        let request = timed(wire::RegisterRequest::from(registration), CALL);
+        Ok(self.heard(self.inner.clone().register(request).await)?.into())
+    }
+
+    /// Waits for an assignment; `None` when none came for a while.
+    ///
+    /// # Errors
+    /// [`Refusal::NotRegistered`] after a restart of the scheduler; else [`ClientError`].
+    pub async fn lease(&self, worker: &WorkerId) -> Result<Option<Assignment>, ClientError> {
+        let request = timed(wire::LeaseRequest { worker: worker.to_string() }, LEASE);
+        let reply = self.heard(self.inner.clone().lease(request).await)?;
+        reply.assignment.map(Assignment::try_from).transpose().map_err(|error| self.malformed(error))
+    }
+
+    /// Renews the lease of `attempt`.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`]. A fenced attempt is an answer, not an error.
+    pub async fn heartbeat(
+        &self,
+        worker: &WorkerId,
+        attempt: AttemptId,
+        progress: Option<Progress>,
+    ) -> Result<Directive, ClientError> {
+        let request = wire::HeartbeatRequest {
+            worker: worker.to_string(),
+            attempt: attempt.0,
+            progress: progress.map(Into::into),
+        };
+        let reply = self.heard(self.inner.clone().heartbeat(timed(request, CALL)).await)?;
+        reply.try_into().map_err(|error| self.malformed(error))
+    }
+
+    /// Hands in a checkpoint that is already stored; returns what the scheduler keeps now, newest first.
+    ///
+    /// # Errors
+    /// [`Refusal::Fenced`] when the attempt no longer counts; else [`ClientError`].
+    pub async fn checkpoint(
+        &self,
+        worker: &WorkerId,
+        attempt: AttemptId,
+        checkpoint: CheckpointRef,
+    ) -> Result<Vec<CheckpointRef>, ClientError> {
+        let request = wire::CheckpointRequest {
+            worker: worker.to_string(),
+            attempt: attempt.0,
+            checkpoint: Some(checkpoint.into()),
+        };
+        let reply = self.heard(self.inner.clone().checkpoint(timed(request, CALL)).await)?;
+        checkpoints(reply.kept).map_err(|error| self.malformed(error))
+    }
+
+    /// Ends `attempt`. Safe to repeat until it is answered.
+    ///
+    /// # Errors
+    /// [`Refusal::Fenced`] when the attempt no longer counts; else [`ClientError`].
+    pub async fn finish(&self, worker: &WorkerId, attempt: AttemptId, report: Report) -> Result<(), ClientError> {
+        let request =
+            wire::FinishRequest { worker: worker.to_string(), attempt: attempt.0, report: Some(report.into()) };
+        self.heard(self.inner.clone().finish(timed(request, CALL)).await).map(drop)
+    }
+
+    /// Submits an experiment. Safe to repeat; once it returns, the submission is durable.
+    ///
+    /// # Errors
+    /// [`Refusal::Conflict`] when the id is taken by another payload; else [`ClientError`].
+    pub async fn submit(&self, submission: Submission) -> Result<ExperimentView, ClientError> {
+        let request = timed(wire::SubmitRequest::from(submission), CALL);
+        self.document(self.inner.clone().submit(request).await)
+    }
+
+    /// Lists experiments in the order submitted.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn list(&self) -> Result<Vec<ExperimentView>, ClientError> {
+        let reply = self.heard(self.inner.clone().list(timed(wire::Nothing {}, CALL)).await)?;
+        reply.json.iter().map(|json| from_json(json)).collect::<Result<_, _>>().map_err(|error| self.malformed(error))
+    }
+
+    /// Shows an experiment with its trials, payloads and outcomes.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`], else [`ClientError`].
+    pub async fn show(&self, experiment: &ExperimentId) -> Result<ExperimentDetail, ClientError> {
+        let request = wire::ExperimentRequest { experiment: experiment.to_string() };
+        let reply = self.heard(self.inner.clone().show(timed(request, CALL)).await)?;
+        let detail = || {
+            let trials = reply.trials.into_iter().map(|document| {
+                let trial: TrialView = from_json(&document.json)?;
+                Ok(TrialView { payload: document.payload, outcome: document.outcome, ..trial })
+            });
+            Ok(ExperimentDetail {
+                experiment: from_json(&reply.experiment_json)?,
+                payload: reply.payload,
+                trials: trials.collect::<Result<_, Malformed>>()?,
+            })
+        };
+        detail().map_err(|error: Malformed| self.malformed(error))
+    }
+
+    /// Says why a trial is where it is.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`], else [`ClientError`].
+    pub async fn explain(&self, trial: &TrialId) -> Result<Explanation, ClientError> {
+        let request = timed(wire::ExplainRequest { trial: trial.to_string() }, CALL);
+        self.document(self.inner.clone().explain(request).await)
+    }
+
+    /// Cancels an experiment: its open trials end as cancelled.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`], else [`ClientError`].
+    pub async fn cancel(&self, experiment: &ExperimentId) -> Result<ExperimentView, ClientError> {
+        let request = timed(wire::ExperimentRequest { experiment: experiment.to_string() }, CALL);
+        self.document(self.inner.clone().cancel(request).await)
+    }
+
+    /// Follows one experiment, or all: the present state first, then every change.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`], else [`ClientError`].
+    pub async fn watch(&self, experiment: Option<&ExperimentId>) -> Result<Updates, ClientError> {
+        let request = wire::WatchRequest { experiment: experiment.map(ToString::to_string) };
+        let inner = self.heard(self.inner.clone().watch(Request::new(request)).await)?;
+        Ok(Updates { url: self.url.clone(), inner })
+    }
+
+    /// Asks the scheduler to stop in good order.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn shutdown(&self) -> Result<(), ClientError> {
+        self.heard(self.inner.clone().shutdown(timed(wire::Nothing {}, CALL)).await).map(drop)
+    }
+
+    fn heard<T>(&self, reply: Result<tonic::Response<T>, Status>) -> Result<T, ClientError> {
+        reply.map(tonic::Response::into_inner).map_err(|status| refusal(&self.url, &status))
+    }
+
+    fn document<T: serde::de::DeserializeOwned>(
+        &self,
+        reply: Result<tonic::Response<wire::Document>, Status>,
+    ) -> Result<T, ClientError> {
+        from_json(&self.heard(reply)?.json).map_err(|error| self.malformed(error))
+    }
+
+    fn malformed(&self, error: Malformed) -> ClientError {
+        ClientError::Malformed { url: self.url.clone(), why: error.to_string() }
+    }
+}
+
+impl Updates {
+    /// The next update; `None` when the scheduler ended the stream.
+    ///
+    /// # Errors
+    /// [`ClientError::Unreachable`] when the connection broke: watch again to go on.
+    pub async fn next(&mut self) -> Result<Option<Update>, ClientError> {
+        match self.inner.next().await {
+            None => Ok(None),
+            Some(Err(status)) => Err(refusal(&self.url, &status)),
+            Some(Ok(document)) => from_json(&document.json)
+                .map(Some)
+                .map_err(|error| ClientError::Malformed { url: self.url.clone(), why: error.to_string() }),
+        }
+    }
+}
+
+fn refusal(url: &str, status: &Status) -> ClientError {
+    let message = || status.message().to_owned();
+    let refusal = match status.code() {
+        Code::NotFound => Refusal::NotFound(message()),
+        Code::AlreadyExists => Refusal::Conflict(message()),
+        Code::InvalidArgument => Refusal::Invalid(message()),
+        Code::Aborted => Refusal::Fenced,
+        Code::FailedPrecondition => Refusal::NotRegistered,
+        Code::Unauthenticated => Refusal::Unauthenticated,
+        Code::Unimplemented | Code::OutOfRange | Code::DataLoss | Code::PermissionDenied => {
+            return ClientError::Malformed { url: url.to_owned(), why: message() };
+        }
+        Code::Ok
+        | Code::Cancelled
+        | Code::Unknown
+        | Code::DeadlineExceeded
+        | Code::ResourceExhausted
+        | Code::Internal
+        | Code::Unavailable => return ClientError::Unreachable { url: url.to_owned(), why: chain(status) },
+    };
+    ClientError::Refused(refusal)
+}
+
+/// An error and its causes in one line: a transport's own message names only the layer that failed.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let words = cause.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        source = cause.source();
+    }
+    text
+}

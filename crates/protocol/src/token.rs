@@ -1,0 +1,89 @@
+//! The bearer token that every call carries. Kept in a file, so it shows in no process list and no log.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use subtle::ConstantTimeEq as _;
+
+/// Bytes of randomness in a token.
+const TOKEN_BYTES: usize = 32;
+
+/// A secret shared by a scheduler, its workers and its clients.
+#[derive(Clone)]
+pub struct Token(String);
+
+/// The token file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// It cannot be read.
+    #[error("scheduler token {path} cannot be read: start a scheduler on this home first, or pass its token file")]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It holds something else.
+    #[error("scheduler token {path} is not 64 hex digits: delete it and restart the scheduler")]
+    Malformed {
+        /// Which file.
+        path: PathBuf,
+    },
+}
+
+impl Token {
+    /// A token of `random` bytes.
+    #[must_use]
+    pub fn from_random(random: [u8; TOKEN_BYTES]) -> Self {
+        Self(random.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// Reads a token file.
+    ///
+    /// # Errors
+    /// [`TokenError`] when the file is missing, unreadable or holds something else.
+    pub fn read(path: &Path) -> Result<Self, TokenError> {
+        let text =
+            std::fs::read_to_string(path).map_err(|source| TokenError::Unreadable { path: path.to_owned(), source })?;
+        let text = text.trim();
+        if text.len() == 2 * TOKEN_BYTES && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(TokenError::Malformed { path: path.to_owned() })
+        }
+    }
+
+    /// The secret itself, to be written to its file or sent.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Compares in time that depends on the lengths alone.
+    pub(crate) fn admits(&self, header: &[u8]) -> bool {
+        let wanted = format!("Bearer {}", self.0);
+        wanted.as_bytes().ct_eq(header).into()
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_whole_token_is_admitted_and_it_never_prints() {
+        let token = Token::from_random([7; TOKEN_BYTES]);
+        assert!(token.admits(format!("Bearer {}", "07".repeat(32)).as_bytes()));
+        assert!(!token.admits(b"Bearer 07"));
+        assert!(!token.admits(format!("Bearer {}", "08".repeat(32)).as_bytes()));
+        assert!(!token.admits(b""));
+        assert_eq!(format!("{token:?}"), "Token(…)");
+    }
+}

@@ -1,0 +1,257 @@
+//! Wire ⇄ domain. Everything that comes in is checked here, once.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use spec::{AttemptId, CheckpointRef, Digest, Metric, Progress, ProgressUnit, RetrySpec, Span};
+
+use crate::generated as wire;
+use crate::{Assignment, Directive, Policy, Registration, Report, StopCause, Submission, Terms};
+
+/// What came in is not what the protocol says.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("field `{field}` is malformed: {why}")]
+#[allow(unreachable_pub, reason = "the error of conversions whose one side is public")]
+pub struct Malformed {
+    field: &'static str,
+    why: String,
+}
+
+pub(crate) fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(
+    field: &'static str,
+    text: &str,
+) -> Result<T, Malformed> {
+    text.parse().map_err(|error: T::Err| Malformed { field, why: error.to_string() })
+}
+
+pub(crate) fn required<T>(field: &'static str, value: Option<T>) -> Result<T, Malformed> {
+    value.ok_or_else(|| Malformed { field, why: "it is missing".to_owned() })
+}
+
+/// The JSON of a domain type.
+pub(crate) fn to_json<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("views hold only text keys")
+}
+
+pub(crate) fn from_json<T: DeserializeOwned>(json: &str) -> Result<T, Malformed> {
+    serde_json::from_str(json).map_err(|error| Malformed { field: "json", why: error.to_string() })
+}
+
+impl From<CheckpointRef> for wire::CheckpointRef {
+    fn from(checkpoint: CheckpointRef) -> Self {
+        Self { digest: checkpoint.digest.as_bytes().to_vec(), step: checkpoint.step }
+    }
+}
+
+impl TryFrom<wire::CheckpointRef> for CheckpointRef {
+    type Error = Malformed;
+    fn try_from(checkpoint: wire::CheckpointRef) -> Result<Self, Malformed> {
+        let bytes: [u8; 32] = checkpoint.digest.try_into().map_err(|bytes: Vec<u8>| Malformed {
+            field: "digest",
+            why: format!("a SHA-256 has 32 bytes, not {}", bytes.len()),
+        })?;
+        Ok(Self { digest: Digest::from_bytes(bytes), step: checkpoint.step })
+    }
+}
+
+pub(crate) fn checkpoints(wire: Vec<wire::CheckpointRef>) -> Result<Vec<CheckpointRef>, Malformed> {
+    wire.into_iter().map(TryInto::try_into).collect()
+}
+
+impl From<Registration> for wire::RegisterRequest {
+    fn from(registration: Registration) -> Self {
+        Self {
+            worker: registration.worker.into(),
+            cpus: registration.cpus,
+            pid: registration.pid,
+            version: registration.version,
+        }
+    }
+}
+
+impl TryFrom<wire::RegisterRequest> for Registration {
+    type Error = Malformed;
+    fn try_from(request: wire::RegisterRequest) -> Result<Self, Malformed> {
+        if request.cpus == 0 {
+            return Err(Malformed { field: "cpus", why: "a worker needs at least 1".to_owned() });
+        }
+        Ok(Self {
+            worker: parse("worker", &request.worker)?,
+            cpus: request.cpus,
+            pid: request.pid,
+            version: request.version,
+        })
+    }
+}
+
+impl From<Terms> for wire::RegisterReply {
+    fn from(terms: Terms) -> Self {
+        Self { lease_ms: terms.lease.millis(), heartbeat_ms: terms.heartbeat.millis() }
+    }
+}
+
+impl From<wire::RegisterReply> for Terms {
+    fn from(reply: wire::RegisterReply) -> Self {
+        Self { lease: Span::from_millis(reply.lease_ms), heartbeat: Span::from_millis(reply.heartbeat_ms) }
+    }
+}
+
+impl From<Assignment> for wire::Assignment {
+    fn from(assignment: Assignment) -> Self {
+        Self {
+            trial: assignment.trial.to_string(),
+            attempt: assignment.attempt.0,
+            degrade: u32::from(assignment.degrade),
+            payload: assignment.payload,
+            checkpoints: assignment.checkpoints.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl TryFrom<wire::Assignment> for Assignment {
+    type Error = Malformed;
+    fn try_from(assignment: wire::Assignment) -> Result<Self, Malformed> {
+        Ok(Self {
+            trial: parse("trial", &assignment.trial)?,
+            attempt: AttemptId(assignment.attempt),
+            degrade: u8::try_from(assignment.degrade)
+                .map_err(|error| Malformed { field: "degrade", why: error.to_string() })?,
+            payload: assignment.payload,
+            checkpoints: checkpoints(assignment.checkpoints)?,
+        })
+    }
+}
+
+impl From<Progress> for wire::Progress {
+    fn from(progress: Progress) -> Self {
+        let unit = match progress.unit {
+            ProgressUnit::Epoch => wire::ProgressUnit::Epoch,
+            ProgressUnit::EnvStep => wire::ProgressUnit::EnvStep,
+        };
+        Self {
+            step: progress.step,
+            steps: progress.steps,
+            unit: unit.into(),
+            rate: progress.rate,
+            metrics: progress.metrics.into_iter().map(|(metric, value)| (metric.as_str().to_owned(), value)).collect(),
+        }
+    }
+}
+
+impl TryFrom<wire::Progress> for Progress {
+    type Error = Malformed;
+
+    /// Values that are not finite are left out: a diverging loss is the trainer's to judge, and JSON has no NaN.
+    fn try_from(progress: wire::Progress) -> Result<Self, Malformed> {
+        let unit = match progress.unit() {
+            wire::ProgressUnit::Epoch => ProgressUnit::Epoch,
+            wire::ProgressUnit::EnvStep => ProgressUnit::EnvStep,
+            wire::ProgressUnit::Unspecified => {
+                return Err(Malformed { field: "unit", why: "it is not a known unit".to_owned() });
+            }
+        };
+        let metrics = progress
+            .metrics
+            .iter()
+            .filter(|(_, value)| value.is_finite())
+            .map(|(name, value)| Ok((parse::<Metric>("metrics", name)?, *value)))
+            .collect::<Result<_, Malformed>>()?;
+        let rate = if progress.rate.is_finite() { progress.rate } else { 0.0 };
+        Ok(Self { step: progress.step, steps: progress.steps, unit, rate, metrics })
+    }
+}
+
+impl From<Directive> for wire::HeartbeatReply {
+    fn from(directive: Directive) -> Self {
+        let directive = match directive {
+            Directive::Continue => wire::Directive::Continue,
+            Directive::Stop(StopCause::Fenced) => wire::Directive::StopFenced,
+            Directive::Stop(StopCause::Draining) => wire::Directive::StopDraining,
+        };
+        Self { directive: directive.into() }
+    }
+}
+
+impl TryFrom<wire::HeartbeatReply> for Directive {
+    type Error = Malformed;
+    fn try_from(reply: wire::HeartbeatReply) -> Result<Self, Malformed> {
+        match reply.directive() {
+            wire::Directive::Continue => Ok(Self::Continue),
+            wire::Directive::StopFenced => Ok(Self::Stop(StopCause::Fenced)),
+            wire::Directive::StopDraining => Ok(Self::Stop(StopCause::Draining)),
+            wire::Directive::Unspecified => {
+                Err(Malformed { field: "directive", why: "it is not a known directive".to_owned() })
+            }
+        }
+    }
+}
+
+impl From<Report> for wire::finish_request::Report {
+    fn from(report: Report) -> Self {
+        match report {
+            Report::Succeeded(outcome) => Self::Succeeded(outcome),
+            Report::Failed { class, message } => {
+                Self::Failed(wire::Failure { class: class.as_str().to_owned(), message })
+            }
+            Report::Stopped => Self::Stopped(wire::Nothing {}),
+        }
+    }
+}
+
+impl TryFrom<wire::finish_request::Report> for Report {
+    type Error = Malformed;
+    fn try_from(report: wire::finish_request::Report) -> Result<Self, Malformed> {
+        Ok(match report {
+            wire::finish_request::Report::Succeeded(outcome) => Self::Succeeded(outcome),
+            wire::finish_request::Report::Failed(failure) => {
+                Self::Failed { class: parse("class", &failure.class)?, message: failure.message }
+            }
+            wire::finish_request::Report::Stopped(wire::Nothing {}) => Self::Stopped,
+        })
+    }
+}
+
+impl From<Submission> for wire::SubmitRequest {
+    fn from(submission: Submission) -> Self {
+        let policy = submission.policy;
+        Self {
+            experiment: submission.experiment.into(),
+            name: submission.name.into(),
+            payload: submission.payload,
+            parallel: policy.parallel,
+            attempts: policy.retry.attempts,
+            backoff_ms: policy.retry.backoff.millis(),
+            timeout_ms: policy.timeout.millis(),
+            priority: policy.priority,
+            cpus: policy.cpus,
+        }
+    }
+}
+
+impl TryFrom<wire::SubmitRequest> for Submission {
+    type Error = Malformed;
+    fn try_from(request: wire::SubmitRequest) -> Result<Self, Malformed> {
+        let at_least_one = |field, value: u64| match value {
+            0 => Err(Malformed { field, why: "it must be at least 1".to_owned() }),
+            _ => Ok(()),
+        };
+        at_least_one("parallel", request.parallel.map_or(1, u64::from))?;
+        at_least_one("attempts", request.attempts.into())?;
+        at_least_one("timeout_ms", request.timeout_ms)?;
+        at_least_one("cpus", request.cpus.into())?;
+        Ok(Self {
+            experiment: parse("experiment", &request.experiment)?,
+            name: parse("name", &request.name)?,
+            payload: request.payload,
+            policy: Policy {
+                parallel: request.parallel,
+                retry: RetrySpec { attempts: request.attempts, backoff: Span::from_millis(request.backoff_ms) },
+                timeout: Span::from_millis(request.timeout_ms),
+                priority: request.priority,
+                cpus: request.cpus,
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

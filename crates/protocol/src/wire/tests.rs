@@ -1,0 +1,83 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use spec::FailureClass;
+
+use super::*;
+
+fn checkpoint(step: u64) -> CheckpointRef {
+    CheckpointRef { digest: Digest::of(&step.to_le_bytes()), step }
+}
+
+proptest! {
+    #[test]
+    fn an_assignment_survives_the_wire(
+        index: u32, attempt: u64, degrade: u8, payload: Vec<u8>, steps in proptest::collection::vec(0u64..99, 0..3)
+    ) {
+        let assignment = Assignment {
+            trial: format!("sweep-1.{index}").parse().unwrap(),
+            attempt: AttemptId(attempt),
+            degrade,
+            payload,
+            checkpoints: steps.into_iter().map(checkpoint).collect(),
+        };
+        prop_assert_eq!(Assignment::try_from(wire::Assignment::from(assignment.clone())).unwrap(), assignment);
+    }
+
+    #[test]
+    fn a_submission_survives_the_wire(
+        payload: Vec<u8>, parallel in proptest::option::of(1u32..), attempts in 1u32.., backoff: u64, priority: i32
+    ) {
+        let submission = Submission {
+            experiment: "sweep-1".parse().unwrap(),
+            name: "sweep".parse().unwrap(),
+            payload,
+            policy: Policy {
+                parallel,
+                retry: RetrySpec { attempts, backoff: Span::from_millis(backoff) },
+                priority,
+                ..Policy::default()
+            },
+        };
+        prop_assert_eq!(Submission::try_from(wire::SubmitRequest::from(submission.clone())).unwrap(), submission);
+    }
+
+    #[test]
+    fn a_report_survives_the_wire(outcome: Vec<u8>, class in proptest::sample::select(FailureClass::ALL), message: String) {
+        for report in [Report::Succeeded(outcome), Report::Failed { class, message }, Report::Stopped] {
+            prop_assert_eq!(Report::try_from(wire::finish_request::Report::from(report.clone())).unwrap(), report);
+        }
+    }
+}
+
+#[test]
+fn progress_keeps_finite_metrics_and_drops_the_rest() {
+    let said = Progress {
+        step: 3,
+        steps: 10,
+        unit: ProgressUnit::Epoch,
+        rate: f64::NAN,
+        metrics: BTreeMap::from([(Metric::Loss, f64::NAN), (Metric::ValidationLoss, 0.5)]),
+    };
+    let heard = Progress::try_from(wire::Progress::from(said)).unwrap();
+    assert_eq!(heard.rate, 0.0);
+    assert_eq!(heard.metrics, BTreeMap::from([(Metric::ValidationLoss, 0.5)]));
+}
+
+#[test]
+fn malformed_fields_are_named() {
+    let bad_digest = wire::CheckpointRef { digest: vec![1, 2], step: 1 };
+    assert_eq!(
+        CheckpointRef::try_from(bad_digest).unwrap_err().to_string(),
+        "field `digest` is malformed: a SHA-256 has 32 bytes, not 2"
+    );
+    let request = wire::SubmitRequest { experiment: "Bad Name".to_owned(), ..wire::SubmitRequest::default() };
+    assert_eq!(
+        Submission::try_from(request).unwrap_err().to_string(),
+        "field `attempts` is malformed: it must be at least 1"
+    );
+    let mut directive = wire::HeartbeatReply { directive: 77 };
+    assert!(Directive::try_from(directive).is_err());
+    directive.directive = wire::Directive::StopDraining.into();
+    assert_eq!(Directive::try_from(directive).unwrap(), Directive::Stop(StopCause::Draining));
+}

@@ -1,0 +1,67 @@
+//! The port to whoever decides which trials an experiment has. Payloads and outcomes are bytes here.
+
+use protocol::Submission;
+
+/// The answer to [`Sweep::ask`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// The payloads of the next batch, at least one.
+    Batch(Vec<Vec<u8>>),
+    /// The next batch needs the outcomes of earlier ones.
+    Waiting,
+    /// No trial follows.
+    Done,
+}
+
+/// What a sweep is told of a trial once its whole batch has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SweepOutcome {
+    /// What the trial handed in.
+    Succeeded(Vec<u8>),
+    /// Its budget is spent.
+    Failed,
+    /// It was cancelled.
+    Cancelled,
+    /// It was stopped early, by decision.
+    Pruned,
+}
+
+/// Decides the trials of one experiment.
+///
+/// The scheduler asks until the answer is not a batch; then, each time the oldest open batch has ended whole, it tells
+/// its outcomes in index order and asks again. So what is asked and told, and in which order, depends on outcomes
+/// alone: never on time, on the number of workers or on restarts. A restart rebuilds the sweep by the same calls, and
+/// expects the same payloads.
+pub trait Sweep: Send {
+    /// The next trials. Indices are given in the order asked, from 0.
+    fn ask(&mut self) -> Ask;
+
+    /// The outcome of trial `index`.
+    fn tell(&mut self, index: u32, outcome: SweepOutcome);
+}
+
+/// The payload of a submission is not a sweep.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub struct OpenError {
+    /// For people: names thing and way out.
+    pub why: String,
+}
+
+/// Opens sweeps from submissions. Any `Fn(&Submission) -> Result<Box<dyn Sweep>, OpenError>` is one.
+pub trait Sweeps: Send {
+    /// The sweep of `submission`, before its first `ask`.
+    ///
+    /// # Errors
+    /// [`OpenError`] when the payload cannot be read; the submission is refused.
+    fn open(&self, submission: &Submission) -> Result<Box<dyn Sweep>, OpenError>;
+}
+
+impl<F> Sweeps for F
+where
+    F: Fn(&Submission) -> Result<Box<dyn Sweep>, OpenError> + Send,
+{
+    fn open(&self, submission: &Submission) -> Result<Box<dyn Sweep>, OpenError> {
+        self(submission)
+    }
+}
