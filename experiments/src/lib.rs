@@ -1,1 +1,4 @@
 //! The questions: sweeps, verdicts and reports.
+
+pub mod report;
+pub mod sweep;

@@ -1,0 +1,5 @@
+//! The report's charts, one file each.
+
+pub(super) mod curves;
+pub(super) mod equity;
+pub(super) mod scatter;

@@ -1,0 +1,255 @@
+//! The page: header, verdict, charts and tables.
+
+use std::collections::BTreeSet;
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use spec::{Direction, Metric};
+
+use super::charts::{curves, equity, scatter};
+use super::{Report, TestRun, Tone, TrialLine, figure};
+use crate::sweep;
+
+/// Rows of the trials table; beyond it the best ones are shown, and the page says so.
+const ROWS_MAX: usize = 200;
+
+/// The whole report as one HTML document.
+#[must_use]
+pub fn render(report: &Report<'_>) -> String {
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (report.experiment) " · Tradewind" }
+                style { (PreEscaped(include_str!("style.css"))) }
+            }
+            body {
+                (header(report))
+                main {
+                    (tiles(report))
+                    @if let Some(test) = &report.test { (test_section(test)) }
+                    (gates(report))
+                    (curves_section(report))
+                    (scatter_section(report))
+                    (trials(report))
+                    (environment(report))
+                }
+                footer { "Made by Tradewind. Past returns say little about future ones." }
+            }
+        }
+    };
+    page.into_string()
+}
+
+fn header(report: &Report<'_>) -> Markup {
+    let (class, word) = match report.tone {
+        Tone::Passed => ("verdict passed", "Passed"),
+        Tone::Refused => ("verdict refused", "Not promoted"),
+        Tone::Open => ("verdict open", "Open"),
+    };
+    let bundle = report.best_trial().map(|trial| trial.note.as_str());
+    html! {
+        header {
+            p.over { "Tradewind · experiment report" }
+            h1 { (report.experiment) }
+            @if !report.question.is_empty() { p.question { (report.question) } }
+            div class=(class) {
+                span.word { (word) }
+                div {
+                    p { (report.sentence) }
+                    @if !report.promotion.is_empty() { p.after { (report.promotion) } }
+                }
+            }
+            dl.ids {
+                div { dt { "Data" } dd { (report.data) } }
+                div { dt { "Data digest" } dd.mono { (report.data_digest) } }
+                @if let Some(bundle) = bundle { div { dt { "Bundle" } dd.mono { (bundle) } } }
+            }
+        }
+    }
+}
+
+fn tiles(report: &Report<'_>) -> Markup {
+    let succeeded = report.trials.iter().filter(|trial| trial.objective.is_some()).count();
+    let objective =
+        report.best_trial().and_then(|trial| trial.objective).map_or_else(|| "–".to_owned(), figure::number);
+    let model = report.test.as_ref().and_then(|test| test.figures.first());
+    let hold = report.test.as_ref().and_then(|test| test.figures.get(1));
+    html! {
+        section.tiles {
+            (tile(curves::title(sweep::metric(report.objective)), &objective, "best trial"))
+            @if let Some(model) = model {
+                (tile("Test return", &figure::change(model.total_return), &hold.map_or_else(String::new, |hold| format!("buy and hold {}", figure::change(hold.total_return)))))
+                (tile("Test Sharpe (a year)", &figure::number(model.sharpe), &hold.map_or_else(String::new, |hold| format!("buy and hold {}", figure::number(hold.sharpe)))))
+                (tile("Test max drawdown", &figure::percent(model.drawdown), &hold.map_or_else(String::new, |hold| format!("buy and hold {}", figure::percent(hold.drawdown)))))
+            }
+            (tile("Trials", &format!("{succeeded} / {}", report.trials.len()), "with a result"))
+        }
+    }
+}
+
+fn tile(label: &str, value: &str, note: &str) -> Markup {
+    html! { div.tile { p.label { (label) } p.value { (value) } p.note { (note) } } }
+}
+
+fn test_section(test: &TestRun) -> Markup {
+    html! {
+        section {
+            h2 { "Test split" }
+            p.lead { "Equity of the best trial against buying on the first bar and holding. Same venue, same costs; seen once, after the choice was made." }
+            figure {
+                div.legend { span.key.model { i {} "Model" } span.key.bench { i {} "Buy and hold" } }
+                (equity::render(test))
+            }
+            div.scroll { table {
+                thead { tr { th.text { "Strategy" } th { "Total return" } th { "Sharpe (a year)" } th { "Max drawdown" } th { "Fills" } th { "Fees (quote currency)" } } }
+                tbody {
+                    @for row in &test.figures {
+                        tr {
+                            td.text { (row.name) }
+                            td { (figure::change(row.total_return)) }
+                            td { (figure::number(row.sharpe)) }
+                            td { (figure::percent(row.drawdown)) }
+                            td { (figure::amount(row.fills as f64)) }
+                            td { (figure::amount(row.fees)) }
+                        }
+                    }
+                }
+            } }
+        }
+    }
+}
+
+fn gates(report: &Report<'_>) -> Markup {
+    html! {
+        @if !report.gates.is_empty() {
+            section {
+                h2 { "Promotion gates" }
+                p.lead { "All must pass before " code { "champion" } " moves. A refused model may stand as " code { "challenger" } " for paper trading." }
+                div.scroll { table {
+                    thead { tr { th.text { "Gate" } th { "Figure" } th { "Threshold" } th.text { "Verdict" } } }
+                    tbody {
+                        @for gate in &report.gates {
+                            tr {
+                                td.text { (gate.name.replace('_', " ")) }
+                                td { (figure::number(gate.value)) }
+                                td { (figure::number(gate.threshold)) }
+                                td.text { @if gate.passed { span.pill.good { "passed" } } @else { span.pill.bad { "refused" } } }
+                            }
+                        }
+                    }
+                } }
+            }
+        }
+    }
+}
+
+fn curves_section(report: &Report<'_>) -> Markup {
+    let charts = curves::render(report);
+    let drawn = report.trials.iter().filter(|trial| !trial.curve.is_empty()).count();
+    html! {
+        @if !charts.is_empty() {
+            section {
+                h2 { "Learning curves" }
+                div.legend {
+                    @if report.best.is_some() { span.key.model { i {} "Best trial" } }
+                    span.key.other { i {} "Other trials" }
+                    @if drawn > curves::TRIALS_MAX { span.key { "the first " (curves::TRIALS_MAX) " of " (drawn) " are drawn" } }
+                }
+                div.pair { @for chart in charts { figure { (chart) } } }
+            }
+        }
+    }
+}
+
+fn scatter_section(report: &Report<'_>) -> Markup {
+    html! {
+        @if report.trials.iter().any(|trial| trial.objective.is_some()) {
+            section {
+                h2 { "Trials" }
+                div.legend { (scatter::legend(report)) @if report.best.is_some() { span.key.best { i {} "best" } } }
+                div.pair { @for chart in scatter::render(report) { figure { (chart) } } }
+            }
+        }
+    }
+}
+
+fn trials(report: &Report<'_>) -> Markup {
+    let rows = ranked(report);
+    let metrics: BTreeSet<Metric> = report.trials.iter().flat_map(|trial| trial.metrics.keys().copied()).collect();
+    let objective = sweep::metric(report.objective);
+    let metrics: Vec<Metric> = metrics.into_iter().filter(|metric| *metric != objective).collect();
+    html! {
+        section {
+            h2 { "All trials" }
+            @if rows.len() < report.trials.len() { p.lead { "The best " (rows.len()) " of " (report.trials.len()) "." } }
+            div.scroll { table.dense {
+                thead { tr {
+                    th { "Trial" } th { "Seed" }
+                    @for path in report.space.keys() { th title=(path) { (path.rsplit('.').next().unwrap_or(path).replace('_', " ")) } }
+                    th.chief { (head(objective)) }
+                    @for metric in &metrics { th { (head(*metric)) } }
+                    th.text { "State" } th { "Attempts" } th.text { "Bundle" }
+                } }
+                tbody { @for trial in rows { (row(report, trial, &metrics)) } }
+            } }
+        }
+    }
+}
+
+fn row(report: &Report<'_>, trial: &TrialLine, metrics: &[Metric]) -> Markup {
+    let best = Some(trial.index) == report.best;
+    html! {
+        tr.best[best] {
+            td { (trial.index) @if best { span.star title="best trial" { " ★" } } }
+            td { (trial.seed) }
+            @for path in report.space.keys() { td { (trial.params.get(path).map_or_else(|| "–".to_owned(), figure::parameter)) } }
+            td.chief { (trial.objective.map_or_else(|| "–".to_owned(), figure::number)) }
+            @for metric in metrics { td { (trial.metrics.get(metric).map_or_else(|| "–".to_owned(), |value| figure::number(*value))) } }
+            td.text { span class=(if trial.state == "succeeded" { "state good" } else { "state bad" }) { (trial.state.replace('_', " ")) } }
+            td { (trial.attempts) }
+            td.text.mono title=(trial.note) { (short(&trial.note)) }
+        }
+    }
+}
+
+/// The trials of the table: all in order, or the best ones when there are too many.
+fn ranked<'a>(report: &'a Report<'_>) -> Vec<&'a TrialLine> {
+    let mut rows: Vec<&TrialLine> = report.trials.iter().collect();
+    if rows.len() > ROWS_MAX {
+        let merit = |trial: &TrialLine| match (trial.objective, report.direction) {
+            (Some(value), Direction::Maximise) => value,
+            (Some(value), Direction::Minimise) => -value,
+            (None, _) => f64::NEG_INFINITY,
+        };
+        rows.sort_by(|a, b| merit(b).total_cmp(&merit(a)).then(a.index.cmp(&b.index)));
+        rows.truncate(ROWS_MAX);
+    }
+    rows
+}
+
+fn head(metric: Metric) -> String {
+    let title = curves::title(metric);
+    title.split(" (").next().unwrap_or(title).to_owned()
+}
+
+/// A digest by its first eight digits, a message by its start.
+fn short(note: &str) -> String {
+    let digest = note.len() == 64 && note.chars().all(|c| c.is_ascii_hexdigit());
+    let kept = if digest { 8 } else { 40 };
+    let cut: String = note.chars().take(kept).collect();
+    if digest || cut.len() == note.len() { cut } else { format!("{cut}…") }
+}
+
+fn environment(report: &Report<'_>) -> Markup {
+    html! {
+        section {
+            h2 { "Environment" }
+            dl.facts { @for (name, value) in &report.facts { div { dt { (name) } dd { (value) } } } }
+            h3 { "Run it again" }
+            pre { code { (report.command) } }
+        }
+    }
+}

@@ -1,0 +1,228 @@
+use std::collections::BTreeMap;
+use std::f64::consts::TAU;
+
+use spec::{Digest, Dimension, Direction, ExperimentId, Metric, Objective, ParamValue, ProgressUnit};
+
+use super::*;
+
+fn space() -> BTreeMap<String, Dimension> {
+    let hidden = [32, 48, 64].map(ParamValue::Integer).to_vec();
+    BTreeMap::from([
+        ("model.cnn_lstm.dropout".to_owned(), Dimension::Uniform(0.0, 0.4)),
+        ("model.cnn_lstm.hidden".to_owned(), Dimension::Choice(hidden)),
+        ("task.supervised.learning_rate".to_owned(), Dimension::LogUniform(3e-4, 1e-2)),
+    ])
+}
+
+/// A repeatable wiggle in [-1, 1].
+fn wiggle(place: f64) -> f64 {
+    (place * 12.9898).sin() * (place * 78.233 + 1.0).cos()
+}
+
+fn trial(index: u32) -> TrialLine {
+    let (rate, dropout) = (3e-4 * 10f64.powf(f64::from(index) * 0.19), 0.05 * f64::from(index % 8));
+    let params = BTreeMap::from([
+        ("model.cnn_lstm.dropout".to_owned(), ParamValue::Real(dropout)),
+        ("model.cnn_lstm.hidden".to_owned(), ParamValue::Integer(32 + 16 * i64::from(index % 3))),
+        ("task.supervised.learning_rate".to_owned(), ParamValue::Real(rate)),
+    ]);
+    let curve: Vec<_> = (1..=15_u64)
+        .map(|epoch| {
+            let fall = (-(epoch as f64) / (4.0 + f64::from(index))).exp();
+            let noise = 0.01 * wiggle(epoch as f64 + f64::from(index) * 31.0);
+            let metrics = BTreeMap::from([
+                (Metric::Loss, 0.9 + 0.3 * fall + noise),
+                (Metric::ValidationLoss, 1.06 + 0.12 * fall + 2.0 * noise + 0.004 * epoch as f64),
+            ]);
+            (epoch, metrics)
+        })
+        .collect();
+    let failed = index == 6;
+    let objective = 0.3 + 0.9 * wiggle(f64::from(index) + 0.3);
+    let metrics = BTreeMap::from([
+        (Metric::ValidationSharpe, objective),
+        (Metric::ValidationLoss, 1.06 + 0.03 * wiggle(f64::from(index))),
+        (Metric::ValidationAccuracy, 0.41 + 0.03 * wiggle(f64::from(index) * 2.0)),
+        (Metric::ValidationReturn, 0.12 * objective),
+        (Metric::ValidationDrawdown, -0.08 - 0.02 * f64::from(index)),
+    ]);
+    TrialLine {
+        index,
+        seed: 1,
+        params,
+        state: if failed { "failed" } else { "succeeded" },
+        attempts: if failed { 3 } else { 1 },
+        objective: (!failed).then_some(objective),
+        metrics: if failed { BTreeMap::new() } else { metrics },
+        curve: if failed { curve[..4].to_vec() } else { curve },
+        note: if failed {
+            "nan: loss was not finite at step 4".to_owned()
+        } else {
+            Digest::of(&[index as u8]).to_string()
+        },
+    }
+}
+
+fn test_run() -> TestRun {
+    let first: Timestamp = "2021-01-04".parse().unwrap();
+    let times: Vec<Timestamp> = (0..684).map(|bar| first.plus_seconds(f64::from(bar) * 86_400.0 * 1.449)).collect();
+    let walk = |drift: f64, scale: f64, phase: f64| {
+        let mut equity = 100_000.0;
+        let step = |bar: u32| {
+            let slow = (f64::from(bar) / 170.0 * TAU + phase).sin() * scale * 0.25;
+            equity *= 1.0 + drift + slow + scale * wiggle(f64::from(bar) + phase);
+            equity
+        };
+        (0..684).map(step).collect::<Vec<f64>>()
+    };
+    let (model, benchmark) = (walk(0.000_25, 0.009, 0.7), walk(0.000_6, 0.016, 0.2));
+    let exposure = (0..684).map(|bar| if (bar / 37) % 3 == 1 { 0.0 } else { 700.0 }).collect();
+    let figures = |name, total_return, sharpe, drawdown, fills, fees| Figures {
+        name,
+        total_return,
+        sharpe,
+        drawdown,
+        fills,
+        fees,
+    };
+    let figures = vec![
+        figures("Model", 0.117, 0.41, -0.183, 86, 912.4),
+        figures("Buy and hold", 0.382, 0.52, -0.312, 1, 10.0),
+        figures("Zero (cash)", 0.0, f64::NAN, 0.0, 0, 0.0),
+    ];
+    TestRun { times, model, benchmark, exposure, figures }
+}
+
+fn report<'a>(experiment: &'a ExperimentId, space: &'a BTreeMap<String, Dimension>) -> Report<'a> {
+    let gate = |name: &str, value, threshold, passed| GateLine { name: name.to_owned(), value, threshold, passed };
+    let facts = [
+        ("Code version", "0.1.0 (3f1c9ab)"),
+        ("CPU", "AMD EPYC 9655"),
+        ("Threads", "1"),
+        ("Device", "cpu"),
+        ("Seeds", "1"),
+        ("Trials ever on this data", "24"),
+    ];
+    Report {
+        experiment,
+        question: "Can a small CNN+LSTM tell where a share goes next, well enough to pay for its trades?".to_owned(),
+        data: "AAPL, 1d, 2013-01-02 to 2023-09-21".to_owned(),
+        data_digest: Digest::of(b"data"),
+        objective: Objective::ValidationSharpe,
+        direction: Direction::Maximise,
+        space,
+        unit: ProgressUnit::Epoch,
+        trials: (0..8).map(trial).collect(),
+        best: Some(3),
+        sentence: "After costs the best trial returned +11.7 % on the test split, which beats zero but does not beat buy-and-hold (+38.2 %); the test split was seen once.".to_owned(),
+        tone: Tone::Refused,
+        test: Some(test_run()),
+        gates: vec![
+            gate("excess_over_buy_and_hold", -0.265, 0.0, false),
+            gate("excess_over_zero", 0.117, 0.0, true),
+            gate("deflated_sharpe", 0.213, 0.95, false),
+            gate("train_serve_parity", 0.0, 0.0, true),
+        ],
+        promotion: "quickstart v1 stands as challenger; champion did not move.".to_owned(),
+        facts: facts.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+        command: "tradewind run experiments/quickstart.yaml".to_owned(),
+    }
+}
+
+fn rendered() -> String {
+    let experiment: ExperimentId = "quickstart-3fa1b2c4".parse().unwrap();
+    render(&report(&experiment, &space()))
+}
+
+#[test]
+fn a_report_needs_nothing_but_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("report.html");
+    std::fs::write(&path, rendered()).unwrap();
+    let page = std::fs::read_to_string(&path).unwrap();
+    for outside in ["http://", "https://", "<script", "<link", "<img", "@import", "url("] {
+        assert!(!page.contains(outside), "the report reaches outside through {outside}");
+    }
+    assert!(page.starts_with("<!DOCTYPE html>") && page.contains("prefers-color-scheme: dark"));
+}
+
+#[test]
+fn every_drawn_number_is_a_number() {
+    let page = rendered();
+    for broken in ["NaN", "inf\"", "=\"-inf", "M-inf", "Linf"] {
+        assert!(!page.contains(broken), "the page holds {broken}");
+    }
+}
+
+#[test]
+fn a_report_says_verdict_gates_trials_and_how_to_run_it_again() {
+    let page = rendered();
+    let digest = Digest::of(b"data").to_string();
+    let bundle = Digest::of(&[3]).to_string();
+    for part in [
+        "does not beat buy-and-hold (+38.2 %)",
+        "the test split was seen once",
+        digest.as_str(),
+        bundle.as_str(),
+        "deflated sharpe",
+        "train serve parity",
+        "tradewind run experiments/quickstart.yaml",
+        "nan: loss was not finite at step 4",
+        "learning rate",
+        "AMD EPYC 9655",
+    ] {
+        assert!(page.contains(part), "`{part}` is missing");
+    }
+    assert_eq!(page.matches("pill good").count(), 2);
+    assert_eq!(page.matches("pill bad").count(), 2);
+    assert_eq!(page.matches("<tr class=\"best\">").count(), 1);
+    // Two learning curves and three scatters, each with an accessible name, and the equity chart.
+    assert_eq!(page.matches("role=\"img\"").count(), 6);
+    assert_eq!(page.matches("class=\"curve model\"").count(), 3, "the best trial in two charts, and its equity");
+    assert_eq!(page.matches("class=\"curve other\"").count(), 14, "seven other trials in two charts");
+}
+
+#[test]
+fn text_from_a_spec_cannot_become_markup() {
+    let experiment: ExperimentId = "quickstart-3fa1b2c4".parse().unwrap();
+    let space = space();
+    let mut hostile = report(&experiment, &space);
+    hostile.question = "<script>alert(1)</script>".to_owned();
+    hostile.trials[6].note = "\"><svg onload=x>".to_owned();
+    let page = render(&hostile);
+    assert!(!page.contains("<script") && !page.contains("<svg onload"));
+}
+
+#[test]
+fn a_sweep_without_a_result_or_a_space_still_makes_a_page() {
+    let experiment: ExperimentId = "empty-00000000".parse().unwrap();
+    let space = BTreeMap::new();
+    let mut empty = report(&experiment, &space);
+    (empty.best, empty.test, empty.tone) = (None, None, Tone::Open);
+    empty.gates.clear();
+    for trial in &mut empty.trials {
+        (trial.objective, trial.state) = (None, "failed");
+        trial.metrics.clear();
+        trial.curve.clear();
+    }
+    let page = render(&empty);
+    assert!(page.contains("All trials") && !page.contains("Learning curves") && !page.contains("Promotion gates"));
+    empty.trials[0].objective = Some(0.5);
+    assert!(render(&empty).contains("Trial (index)"), "without a space the objective is drawn by index");
+}
+
+#[test]
+fn more_trials_than_a_table_holds_are_cut_to_the_best_and_the_page_says_so() {
+    let experiment: ExperimentId = "wide-00000000".parse().unwrap();
+    let space = space();
+    let mut wide = report(&experiment, &space);
+    wide.trials = (0..300).map(|index| TrialLine { objective: Some(f64::from(index)), ..trial(index % 5) }).collect();
+    for (index, trial) in (0..).zip(&mut wide.trials) {
+        trial.index = index;
+    }
+    wide.best = Some(299);
+    let page = render(&wide);
+    assert!(page.contains("The best 200 of 300."));
+    assert!(page.contains("<tr class=\"best\">"), "the best trial is among them");
+    assert!(page.contains("the first 100 of 300 are drawn"));
+}
