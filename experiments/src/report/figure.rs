@@ -76,6 +76,12 @@ pub(super) fn significant(value: f64) -> String {
     minus(&format!("{value:.decimals$}"))
 }
 
+/// With the decimals that tell values within `range` apart by a thousandth of it.
+pub(super) fn decimals(value: f64, range: f64) -> String {
+    let decimals = if range > 0.0 { (2.0 - range.log10().floor()).clamp(0.0, 9.0) as usize } else { 3 };
+    minus(&format!("{value:.decimals$}"))
+}
+
 /// Seconds since the epoch, for scales.
 pub(super) fn seconds(time: Timestamp) -> f64 {
     time.micros() as f64 / MICROS_PER_SECOND

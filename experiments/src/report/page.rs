@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use spec::{Direction, Metric};
+use spec::{Dimension, Direction, Metric, ParamValue};
 
 use super::charts::{curves, equity, scatter};
 use super::{Report, TestRun, Tone, TrialLine, figure};
@@ -79,10 +79,10 @@ fn tiles(report: &Report<'_>) -> Markup {
     let hold = report.test.as_ref().and_then(|test| test.figures.get(1));
     html! {
         section.tiles {
-            (tile(curves::title(sweep::metric(report.objective)), &objective, "best trial"))
+            (tile(&head(sweep::metric(report.objective)), &objective, "best trial"))
             @if let Some(model) = model {
                 (tile("Test return", &figure::change(model.total_return), &hold.map_or_else(String::new, |hold| format!("buy and hold {}", figure::change(hold.total_return)))))
-                (tile("Test Sharpe (a year)", &figure::number(model.sharpe), &hold.map_or_else(String::new, |hold| format!("buy and hold {}", figure::number(hold.sharpe)))))
+                (tile("Test Sharpe", &figure::number(model.sharpe), &hold.map_or_else(String::new, |hold| format!("buy and hold {}", figure::number(hold.sharpe)))))
                 (tile("Test max drawdown", &figure::percent(model.drawdown), &hold.map_or_else(String::new, |hold| format!("buy and hold {}", figure::percent(hold.drawdown)))))
             }
             (tile("Trials", &format!("{succeeded} / {}", report.trials.len()), "with a result"))
@@ -205,13 +205,22 @@ fn row(report: &Report<'_>, trial: &TrialLine, metrics: &[Metric]) -> Markup {
         tr.best[best] {
             td { (trial.index) @if best { span.star title="best trial" { " ★" } } }
             td { (trial.seed) }
-            @for path in report.space.keys() { td { (trial.params.get(path).map_or_else(|| "–".to_owned(), figure::parameter)) } }
+            @for (path, dimension) in report.space { td { (cell(trial.params.get(path), dimension)) } }
             td.chief { (trial.objective.map_or_else(|| "–".to_owned(), figure::number)) }
             @for metric in metrics { td { (trial.metrics.get(metric).map_or_else(|| "–".to_owned(), |value| figure::number(*value))) } }
             td.text { span class=(if trial.state == "succeeded" { "state good" } else { "state bad" }) { (trial.state.replace('_', " ")) } }
             td { (trial.attempts) }
-            td.text.mono title=(trial.note) { (short(&trial.note)) }
+            td.text.mono.note title=(trial.note) { (short(&trial.note)) }
         }
+    }
+}
+
+/// A parameter with as many decimals as its column needs to line up.
+fn cell(value: Option<&ParamValue>, dimension: &Dimension) -> String {
+    match (value, dimension) {
+        (Some(ParamValue::Real(real)), Dimension::Uniform(low, high)) => figure::decimals(*real, high - low),
+        (Some(value), _) => figure::parameter(value),
+        (None, _) => "–".to_owned(),
     }
 }
 

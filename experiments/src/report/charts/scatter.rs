@@ -26,10 +26,12 @@ pub(in crate::report) fn render(report: &Report<'_>) -> Vec<Markup> {
             chart(report, &parameter_axis(report, path, dimension), &|trial| place(report, trial, path, dimension))
         })
         .collect();
-    if panels.is_empty() {
-        let axis = Axis::padded(report.trials.iter().map(|trial| f64::from(trial.index)), 6, "Trial (index)");
-        panels.push(chart(report, &axis, &|trial| Some(f64::from(trial.index))));
+    // By index as well, where it fills the row of two.
+    if panels.len() % 2 == 0 && !panels.is_empty() {
+        return panels;
     }
+    let axis = Axis::padded(report.trials.iter().map(|trial| f64::from(trial.index)), 6, "Trial (index)");
+    panels.push(chart(report, &axis, &|trial| Some(f64::from(trial.index))));
     panels
 }
 
