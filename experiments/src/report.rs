@@ -4,7 +4,6 @@
 
 mod chart;
 mod charts;
-mod figure;
 mod page;
 
 use std::collections::BTreeMap;

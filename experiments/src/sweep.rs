@@ -2,14 +2,16 @@
 
 mod best;
 mod grid;
+mod port;
 mod random;
 
 pub use best::{best, metric, value};
 pub use grid::NotAList;
+pub use port::{ExperimentSweep, SweepError, open};
 
 use std::collections::BTreeMap;
 
-use spec::{Digest, Dimension, ParamValue, Params, Sampler, SweepSpec};
+use spec::{Digest, Dimension, Params, Sampler, SweepSpec};
 
 /// Where points come from.
 #[derive(Debug, Clone)]
@@ -67,12 +69,5 @@ impl Plan {
     }
 }
 
-/// A parameter's number, for axes.
-#[must_use]
-pub fn number(value: &ParamValue) -> Option<f64> {
-    match value {
-        ParamValue::Integer(whole) => Some(*whole as f64),
-        ParamValue::Real(real) => Some(*real),
-        ParamValue::Bool(_) | ParamValue::Text(_) | ParamValue::List(_) => None,
-    }
-}
+#[cfg(test)]
+mod tests;

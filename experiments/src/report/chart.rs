@@ -8,7 +8,7 @@
 use market::Timestamp;
 use maud::{Markup, html};
 
-use super::figure;
+use crate::figure;
 
 const DAY: f64 = 86_400.0;
 

@@ -6,7 +6,8 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use spec::{Dimension, Direction, Metric, ParamValue};
 
 use super::charts::{curves, equity, scatter};
-use super::{Report, TestRun, Tone, TrialLine, figure};
+use super::{Report, TestRun, Tone, TrialLine};
+use crate::figure;
 use crate::sweep;
 
 /// Rows of the trials table; beyond it the best ones are shown, and the page says so.

@@ -1,3 +1,5 @@
+//! The report, rendered from made-up trials.
+
 use std::collections::BTreeMap;
 use std::f64::consts::TAU;
 

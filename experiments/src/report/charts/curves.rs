@@ -3,8 +3,9 @@
 use maud::{Markup, html};
 use spec::Metric;
 
+use crate::figure;
 use crate::report::chart::{Axis, Frame, Plane, px};
-use crate::report::{Report, TrialLine, figure};
+use crate::report::{Report, TrialLine};
 
 const WIDTH: f64 = 490.0;
 const HEIGHT: f64 = 280.0;

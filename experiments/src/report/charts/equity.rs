@@ -2,8 +2,9 @@
 
 use maud::{Markup, html};
 
+use crate::figure;
+use crate::report::TestRun;
 use crate::report::chart::{Axis, Frame, Plane, px};
-use crate::report::{TestRun, figure};
 
 const WIDTH: f64 = 1000.0;
 const HEIGHT: f64 = 560.0;

@@ -3,9 +3,10 @@
 use maud::{Markup, html};
 use spec::{Dimension, Metric, Objective, ParamValue};
 
+use crate::figure;
 use crate::report::chart::{Axis, Frame, Plane, Tick, extent, px};
 use crate::report::charts::curves::title;
-use crate::report::{Report, TrialLine, figure};
+use crate::report::{Report, TrialLine};
 use crate::sweep;
 
 const WIDTH: f64 = 490.0;
@@ -27,7 +28,7 @@ pub(in crate::report) fn render(report: &Report<'_>) -> Vec<Markup> {
         })
         .collect();
     // By index as well, where it fills the row of two.
-    if panels.len() % 2 == 0 && !panels.is_empty() {
+    if panels.len().is_multiple_of(2) && !panels.is_empty() {
         return panels;
     }
     let axis = Axis::padded(report.trials.iter().map(|trial| f64::from(trial.index)), 6, "Trial (index)");

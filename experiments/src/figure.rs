@@ -6,7 +6,7 @@ use spec::ParamValue;
 const MICROS_PER_SECOND: f64 = 1e6;
 
 /// About four significant digits; `–` for what was not measured.
-pub(super) fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     let magnitude = value.abs();
     if !value.is_finite() {
         "–".to_owned()
@@ -25,23 +25,23 @@ pub(super) fn number(value: f64) -> String {
 }
 
 /// A fraction as a percentage with one decimal.
-pub(super) fn percent(fraction: f64) -> String {
+pub(crate) fn percent(fraction: f64) -> String {
     if fraction.is_finite() { minus(&format!("{:.1} %", fraction * 100.0)) } else { "–".to_owned() }
 }
 
 /// A fraction as a percentage that always shows its sign.
-pub(super) fn change(fraction: f64) -> String {
+pub(crate) fn change(fraction: f64) -> String {
     let text = percent(fraction);
     if fraction > 0.0 { format!("+{text}") } else { text }
 }
 
 /// An amount in whole units of currency, grouped by thousands with thin spaces.
-pub(super) fn amount(value: f64) -> String {
+pub(crate) fn amount(value: f64) -> String {
     grouped(value.round() as i64)
 }
 
 /// A whole number, grouped by thousands with thin spaces.
-pub(super) fn grouped(value: i64) -> String {
+pub(crate) fn grouped(value: i64) -> String {
     let digits = value.unsigned_abs().to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {
@@ -54,7 +54,7 @@ pub(super) fn grouped(value: i64) -> String {
 }
 
 /// A swept parameter.
-pub(super) fn parameter(value: &ParamValue) -> String {
+pub(crate) fn parameter(value: &ParamValue) -> String {
     match value {
         ParamValue::Bool(switch) => switch.to_string(),
         ParamValue::Integer(whole) => whole.to_string().replace('-', "−"),
@@ -68,7 +68,7 @@ pub(super) fn parameter(value: &ParamValue) -> String {
 }
 
 /// Three significant digits without an exponent, as far as they go.
-pub(super) fn significant(value: f64) -> String {
+pub(crate) fn significant(value: f64) -> String {
     if value == 0.0 || !value.is_finite() {
         return number(value).replace("0.000", "0");
     }
@@ -77,18 +77,18 @@ pub(super) fn significant(value: f64) -> String {
 }
 
 /// With the decimals that tell values within `range` apart by a thousandth of it.
-pub(super) fn decimals(value: f64, range: f64) -> String {
+pub(crate) fn decimals(value: f64, range: f64) -> String {
     let decimals = if range > 0.0 { (2.0 - range.log10().floor()).clamp(0.0, 9.0) as usize } else { 3 };
     minus(&format!("{value:.decimals$}"))
 }
 
 /// Seconds since the epoch, for scales.
-pub(super) fn seconds(time: Timestamp) -> f64 {
+pub(crate) fn seconds(time: Timestamp) -> f64 {
     time.micros() as f64 / MICROS_PER_SECOND
 }
 
 /// Date, and the time of day where it is not midnight.
-pub(super) fn moment(time: Timestamp) -> String {
+pub(crate) fn moment(time: Timestamp) -> String {
     let text = time.to_string();
     match text.split_once('T') {
         Some((date, "00:00:00Z")) => date.to_owned(),
@@ -98,7 +98,7 @@ pub(super) fn moment(time: Timestamp) -> String {
 }
 
 /// A true minus, and no minus before a rounded zero.
-pub(super) fn minus(text: &str) -> String {
+pub(crate) fn minus(text: &str) -> String {
     match text.strip_prefix('-') {
         Some(rest) if rest.chars().any(|c| ('1'..='9').contains(&c)) => format!("−{}", rest.replace("e-", "e−")),
         Some(rest) => rest.to_owned(),

@@ -1,0 +1,109 @@
+//! The question an experiment asks, whole: its spec, its data, and what computes the answer.
+
+use serde::{Deserialize, Serialize};
+use spec::{Device, Digest, ExperimentId, ExperimentSpec, canonical_json};
+
+/// Characters of a name kept in an experiment's id, so that name, dash and digits stay within 64.
+const NAME_MAX: usize = 55;
+
+/// What makes two runs the same run. Everything here can change a result; nothing else can.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Question {
+    /// The resolved spec, without what changes no result (`sweep.parallel`, `priority`).
+    pub spec: ExperimentSpec,
+    /// Content digest of the bars.
+    pub data_digest: Digest,
+    /// Resolved: never `auto`.
+    pub device: Device,
+    /// Build that computes.
+    pub code_version: String,
+    /// Machine and options that decide the last bit.
+    pub kernel: Kernel,
+}
+
+impl Question {
+    /// The cache key of the run: resolved spec, data, code version and kernel.
+    #[must_use]
+    pub fn run_key(&self) -> Digest {
+        Digest::of(&canonical_json(self))
+    }
+
+    /// Decides which points are drawn: spec and data alone, so another machine or build tries the same points and its
+    /// results can be compared trial by trial.
+    #[must_use]
+    pub fn sampling_key(&self) -> Digest {
+        Digest::of(&canonical_json(&(&self.spec, &self.data_digest)))
+    }
+
+    /// The experiment's id: its name and the first digits of the run key.
+    ///
+    /// # Panics
+    /// Never: a name cut short stays a name.
+    #[must_use]
+    pub fn experiment(&self) -> ExperimentId {
+        let name: String = self.spec.name.as_str().chars().take(NAME_MAX).collect();
+        format!("{name}-{}", self.run_key().short()).parse().expect("a name, a dash and hex digits are an id")
+    }
+}
+
+/// The spec without what changes no result.
+#[must_use]
+pub fn normalised(spec: &ExperimentSpec) -> ExperimentSpec {
+    let mut spec = spec.clone();
+    spec.sweep.parallel = None;
+    spec.priority = 0;
+    spec
+}
+
+/// What decides the last bit of a result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kernel {
+    /// CPU model.
+    pub cpu: String,
+    /// Intra-op threads.
+    pub threads: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+
+    #[test]
+    fn everything_that_can_change_a_result_changes_the_run_key() {
+        let question = fixture::question(fixture::random_sweep());
+        let key = question.run_key();
+        let changes: [fn(&mut Question); 6] = [
+            |question| question.spec.sweep.batch = 1,
+            |question| question.spec.sweep.seeds.push(3),
+            |question| question.data_digest = Digest::of(b"other bars"),
+            |question| question.device = Device::Cuda,
+            |question| question.code_version.push_str("-dirty"),
+            |question| question.kernel.threads = 2,
+        ];
+        for change in changes {
+            let mut other = question.clone();
+            change(&mut other);
+            assert_ne!(other.run_key(), key);
+        }
+    }
+
+    #[test]
+    fn parallelism_and_priority_do_not_make_another_run() {
+        let mut spec = fixture::spec(fixture::random_sweep());
+        let plain = normalised(&spec);
+        (spec.sweep.parallel, spec.priority) = (Some(3), -7);
+        assert_eq!(normalised(&spec), plain);
+    }
+
+    #[test]
+    fn a_long_name_is_cut_and_the_key_still_tells_runs_apart() {
+        let mut question = fixture::question(fixture::random_sweep());
+        question.spec.name = "n".repeat(64).parse().unwrap();
+        let experiment = question.experiment();
+        assert!(experiment.as_str().len() <= 64);
+        assert!(experiment.as_str().ends_with(&question.run_key().short()));
+    }
+}

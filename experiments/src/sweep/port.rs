@@ -1,0 +1,142 @@
+//! The sweep behind the scheduler's ask/tell port. Random draws and grids look at no outcome, so they never wait:
+//! batches follow each other at once, and what is asked depends on the question alone.
+
+use scheduler::{Ask, OpenError, Sweep, SweepOutcome};
+use spec::{ExperimentId, TrialId, TrialSpec, canonical_json};
+
+use super::{NotAList, Plan};
+use crate::question::Question;
+
+/// The sweep of one experiment.
+#[derive(Debug, Clone)]
+pub struct ExperimentSweep {
+    question: Question,
+    experiment: ExperimentId,
+    plan: Plan,
+    asked: u32,
+}
+
+/// A question whose trials cannot all be written down.
+#[derive(Debug, thiserror::Error)]
+pub enum SweepError {
+    /// The submitted bytes are no question.
+    #[error("the submission is no experiment of this build: submit its file again")]
+    Payload(#[source] serde_json::Error),
+    /// A grid over a range.
+    #[error(transparent)]
+    Space(#[from] NotAList),
+    /// A point does not fit the spec.
+    #[error("trial {index} cannot be made: {problem}")]
+    Trial {
+        /// Its index.
+        index: u32,
+        /// What does not fit.
+        problem: String,
+    },
+}
+
+impl ExperimentSweep {
+    /// Makes every trial once, so that a point that does not fit is refused before anything starts.
+    ///
+    /// # Errors
+    /// [`SweepError`] naming the dimension or the first trial that does not fit.
+    pub fn new(question: Question) -> Result<Self, SweepError> {
+        let plan = Plan::new(&question.spec.sweep, question.sampling_key())?;
+        let sweep = Self { experiment: question.experiment(), question, plan, asked: 0 };
+        for index in 0..sweep.plan.trials() {
+            sweep.trial(index)?;
+        }
+        Ok(sweep)
+    }
+
+    /// The sweep of a submission's payload: the canonical JSON of its [`Question`].
+    ///
+    /// # Errors
+    /// As [`ExperimentSweep::new`], and [`SweepError::Payload`] when the bytes are no question.
+    pub fn open(payload: &[u8]) -> Result<Self, SweepError> {
+        Self::new(serde_json::from_slice(payload).map_err(SweepError::Payload)?)
+    }
+
+    /// Trials in all.
+    #[must_use]
+    pub fn trials(&self) -> u32 {
+        self.plan.trials()
+    }
+
+    /// Trial `index`, fully resolved.
+    ///
+    /// # Errors
+    /// [`SweepError::Trial`] when its point does not fit the spec.
+    pub fn trial(&self, index: u32) -> Result<TrialSpec, SweepError> {
+        let (params, seed) = self.plan.trial(index);
+        let trial = TrialId { experiment: self.experiment.clone(), index };
+        let Question { spec, data_digest, device, .. } = &self.question;
+        shim(spec, &params, seed, trial, *data_digest, *device).map_err(|problem| SweepError::Trial { index, problem })
+    }
+
+    /// One batch: `sweep.batch` points with all their seeds.
+    fn batch(&self) -> std::ops::Range<u32> {
+        let sweep = &self.question.spec.sweep;
+        let size = sweep.batch.max(1).saturating_mul(sweep.seeds.len() as u32);
+        self.asked..self.asked.saturating_add(size).min(self.trials())
+    }
+}
+
+impl Sweep for ExperimentSweep {
+    fn ask(&mut self) -> Ask {
+        let batch = self.batch();
+        if batch.is_empty() {
+            return Ask::Done;
+        }
+        self.asked = batch.end;
+        let payload =
+            |index| canonical_json(&self.trial(index).expect("every trial was made once when the sweep was opened"));
+        Ask::Batch(batch.map(payload).collect())
+    }
+
+    fn tell(&mut self, _index: u32, _outcome: SweepOutcome) {}
+}
+
+/// Opens sweeps for the scheduler: what `scheduler::serve` takes as its `Sweeps`.
+///
+/// # Errors
+/// [`OpenError`] when the submission's payload is no question or does not fit its own spec.
+pub fn open(submission: &protocol::Submission) -> Result<Box<dyn Sweep>, OpenError> {
+    match ExperimentSweep::open(&submission.payload) {
+        Ok(sweep) => Ok(Box::new(sweep)),
+        Err(error) => Err(OpenError { why: error.to_string() }),
+    }
+}
+
+fn shim(
+    spec: &spec::ExperimentSpec,
+    params: &spec::Params,
+    seed: u64,
+    trial: TrialId,
+    data_digest: spec::Digest,
+    device: spec::Device,
+) -> Result<TrialSpec, String> {
+    let mut value = serde_json::to_value(spec).map_err(|e| e.to_string())?;
+    for (path, param) in params {
+        let mut at = &mut value;
+        for part in path.split('.') {
+            at = at.get_mut(part).ok_or_else(|| format!("{path} is not there"))?;
+        }
+        *at = serde_json::to_value(param).map_err(|e| e.to_string())?;
+    }
+    let spec: spec::ExperimentSpec = serde_json::from_value(value).map_err(|e| e.to_string())?;
+    Ok(TrialSpec {
+        trial,
+        params: params.clone(),
+        seed,
+        data: spec.data,
+        data_digest,
+        features: spec.features,
+        task: spec.task,
+        model: spec.model,
+        env: spec.env,
+        strategy: spec.strategy,
+        device,
+        threads: spec.resources.cpus,
+    })
+}
