@@ -1,0 +1,53 @@
+//! Fitted standardisation: mean and deviation of the training rows, and nothing later.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Matrix;
+
+/// Largest magnitude of a normalised value.
+const CLIP: f64 = 10.0;
+
+/// (x − mean) / deviation, clipped; fitted once, then frozen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Normaliser {
+    /// Per column.
+    pub mean: Vec<f64>,
+    /// Population deviation per column; 1 where the column does not vary.
+    pub std: Vec<f64>,
+    /// Largest magnitude of a result.
+    pub clip: f64,
+}
+
+impl Normaliser {
+    /// Fits on the complete rows of `bars`. Columns without a row get mean 0 and deviation 1.
+    #[must_use]
+    pub fn fit(matrix: &Matrix, bars: Range<usize>) -> Self {
+        let rows = || bars.clone().filter_map(|bar| matrix.row(bar));
+        let count = rows().count().max(1) as f64;
+        let mut mean = vec![0.0; matrix.width];
+        for row in rows() {
+            mean.iter_mut().zip(row).for_each(|(sum, value)| *sum += value / count);
+        }
+        let mut variance = vec![0.0; matrix.width];
+        for row in rows() {
+            for ((sum, value), mean) in variance.iter_mut().zip(row).zip(&mean) {
+                *sum += (value - mean) * (value - mean) / count;
+            }
+        }
+        let std = variance.iter().map(|variance| if *variance > 1e-24 { variance.sqrt() } else { 1.0 }).collect();
+        Self { mean, std, clip: CLIP }
+    }
+
+    /// Normalises a row: in f64, rounded to f32 last.
+    ///
+    /// # Shapes
+    /// `raw` and `row`: `[width]`.
+    pub fn apply(&self, raw: &[f64], row: &mut [f32]) {
+        for (((out, value), mean), std) in row.iter_mut().zip(raw).zip(&self.mean).zip(&self.std) {
+            *out = ((value - mean) / std).clamp(-self.clip, self.clip) as f32;
+        }
+    }
+}
