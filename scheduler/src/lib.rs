@@ -1,7 +1,30 @@
 //! Decides which attempt of which trial runs on which worker, and again after a failure.
 //!
 //! Knows leases, retries and batches. Does not know what a trial learns: payloads and outcomes are bytes.
+//! [`cluster`] is a pure state machine, [`ledger`] the fold of its [`journal`]; the server and the engines are the only
+//! parts that wait for anything.
 
+pub mod bench;
+mod clock;
+pub mod cluster;
+mod config;
+mod core;
+mod driver;
+pub mod engine;
+pub mod engines;
+pub mod event;
+mod explain;
+pub mod journal;
+pub mod ledger;
+mod retry;
+mod server;
+mod side_log;
 mod sweep;
+pub mod trial;
 
+pub use cluster::{Options, Recovery, Scope};
+pub use config::{Config, SchedulerError, address, journal_path, token_path};
+pub use driver::SweepError;
+pub use retry::{BACKOFF_MAX, WORKER_LOSSES_MAX};
+pub use server::{Handle, history, serve, start};
 pub use sweep::{Ask, OpenError, Sweep, SweepOutcome, Sweeps};

@@ -1,0 +1,112 @@
+//! What dispatching costs: trials that do nothing, through the real server, journal and protocol.
+
+use std::path::Path;
+
+use market::Timestamp;
+use protocol::{Client, ClientError, ExperimentState, Policy, Registration, Report, Submission};
+
+use crate::clock::Clock;
+use crate::config::{Config, SchedulerError, journal_path};
+use crate::server::start;
+use crate::sweep::{Ask, OpenError, Sweep, SweepOutcome};
+
+/// Workers of a bench, at most: each is a task and a connection of this process.
+const WORKERS_MAX: u32 = 256;
+
+/// What was measured.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Dispatch {
+    /// Trials that ended.
+    pub trials: u32,
+    /// Time from submission to the end of the last.
+    pub seconds: f64,
+    /// Size of the journal after the scheduler ended.
+    pub journal_bytes: u64,
+}
+
+/// The bench did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum BenchError {
+    /// The scheduler failed.
+    #[error(transparent)]
+    Scheduler(#[from] SchedulerError),
+    /// A call failed.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// A trial got lost.
+    #[error("{succeeded} of {trials} trials succeeded: that is a defect of the scheduler")]
+    Lost {
+        /// Trials that succeeded.
+        succeeded: u32,
+        /// Trials asked.
+        trials: u32,
+    },
+}
+
+/// A sweep of `trials` trials, all in one batch.
+struct Flood {
+    trials: u32,
+}
+
+impl Sweep for Flood {
+    fn ask(&mut self) -> Ask {
+        match std::mem::take(&mut self.trials) {
+            0 => Ask::Done,
+            trials => Ask::Batch((0..trials).map(|index| index.to_le_bytes().to_vec()).collect()),
+        }
+    }
+
+    fn tell(&mut self, _: u32, _: SweepOutcome) {}
+}
+
+/// Runs `trials` trials that do nothing on `workers` workers, with the journal in `home`.
+///
+/// # Errors
+/// [`BenchError`].
+pub async fn dispatch(home: &Path, trials: u32, workers: u32) -> Result<Dispatch, BenchError> {
+    let sweeps = move |_: &Submission| -> Result<Box<dyn Sweep>, OpenError> { Ok(Box::new(Flood { trials })) };
+    let handle = start(Config::new(home), Box::new(sweeps), None).await?;
+    let client = handle.client().await?;
+    let mut tasks = tokio::task::JoinSet::new();
+    for index in 0..workers.clamp(1, WORKERS_MAX) {
+        let client = handle.client().await?;
+        tasks.spawn(async move { work(&client, index).await });
+    }
+    let clock = Clock::start(Timestamp::default());
+    let submission = Submission {
+        experiment: "bench-dispatch".parse().expect("it is a name"),
+        name: "bench".parse().expect("it is a name"),
+        payload: Vec::new(),
+        policy: Policy::default(),
+    };
+    let experiment = submission.experiment.clone();
+    client.submit(submission).await?;
+    let mut updates = client.watch(Some(&experiment)).await?;
+    while let Some(update) = updates.next().await? {
+        if matches!(&update, protocol::Update::Experiment(view) if view.state.is_final()) {
+            break;
+        }
+    }
+    let seconds = clock.elapsed().as_secs_f64();
+    let ended = client.show(&experiment).await?.experiment;
+    tasks.shutdown().await;
+    handle.stop().await?;
+    if ended.state != ExperimentState::Succeeded || ended.trials.succeeded != trials {
+        return Err(BenchError::Lost { succeeded: ended.trials.succeeded, trials });
+    }
+    let journal = journal_path(home);
+    let size = std::fs::metadata(&journal).map_err(|why| SchedulerError::Home { path: journal, why })?.len();
+    Ok(Dispatch { trials, seconds, journal_bytes: size })
+}
+
+async fn work(client: &Client, index: u32) -> Result<(), ClientError> {
+    let worker: spec::WorkerId = format!("bench-{index}").parse().expect("it is a name");
+    let registration =
+        Registration { worker: worker.clone(), cpus: 1, pid: std::process::id(), version: "bench".to_owned() };
+    client.register(registration).await?;
+    loop {
+        if let Some(assignment) = client.lease(&worker).await? {
+            client.finish(&worker, assignment.attempt, Report::Succeeded(Vec::new())).await?;
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! How this scheduler runs, and where in its home things lie.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use protocol::Token;
+use spec::Span;
+
+use crate::cluster::Options;
+use crate::journal::JournalError;
+
+/// How a scheduler is run.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Folder of its state; made when missing.
+    pub home: PathBuf,
+    /// Where it listens. Default: a free port on 127.0.0.1. Only loopback addresses are served.
+    pub listen: SocketAddr,
+    /// How its cluster is run.
+    pub options: Options,
+    /// How long running attempts get to store a checkpoint when it stops. Default: 20s.
+    pub grace: Span,
+}
+
+impl Config {
+    /// The defaults on `home`.
+    #[must_use]
+    pub fn new(home: &Path) -> Self {
+        Self {
+            home: home.to_owned(),
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            options: Options::default(),
+            grace: Span::from_secs(20),
+        }
+    }
+}
+
+/// The scheduler cannot start, or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum SchedulerError {
+    /// The address is open to others.
+    #[error("scheduler does not listen on {0}: only loopback addresses are served, use 127.0.0.1")]
+    NotLoopback(SocketAddr),
+    /// The port cannot be had.
+    #[error("port {address} cannot be listened on: {why}; choose another, or port 0 for a free one")]
+    Port {
+        /// Which.
+        address: SocketAddr,
+        /// As the system said.
+        why: std::io::Error,
+    },
+    /// A file of the home cannot be written or read.
+    #[error("home file {path} cannot be used: {why}")]
+    Home {
+        /// Which.
+        path: PathBuf,
+        /// As the system said.
+        why: std::io::Error,
+    },
+    /// The token file is damaged.
+    #[error(transparent)]
+    Token(#[from] protocol::TokenError),
+    /// The journal cannot be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The journal cannot be continued.
+    #[error(transparent)]
+    Recovery(#[from] crate::cluster::RecoveryError),
+    /// The transport failed.
+    #[error(transparent)]
+    Serve(#[from] protocol::ServeError),
+    /// The engine gave up.
+    #[error(transparent)]
+    Engine(#[from] crate::engine::EngineError),
+    /// A thread of the scheduler ended by a panic: a defect.
+    #[error("scheduler ended by a defect: its log has the panic")]
+    Defect,
+}
+
+/// The journal of a home.
+#[must_use]
+pub fn journal_path(home: &Path) -> PathBuf {
+    home.join("journal.db")
+}
+
+/// The token file of a home.
+#[must_use]
+pub fn token_path(home: &Path) -> PathBuf {
+    home.join("keys").join("scheduler.token")
+}
+
+/// The address file of a home: there while a scheduler runs on it.
+fn address_path(home: &Path) -> PathBuf {
+    home.join("scheduler.url")
+}
+
+/// The address of the scheduler that runs on `home`; `None` when none was left running. After a crash the address may
+/// be of one that is gone: connecting tells.
+#[must_use]
+pub fn address(home: &Path) -> Option<String> {
+    std::fs::read_to_string(address_path(home)).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
+pub(crate) fn write_address(home: &Path, url: &str) -> Result<(), SchedulerError> {
+    write(&address_path(home), url)
+}
+
+pub(crate) fn forget_address(home: &Path) {
+    // A leftover only costs the next client a failed connection.
+    let _ = std::fs::remove_file(address_path(home));
+}
+
+/// The token of a home, made when there is none. Readable by its owner alone.
+pub(crate) fn token(home: &Path) -> Result<Token, SchedulerError> {
+    let path = token_path(home);
+    let failed = |why| SchedulerError::Home { path: path.clone(), why };
+    if path.try_exists().map_err(failed)? {
+        return Ok(Token::read(&path)?);
+    }
+    let mut random = [0; 32];
+    getrandom::fill(&mut random).map_err(|error| failed(std::io::Error::other(error.to_string())))?;
+    let token = Token::from_random(random);
+    write(&path, token.expose())?;
+    Ok(token)
+}
+
+/// Writes a file whole or not at all, readable by its owner alone.
+fn write(path: &Path, text: &str) -> Result<(), SchedulerError> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let failed = |why| SchedulerError::Home { path: path.to_owned(), why };
+    make_folder(path.parent().unwrap_or(path))?;
+    let partial = path.with_extension("partial");
+    let mut file =
+        std::fs::File::options().create(true).truncate(true).write(true).mode(0o600).open(&partial).map_err(failed)?;
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+    std::fs::rename(&partial, path).map_err(failed)
+}
+
+pub(crate) fn make_folder(path: &Path) -> Result<(), SchedulerError> {
+    std::fs::create_dir_all(path).map_err(|why| SchedulerError::Home { path: path.to_owned(), why })
+}

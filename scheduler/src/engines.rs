@@ -1,0 +1,5 @@
+//! Engines: ways to start workers.
+
+mod local;
+
+pub use local::{Command, Local};

@@ -1,0 +1,81 @@
+//! What the journal holds: everything that decides, and nothing that does not.
+
+use market::Timestamp;
+use protocol::{ExperimentState, Submission};
+use serde::{Deserialize, Serialize};
+use spec::{ExperimentId, TrialId};
+
+use crate::trial::Change;
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Event {
+    /// An experiment was taken in.
+    Submitted(Submission),
+    /// Its sweep asked for a trial.
+    Asked {
+        /// Which: the next index of its experiment.
+        trial: TrialId,
+        /// What it is.
+        #[serde(skip)]
+        payload: Vec<u8>,
+    },
+    /// Something happened to a trial.
+    Trial {
+        /// Which.
+        trial: TrialId,
+        /// What.
+        change: Change,
+    },
+    /// An experiment ended; open trials are cancelled with it.
+    Ended {
+        /// Which.
+        experiment: ExperimentId,
+        /// How: a final state.
+        state: ExperimentState,
+    },
+}
+
+/// An event with its time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// When it was decided.
+    pub at: Timestamp,
+    /// What.
+    pub event: Event,
+}
+
+impl Event {
+    /// Its readable part, as JSON. Payloads and outcomes are bytes and go beside it.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("events hold only text keys and finite numbers")
+    }
+
+    /// The bytes that go beside the JSON; empty for most events.
+    #[must_use]
+    pub fn blob(&self) -> &[u8] {
+        match self {
+            Self::Submitted(submission) => &submission.payload,
+            Self::Asked { payload, .. } => payload,
+            Self::Trial { change: Change::Succeed { outcome, .. }, .. } => outcome,
+            Self::Trial { .. } | Self::Ended { .. } => &[],
+        }
+    }
+
+    /// Puts both parts together again.
+    ///
+    /// # Errors
+    /// The JSON is not an event of this version.
+    pub fn from_parts(json: &str, blob: Vec<u8>) -> Result<Self, serde_json::Error> {
+        let mut event: Self = serde_json::from_str(json)?;
+        match &mut event {
+            Self::Submitted(submission) => submission.payload = blob,
+            Self::Asked { payload, .. } => *payload = blob,
+            Self::Trial { change: Change::Succeed { outcome, .. }, .. } => *outcome = blob,
+            Self::Trial { .. } | Self::Ended { .. } => {}
+        }
+        Ok(event)
+    }
+}

@@ -1,0 +1,171 @@
+//! The journal in SQLite: WAL, synchronous=FULL, one transaction for all that one round of the scheduler decided.
+//!
+//! Readable by hand: `SELECT sequence, at, body FROM events`. Triggers refuse to change or delete a record. A lock file
+//! beside it keeps a second scheduler out; the lock ends with its process, however that ends.
+
+use std::fmt;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use market::Timestamp;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use crate::event::{Event, Record};
+use crate::journal::{Journal, JournalError};
+use crate::ledger::IllegalEvent;
+
+/// Format of the journal; a change of [`Event`] that older journals cannot follow adds 1.
+const FORMAT: i64 = 1;
+
+const SCHEMA: &str = "
+    CREATE TABLE events (
+        sequence INTEGER PRIMARY KEY,
+        at INTEGER NOT NULL,
+        body TEXT NOT NULL,
+        bytes BLOB
+    ) STRICT;
+    CREATE TRIGGER events_are_not_changed BEFORE UPDATE ON events
+        BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+    CREATE TRIGGER events_are_not_deleted BEFORE DELETE ON events
+        BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+";
+
+/// A journal file.
+pub struct SqliteJournal {
+    path: PathBuf,
+    connection: Connection,
+    /// Held for writing; `None` when the journal is only read.
+    _lock: Option<File>,
+}
+
+impl SqliteJournal {
+    /// Opens the journal at `path` for writing, making it if there is none.
+    ///
+    /// # Errors
+    /// [`JournalError`], among them [`JournalError::InUse`] and [`JournalError::Format`].
+    pub fn open(path: &Path) -> Result<Self, JournalError> {
+        let name = path.display().to_string();
+        let lock = lock(path)?;
+        let open = || -> Result<Connection, rusqlite::Error> {
+            let connection = Connection::open(path)?;
+            connection.pragma_update(None, "journal_mode", "WAL")?;
+            connection.pragma_update(None, "synchronous", "FULL")?;
+            let format: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+            if format == 0 {
+                // One transaction: a crash in between leaves an empty file, which is made again.
+                connection.execute_batch(&format!("BEGIN; {SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;"))?;
+            }
+            Ok(connection)
+        };
+        let connection = open().map_err(|error| explain(&name, &error))?;
+        Self { path: path.to_owned(), connection, _lock: Some(lock) }.checked()
+    }
+
+    /// Opens the journal at `path` for reading only, beside a scheduler that may write it.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub fn open_read_only(path: &Path) -> Result<Self, JournalError> {
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+            .map_err(|error| explain(&path.display().to_string(), &error))?;
+        Self { path: path.to_owned(), connection, _lock: None }.checked()
+    }
+
+    fn checked(self) -> Result<Self, JournalError> {
+        let found = self
+            .connection
+            .pragma_query_value(None, "user_version", |row| row.get(0))
+            .map_err(|error| explain(&self.to_string(), &error))?;
+        if found == FORMAT {
+            Ok(self)
+        } else {
+            Err(JournalError::Format { path: self.to_string(), found, wanted: FORMAT })
+        }
+    }
+
+    fn append_all(&mut self, records: &[Record]) -> Result<(), rusqlite::Error> {
+        let transaction = self.connection.transaction()?;
+        {
+            let mut insert = transaction.prepare_cached("INSERT INTO events (at, body, bytes) VALUES (?1, ?2, ?3)")?;
+            for Record { at, event } in records {
+                let blob = event.blob();
+                insert.execute((at.micros(), event.to_json(), (!blob.is_empty()).then_some(blob)))?;
+            }
+        }
+        transaction.commit()
+    }
+}
+
+impl fmt::Display for SqliteJournal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path.display())
+    }
+}
+
+impl Journal for SqliteJournal {
+    fn append(&mut self, records: &[Record]) -> Result<(), JournalError> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        self.append_all(records).map_err(|error| explain(&self.to_string(), &error))
+    }
+
+    fn replay(&self, visit: &mut dyn FnMut(Record) -> Result<(), IllegalEvent>) -> Result<(), JournalError> {
+        let failed = |error: rusqlite::Error| explain(&self.to_string(), &error);
+        let damaged = |sequence, why| JournalError::Damaged { path: self.to_string(), sequence, why };
+        let mut select = self
+            .connection
+            .prepare("SELECT sequence, at, body, bytes FROM events ORDER BY sequence")
+            .map_err(failed)?;
+        let mut rows = select.query(()).map_err(failed)?;
+        let mut expected = 1;
+        while let Some(row) = rows.next().map_err(failed)? {
+            let sequence: i64 = row.get(0).map_err(failed)?;
+            if sequence != expected {
+                return Err(damaged(expected, format!("it is missing, {sequence} follows")));
+            }
+            expected += 1;
+            let at = Timestamp::from_micros(row.get(1).map_err(failed)?);
+            let body: String = row.get(2).map_err(failed)?;
+            let bytes: Option<Vec<u8>> = row.get(3).map_err(failed)?;
+            let event = Event::from_parts(&body, bytes.unwrap_or_default())
+                .map_err(|error| damaged(sequence, error.to_string()))?;
+            visit(Record { at, event }).map_err(|error| damaged(sequence, error.to_string()))?;
+        }
+        Ok(())
+    }
+}
+
+/// Takes the lock beside the journal.
+fn lock(journal: &Path) -> Result<File, JournalError> {
+    let path = journal.with_extension("lock");
+    let name = journal.display().to_string();
+    let failed = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
+            JournalError::ReadOnly { path: name.clone() }
+        }
+        std::io::ErrorKind::StorageFull => JournalError::Full { path: name.clone() },
+        _ => JournalError::Failed { path: name.clone(), why: error.to_string() },
+    };
+    let file = File::options().create(true).truncate(false).write(true).open(path).map_err(failed)?;
+    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(JournalError::InUse { path: name }),
+        Err(error) => Err(failed(error.into())),
+    }
+}
+
+fn explain(path: &str, error: &rusqlite::Error) -> JournalError {
+    let path = path.to_owned();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => JournalError::Full { path },
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+            JournalError::ReadOnly { path }
+        }
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => JournalError::InUse { path },
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+            JournalError::Damaged { path, sequence: 0, why: error.to_string() }
+        }
+        Some(_) | None => JournalError::Failed { path, why: error.to_string() },
+    }
+}

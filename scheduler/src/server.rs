@@ -1,0 +1,219 @@
+//! The rim: port, threads and their ends. Turns calls of the protocol into calls of the core, with no decision in it.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use protocol::{Client, ClientError, Token};
+use spec::{Span, WorkerId};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::clock::Clock;
+use crate::cluster::Cluster;
+use crate::config::{self, Config, SchedulerError};
+use crate::core::{CALLS_WAITING_MAX, Call, Core};
+use crate::engine::{Engine, Fleet};
+use crate::journal::{SqliteJournal, fold};
+use crate::ledger::Ledger;
+use crate::side_log::SideLog;
+use crate::sweep::Sweeps;
+
+mod service;
+
+use service::Rim;
+
+/// How often the engine looks after its workers.
+const TEND: Duration = Duration::from_millis(50);
+
+/// A running scheduler.
+pub struct Handle {
+    url: String,
+    token: Token,
+    calls: mpsc::Sender<Call>,
+    supervisor: tokio::task::JoinHandle<Result<(), SchedulerError>>,
+}
+
+impl Handle {
+    /// Where it listens: `http://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The token its callers need.
+    #[must_use]
+    pub const fn token(&self) -> &Token {
+        &self.token
+    }
+
+    /// A client of it.
+    ///
+    /// # Errors
+    /// [`ClientError`] when it ended meanwhile.
+    pub async fn client(&self) -> Result<Client, ClientError> {
+        Client::connect(&self.url, &self.token, Span::from_secs(5)).await
+    }
+
+    /// Waits until it ends: asked to by a client, or by a failure.
+    ///
+    /// # Errors
+    /// [`SchedulerError`], most likely of its journal.
+    pub async fn wait(&mut self) -> Result<(), SchedulerError> {
+        (&mut self.supervisor).await.unwrap_or(Err(SchedulerError::Defect))
+    }
+
+    /// Stops it: no lease is given any more, running attempts get the grace time to keep a checkpoint, then its workers
+    /// end. What was not finished goes on at the next start.
+    ///
+    /// # Errors
+    /// [`SchedulerError`] when it had failed before.
+    pub async fn stop(mut self) -> Result<(), SchedulerError> {
+        let (answer, answered) = oneshot::channel();
+        // Both err only when it has ended already.
+        let _ = self.calls.send(Call::Stop(answer)).await;
+        let _ = answered.await;
+        self.wait().await
+    }
+}
+
+/// Starts a scheduler: replays the journal of its home, goes on where it ended, listens, and lets `engine` start workers.
+///
+/// # Errors
+/// [`SchedulerError`]; nothing was started then.
+pub async fn start(
+    config: Config,
+    sweeps: Box<dyn Sweeps>,
+    engine: Option<Box<dyn Engine>>,
+) -> Result<Handle, SchedulerError> {
+    if !config.listen.ip().is_loopback() {
+        return Err(SchedulerError::NotLoopback(config.listen));
+    }
+    config::make_folder(&config.home)?;
+    let journal = SqliteJournal::open(&config::journal_path(&config.home))?;
+    let token = config::token(&config.home)?;
+    let (listener, address) = listen(config.listen).await?;
+    let url = format!("http://{address}");
+    let (ledger, last) = fold(&journal)?;
+    let clock = Clock::start(last);
+    let cluster = Cluster::recover(clock.now(), ledger, sweeps, config.options.clone())?;
+    let side_log = SideLog::new(config.home.join("metrics"));
+    let core = Core::new(cluster, Box::new(journal), side_log, clock, config.grace);
+    config::write_address(&config.home, &url)?;
+
+    let (calls, received) = mpsc::channel(CALLS_WAITING_MAX);
+    let core_end = spawn_core(core, received)?;
+    let engine_end = engine.map(|engine| spawn_engine(engine, &url, clock, calls.clone())).transpose()?;
+    let (stop_server, server_stops) = oneshot::channel::<()>();
+    let server = protocol::serve(listener, token.clone(), Rim::new(calls.clone()), async move {
+        // Errs once the supervisor drops it: nothing is ever sent.
+        let _ = server_stops.await;
+    });
+    let server = tokio::spawn(server);
+    let supervisor = tokio::spawn(async move {
+        let ended = core_end.await.unwrap_or(Err(SchedulerError::Defect));
+        if let Some(engine_end) = engine_end {
+            let _ = engine_end.await;
+        }
+        drop(stop_server);
+        let served = server.await.map_err(|_| SchedulerError::Defect)?;
+        config::forget_address(&config.home);
+        ended.and_then(|()| served.map_err(Into::into))
+    });
+    Ok(Handle { url, token, calls, supervisor })
+}
+
+/// Runs a scheduler until `stop` resolves, a client asks it to stop, or it fails.
+///
+/// # Errors
+/// As [`start`] and [`Handle::wait`].
+pub async fn serve(
+    config: Config,
+    sweeps: Box<dyn Sweeps>,
+    engine: Option<Box<dyn Engine>>,
+    stop: impl Future<Output = ()>,
+) -> Result<(), SchedulerError> {
+    let mut handle = start(config, sweeps, engine).await?;
+    tracing::info!(url = handle.url(), "scheduler listens");
+    tokio::select! {
+        ended = handle.wait() => return ended,
+        () = stop => {}
+    }
+    handle.stop().await
+}
+
+/// What the journal of `home` tells, read beside a scheduler that may be running.
+///
+/// # Errors
+/// [`SchedulerError::Journal`]. A home without a journal has an empty ledger.
+pub fn history(home: &Path) -> Result<Ledger, SchedulerError> {
+    let path = config::journal_path(home);
+    if !path.try_exists().map_err(|why| SchedulerError::Home { path: path.clone(), why })? {
+        return Ok(Ledger::default());
+    }
+    Ok(fold(&SqliteJournal::open_read_only(&path)?)?.0)
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), SchedulerError> {
+    let failed = |why| SchedulerError::Port { address, why };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
+type End<T> = oneshot::Receiver<T>;
+
+/// The core has a thread of its own: a commit blocks it, and must block nothing else.
+fn spawn_core(core: Core, received: mpsc::Receiver<Call>) -> Result<End<Result<(), SchedulerError>>, SchedulerError> {
+    let (ended, end) = oneshot::channel();
+    let failed = |why| SchedulerError::Home { path: "scheduler thread".into(), why };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(failed)?;
+    std::thread::Builder::new()
+        .name("scheduler".to_owned())
+        .spawn(move || drop(ended.send(runtime.block_on(core.run(received)))))
+        .map_err(failed)?;
+    Ok(end)
+}
+
+/// Workers die with the thread that starts them (`PR_SET_PDEATHSIG`), so it lives until the core ends.
+fn spawn_engine(
+    engine: Box<dyn Engine>,
+    url: &str,
+    clock: Clock,
+    calls: mpsc::Sender<Call>,
+) -> Result<End<()>, SchedulerError> {
+    tracing::info!(%engine, "engine starts");
+    // The time keeps names apart when process ids come round again.
+    let prefix = format!("local-{}-{:x}", std::process::id(), clock.now().millis());
+    let mut fleet = Fleet::new(engine, url, prefix);
+    let (ended, end) = oneshot::channel();
+    let tend = move || {
+        while !calls.is_closed() {
+            match fleet.tend(clock.elapsed()) {
+                Ok(exits) => exits.into_iter().for_each(|exit| {
+                    tracing::warn!(worker = %exit.worker, how = exit.how, "worker ended");
+                    report(&calls, exit.worker);
+                }),
+                Err(error) => {
+                    // Errs only when the core has ended.
+                    let _ = calls.blocking_send(Call::EngineFailed(error));
+                    break;
+                }
+            }
+            std::thread::park_timeout(TEND);
+        }
+        fleet.end();
+        drop(ended);
+    };
+    std::thread::Builder::new()
+        .name("engine".to_owned())
+        .spawn(tend)
+        .map_err(|why| SchedulerError::Home { path: "engine thread".into(), why })?;
+    Ok(end)
+}
+
+fn report(calls: &mpsc::Sender<Call>, worker: WorkerId) {
+    // Errs only when the core has ended.
+    let _ = calls.blocking_send(Call::WorkerGone(worker));
+}

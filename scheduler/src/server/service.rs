@@ -1,0 +1,149 @@
+//! The protocol's service over the core's calls.
+
+use protocol::{
+    Assignment, Directive, ExperimentDetail, ExperimentView, Explanation, Refusal, Registration, Report, Service,
+    Submission, Terms, Update, UpdateStream,
+};
+use spec::{AttemptId, CheckpointRef, ExperimentId, Progress, TrialId, WorkerId};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{mpsc, oneshot};
+use tokio_stream::wrappers::ReceiverStream;
+
+use crate::cluster::{Input, Reply};
+use crate::core::{Call, Watch};
+
+/// Updates on their way to one watcher.
+const WATCH_BUFFER: usize = 256;
+
+pub(super) struct Rim {
+    calls: mpsc::Sender<Call>,
+}
+
+impl Rim {
+    pub(super) const fn new(calls: mpsc::Sender<Call>) -> Self {
+        Self { calls }
+    }
+
+    async fn input(&self, input: Input) -> Result<Reply, Refusal> {
+        ask(&self.calls, |answer| Call::Input(input, answer)).await
+    }
+}
+
+/// A core that has ended answers nothing: its callers are told to come back.
+async fn ask<T>(
+    calls: &mpsc::Sender<Call>,
+    call: impl FnOnce(oneshot::Sender<Result<T, Refusal>>) -> Call,
+) -> Result<T, Refusal> {
+    let (answer, answered) = oneshot::channel();
+    calls.send(call(answer)).await.map_err(|_| Refusal::Stopping)?;
+    answered.await.map_err(|_| Refusal::Stopping)?
+}
+
+fn unexpected<T>(reply: &Reply) -> Result<T, Refusal> {
+    Err(Refusal::Invalid(format!("scheduler answered out of turn: {reply:?}")))
+}
+
+/// Every reply to an input is of the input's own kind; anything else is a defect and is said.
+macro_rules! expect {
+    ($reply:expr, $kind:ident) => {
+        match $reply {
+            Reply::$kind(value) => Ok(value),
+            other => unexpected(&other),
+        }
+    };
+}
+
+#[tonic::async_trait]
+impl Service for Rim {
+    async fn register(&self, registration: Registration) -> Result<Terms, Refusal> {
+        expect!(self.input(Input::Register(registration)).await?, Terms)
+    }
+
+    async fn lease(&self, worker: WorkerId) -> Result<Option<Assignment>, Refusal> {
+        ask(&self.calls, |answer| Call::Lease(worker, answer)).await
+    }
+
+    async fn heartbeat(
+        &self,
+        worker: WorkerId,
+        attempt: AttemptId,
+        progress: Option<Progress>,
+    ) -> Result<Directive, Refusal> {
+        expect!(self.input(Input::Heartbeat(worker, attempt, progress)).await?, Directive)
+    }
+
+    async fn checkpoint(
+        &self,
+        worker: WorkerId,
+        attempt: AttemptId,
+        checkpoint: CheckpointRef,
+    ) -> Result<Vec<CheckpointRef>, Refusal> {
+        expect!(self.input(Input::Checkpoint(worker, attempt, checkpoint)).await?, Kept)
+    }
+
+    async fn finish(&self, worker: WorkerId, attempt: AttemptId, report: Report) -> Result<(), Refusal> {
+        self.input(Input::Finish(worker, attempt, report)).await.map(drop)
+    }
+
+    async fn submit(&self, submission: Submission) -> Result<ExperimentView, Refusal> {
+        expect!(self.input(Input::Submit(submission)).await?, Experiment)
+    }
+
+    async fn list(&self) -> Result<Vec<ExperimentView>, Refusal> {
+        ask(&self.calls, Call::List).await
+    }
+
+    async fn show(&self, experiment: ExperimentId) -> Result<ExperimentDetail, Refusal> {
+        ask(&self.calls, |answer| Call::Show(experiment, answer)).await
+    }
+
+    async fn explain(&self, trial: TrialId) -> Result<Explanation, Refusal> {
+        ask(&self.calls, |answer| Call::Explain(trial, answer)).await
+    }
+
+    async fn cancel(&self, experiment: ExperimentId) -> Result<ExperimentView, Refusal> {
+        expect!(self.input(Input::Cancel(experiment)).await?, Experiment)
+    }
+
+    async fn watch(&self, experiment: Option<ExperimentId>) -> Result<UpdateStream, Refusal> {
+        let watch = ask(&self.calls, |answer| Call::Watch(experiment.clone(), answer)).await?;
+        let (sender, receiver) = mpsc::channel(WATCH_BUFFER);
+        // A weak sender: a watcher alone does not keep the core alive.
+        tokio::spawn(follow(self.calls.downgrade(), experiment, watch, sender));
+        Ok(Box::pin(ReceiverStream::new(receiver)))
+    }
+
+    async fn shutdown(&self) -> Result<(), Refusal> {
+        ask(&self.calls, Call::Stop).await
+    }
+}
+
+/// Sends the present, then what follows; a watcher that fell behind gets the present again.
+async fn follow(
+    calls: mpsc::WeakSender<Call>,
+    experiment: Option<ExperimentId>,
+    (mut present, mut news): Watch,
+    sender: mpsc::Sender<Update>,
+) {
+    loop {
+        for update in std::mem::take(&mut present) {
+            if sender.send(update).await.is_err() {
+                return;
+            }
+        }
+        match news.recv().await {
+            Ok(update) if experiment.as_ref().is_none_or(|wanted| wanted == update.experiment()) => {
+                present.push(update);
+            }
+            Ok(_) => {}
+            Err(RecvError::Closed) => return,
+            Err(RecvError::Lagged(_)) => {
+                let Some(calls) = calls.upgrade() else { return };
+                match ask(&calls, |answer| Call::Watch(experiment.clone(), answer)).await {
+                    Ok(watch) => (present, news) = watch,
+                    Err(_) => return,
+                }
+            }
+        }
+    }
+}

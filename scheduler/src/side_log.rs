@@ -1,0 +1,77 @@
+//! Step metrics, a JSON line each, in a file per experiment. For people and plots: nothing is decided by it, so it may
+//! lose its last lines, and a full disk stops the log and not the trials.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::PathBuf;
+
+use market::Timestamp;
+use serde::Serialize;
+use spec::{AttemptId, ExperimentId, Progress, TrialId};
+
+/// Files open at once; the others are opened again when needed.
+const FILES_MAX: usize = 32;
+
+#[derive(Serialize)]
+struct Line<'a> {
+    at: Timestamp,
+    trial: &'a TrialId,
+    attempt: AttemptId,
+    #[serde(flatten)]
+    progress: &'a Progress,
+}
+
+/// The log.
+pub(crate) struct SideLog {
+    folder: PathBuf,
+    files: BTreeMap<ExperimentId, BufWriter<File>>,
+    /// Last step written of each attempt: a repeated word is not news.
+    steps: BTreeMap<AttemptId, u64>,
+    broken: bool,
+}
+
+impl SideLog {
+    pub(crate) const fn new(folder: PathBuf) -> Self {
+        Self { folder, files: BTreeMap::new(), steps: BTreeMap::new(), broken: false }
+    }
+
+    pub(crate) fn write(&mut self, at: Timestamp, trial: &TrialId, attempt: AttemptId, progress: &Progress) {
+        if self.broken || self.steps.insert(attempt, progress.step) == Some(progress.step) {
+            return;
+        }
+        let line = Line { at, trial, attempt, progress };
+        let written = self.file(&trial.experiment).and_then(|file| {
+            serde_json::to_writer(&mut *file, &line)?;
+            file.write_all(b"\n")
+        });
+        self.judge(written);
+    }
+
+    /// Called now and then, so that readers see what was written.
+    pub(crate) fn flush(&mut self, alive: impl Fn(AttemptId) -> bool) {
+        self.steps.retain(|attempt, _| alive(*attempt));
+        let flushed = self.files.values_mut().try_for_each(BufWriter::flush);
+        self.judge(flushed);
+    }
+
+    fn file(&mut self, experiment: &ExperimentId) -> std::io::Result<&mut BufWriter<File>> {
+        if !self.files.contains_key(experiment) {
+            if self.files.len() >= FILES_MAX {
+                self.files.clear();
+            }
+            std::fs::create_dir_all(&self.folder)?;
+            let path = self.folder.join(format!("{experiment}.jsonl"));
+            let file = File::options().create(true).append(true).open(path)?;
+            self.files.insert(experiment.clone(), BufWriter::new(file));
+        }
+        self.files.get_mut(experiment).ok_or_else(|| std::io::Error::other("file was closed"))
+    }
+
+    fn judge(&mut self, written: std::io::Result<()>) {
+        if let Err(error) = written {
+            tracing::warn!(folder = %self.folder.display(), %error, "step metrics are no longer logged");
+            self.broken = true;
+        }
+    }
+}
