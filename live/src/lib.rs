@@ -1,1 +1,3 @@
 //! The live engine: market events in, journalled orders out; and its replay.
+
+pub mod journal;
