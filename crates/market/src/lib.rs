@@ -4,6 +4,7 @@
 //! of a named unit ([`Price`] in ticks, [`Quantity`] in lots, [`Money`] in millionths of the quote currency).
 
 mod bar;
+pub mod calendar;
 mod instrument;
 mod money;
 mod time;
