@@ -100,7 +100,7 @@ fn test_section(test: &TestRun) -> Markup {
         section {
             h2 { "Test split" }
             p.lead { "Equity of the best trial against buying on the first bar and holding. Same venue, same costs; seen once, after the choice was made." }
-            figure {
+            figure.wide {
                 div.legend { span.key.model { i {} "Model" } span.key.bench { i {} "Buy and hold" } }
                 (equity::render(test))
             }
