@@ -3,7 +3,13 @@
 //! Knows the protocol and its own process. What an attempt does is a [`Runner`]'s; how trials are chosen is nobody's
 //! business here.
 
+mod parent;
+mod rehearsal;
 mod runner;
+mod work;
 
+pub use parent::{ParentError, die_with_parent};
 pub use protocol::Assignment;
+pub use rehearsal::Rehearsal;
 pub use runner::{CheckpointError, Ended, Failure, Reporter, Runner};
+pub use work::{Options, Served, WorkerError, run};

@@ -1,0 +1,254 @@
+//! The life of a worker: connect, register, lease, run, report, again. Survives restarts of the scheduler.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use protocol::{Assignment, Client, ClientError, Directive, Refusal, Registration, Report, Terms, Token};
+use spec::{AttemptId, FailureClass, Span, WorkerId};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::runner::{Ended, Failure, Reporter, Runner};
+
+mod speech;
+
+use speech::Speech;
+
+/// Wait before a call is tried again.
+const RETRY_PAUSE: Duration = Duration::from_millis(250);
+
+/// How a worker runs.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where the scheduler listens: `http://HOST:PORT`.
+    pub scheduler: String,
+    /// Its token.
+    pub token: Token,
+    /// The worker's id, unique for its life.
+    pub id: WorkerId,
+    /// CPU cores it may use.
+    pub cpus: u32,
+    /// Longest time without a word of the scheduler before the worker gives up. Default: 10m.
+    pub patience: Span,
+    /// Longest time a runner may take to stop when asked. Default: 15s.
+    pub stop_grace: Span,
+}
+
+impl Options {
+    /// The defaults for a worker `id` with one core.
+    #[must_use]
+    pub fn new(scheduler: &str, token: Token, id: WorkerId) -> Self {
+        Self {
+            scheduler: scheduler.to_owned(),
+            token,
+            id,
+            cpus: 1,
+            patience: Span::from_secs(600),
+            stop_grace: Span::from_secs(15),
+        }
+    }
+}
+
+/// What a worker did in its life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Served {
+    /// Attempts it ended, one way or another.
+    pub attempts: u64,
+}
+
+/// The worker cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// The scheduler refuses it, or was silent for too long.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The runner did not stop when asked. Its thread still runs: the process must end.
+    #[error("attempt {attempt} did not stop within {grace}: this worker ends, another takes over")]
+    Deaf {
+        /// Which attempt.
+        attempt: AttemptId,
+        /// How long it was given.
+        grace: Span,
+    },
+    /// Its thread ended or could not start: a defect, or a machine out of threads.
+    #[error("runner thread ended: this worker cannot run attempts")]
+    RunnerGone,
+}
+
+/// Runs a worker until `stop` resolves; then the running attempt is asked to stop and handed back.
+///
+/// # Errors
+/// [`WorkerError`]. After [`WorkerError::Deaf`] the process must end, for the runner's thread still runs.
+pub async fn run(
+    options: Options,
+    runner: impl Runner + 'static,
+    stop: impl Future<Output = ()>,
+) -> Result<Served, WorkerError> {
+    let client = Client::connect(&options.scheduler, &options.token, options.patience).await?;
+    let (stopping, stopped) = watch::channel(false);
+    let mut worker = Worker { client, options, jobs: spawn_runner(runner)?, stopped, served: Served::default() };
+    let mut work = std::pin::pin!(worker.serve());
+    tokio::select! {
+        ended = &mut work => return ended,
+        () = stop => {}
+    }
+    // Errs only when the worker has ended.
+    let _ = stopping.send(true);
+    work.await
+}
+
+/// An attempt on its way to the runner's thread.
+struct Job {
+    assignment: Assignment,
+    reporter: Reporter,
+    done: oneshot::Sender<Result<Ended, Failure>>,
+}
+
+/// Attempts run on one thread for the worker's life: what libtorch keeps per thread is set up once.
+fn spawn_runner(mut runner: impl Runner + 'static) -> Result<mpsc::Sender<Job>, WorkerError> {
+    let (jobs, mut received) = mpsc::channel::<Job>(1);
+    let serve = move || {
+        while let Some(Job { assignment, mut reporter, done }) = received.blocking_recv() {
+            let run = AssertUnwindSafe(|| runner.run(&assignment, &mut reporter));
+            let ended = std::panic::catch_unwind(run).unwrap_or_else(|panic| Err(bug(panic.as_ref())));
+            // Errs when the worker gave the attempt up.
+            let _ = done.send(ended);
+        }
+    };
+    std::thread::Builder::new().name("runner".to_owned()).spawn(serve).map_err(|_| WorkerError::RunnerGone)?;
+    Ok(jobs)
+}
+
+fn bug(panic: &(dyn std::any::Any + Send)) -> Failure {
+    let words = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+    Failure { class: FailureClass::Bug, message: format!("panicked: {}", words.unwrap_or("no message")) }
+}
+
+struct Worker {
+    client: Client,
+    options: Options,
+    jobs: mpsc::Sender<Job>,
+    stopped: watch::Receiver<bool>,
+    served: Served,
+}
+
+impl Worker {
+    async fn serve(&mut self) -> Result<Served, WorkerError> {
+        let mut terms = self.register().await?;
+        loop {
+            if *self.stopped.borrow() {
+                return Ok(self.served);
+            }
+            let mut stopped = self.stopped.clone();
+            let leased = tokio::select! {
+                leased = self.client.lease(&self.options.id) => leased,
+                // Errs when `run` was dropped: stop as well.
+                _ = stopped.wait_for(|stopped| *stopped) => return Ok(self.served),
+            };
+            match leased {
+                Ok(Some(assignment)) => {
+                    self.attempt(assignment, terms).await?;
+                    self.served.attempts += 1;
+                }
+                Ok(None) => {}
+                Err(error) if is_restart(&error) => terms = self.register().await?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Registers, trying again until the patience is over.
+    async fn register(&self) -> Result<Terms, WorkerError> {
+        let registration = || Registration {
+            worker: self.options.id.clone(),
+            cpus: self.options.cpus,
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        self.persist(async || self.client.register(registration()).await).await
+    }
+
+    /// Calls until there is an answer or the patience is over. A stop ends the waiting as well.
+    async fn persist<T>(&self, call: impl AsyncFn() -> Result<T, ClientError>) -> Result<T, WorkerError> {
+        let mut waited = Duration::ZERO;
+        loop {
+            match call().await {
+                Err(error) if error.is_transient() => {
+                    if waited >= self.options.patience.as_duration() || *self.stopped.borrow() {
+                        return Err(error.into());
+                    }
+                }
+                answered => return answered.map_err(Into::into),
+            }
+            tokio::time::sleep(RETRY_PAUSE).await;
+            waited += RETRY_PAUSE;
+        }
+    }
+
+    /// Runs one attempt to its end and reports it.
+    async fn attempt(&self, assignment: Assignment, terms: Terms) -> Result<(), WorkerError> {
+        let (attempt, trial) = (assignment.attempt, assignment.trial.clone());
+        tracing::info!(%trial, %attempt, "attempt starts");
+        let stop = Arc::new(AtomicBool::new(false));
+        let speech = Speech::new(self.client.clone(), self.options.id.clone(), attempt, terms);
+        let reporter = speech.reporter(Arc::clone(&stop));
+        let (done, ended) = oneshot::channel();
+        self.jobs.send(Job { assignment, reporter, done }).await.map_err(|_| WorkerError::RunnerGone)?;
+        let ended = self.accompany(attempt, speech, &stop, ended).await?;
+        let report = match ended {
+            Ok(Ended::Succeeded(outcome)) => Report::Succeeded(outcome),
+            Ok(Ended::Stopped) => Report::Stopped,
+            Err(Failure { class, message }) => Report::Failed { class, message },
+        };
+        let finish = async || self.client.finish(&self.options.id, attempt, report.clone()).await;
+        match self.persist(finish).await {
+            Ok(()) => {
+                tracing::info!(%trial, %attempt, "attempt ended");
+                Ok(())
+            }
+            Err(WorkerError::Client(ClientError::Refused(Refusal::Fenced))) => {
+                tracing::warn!(%trial, %attempt, "attempt ended after it was fenced: its result is dropped");
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Heartbeats until the runner is done; asks it to stop when told to, and gives it up when it does not.
+    async fn accompany(
+        &self,
+        attempt: AttemptId,
+        mut speech: Speech,
+        stop: &AtomicBool,
+        mut ended: oneshot::Receiver<Result<Ended, Failure>>,
+    ) -> Result<Result<Ended, Failure>, WorkerError> {
+        let mut stopped = self.stopped.clone();
+        let asked = async {
+            tokio::select! {
+                directive = speech.beat(self.options.patience) => match directive {
+                    Directive::Stop(cause) => tracing::info!(%attempt, ?cause, "attempt is asked to stop"),
+                    Directive::Continue => tracing::warn!(%attempt, "scheduler is silent: attempt is given up"),
+                },
+                _ = stopped.wait_for(|stopped| *stopped) => {}
+            }
+        };
+        tokio::select! {
+            done = &mut ended => return done.map_err(|_| WorkerError::RunnerGone),
+            () = asked => stop.store(true, Ordering::Relaxed),
+        }
+        // The lease is kept while the runner stores its checkpoint.
+        let grace = self.options.stop_grace;
+        tokio::select! {
+            done = ended => done.map_err(|_| WorkerError::RunnerGone),
+            () = speech.keep() => Err(WorkerError::RunnerGone),
+            () = tokio::time::sleep(grace.as_duration()) => Err(WorkerError::Deaf { attempt, grace }),
+        }
+    }
+}
+
+/// The scheduler went away and may be back, not knowing this worker.
+const fn is_restart(error: &ClientError) -> bool {
+    error.is_transient() || matches!(error, ClientError::Refused(Refusal::NotRegistered))
+}
