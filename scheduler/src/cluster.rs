@@ -356,7 +356,7 @@ impl Cluster {
         };
         match report {
             Report::Succeeded(outcome) => self.change(now, &trial, Change::Succeed { attempt, outcome })?,
-            Report::Failed { class, message } => self.fail(now, &trial, attempt, class, message)?,
+            Report::Failed { class, message } => self.fail(now, attempt, class, message)?,
             Report::Stopped => self.change(now, &trial, Change::Release { attempt })?,
         }
         self.place(now)?;
@@ -411,9 +411,9 @@ impl Cluster {
         for attempt in expired {
             self.lose(now, attempt)?;
         }
-        for (attempt, trial, limit) in self.overdue(now) {
+        for (attempt, limit) in self.overdue(now) {
             let message = format!("attempt {attempt} ran past its limit of {limit}");
-            self.fail(now, &trial, attempt, FailureClass::Timeout, message)?;
+            self.fail(now, attempt, FailureClass::Timeout, message)?;
         }
         let silence = WORKER_SILENCE_MAX.millis() as f64 / 1_000.0;
         let busy: Vec<WorkerId> = self.ledger.live().filter_map(|(_, trial)| self.worker_of(trial).cloned()).collect();
@@ -424,12 +424,12 @@ impl Cluster {
     }
 
     /// Attempts past the time limit of their experiment.
-    fn overdue(&self, now: Timestamp) -> Vec<(AttemptId, TrialId, Span)> {
+    fn overdue(&self, now: Timestamp) -> Vec<(AttemptId, Span)> {
         let late = |(attempt, trial): (AttemptId, &TrialId)| {
             let limit = self.ledger.experiment(&trial.experiment)?.submission.policy.timeout;
             let (_, since) = views::holder(&self.ledger.trial(trial)?.state)?;
             let over = now.seconds_since(since) * 1_000.0 >= limit.millis() as f64;
-            over.then(|| (attempt, trial.clone(), limit))
+            over.then_some((attempt, limit))
         };
         self.ledger.live().filter_map(late).collect()
     }

@@ -3,3 +3,6 @@
 mod local;
 
 pub use local::{Command, Local};
+
+#[cfg(test)]
+mod tests;

@@ -45,15 +45,15 @@ impl Cluster {
     pub(super) fn fail(
         &mut self,
         now: Timestamp,
-        trial: &TrialId,
         attempt: AttemptId,
         class: FailureClass,
         message: String,
     ) -> Result<(), IllegalEvent> {
+        let Some(trial) = self.ledger.trial_of(attempt).cloned() else { return Ok(()) };
         let Some(experiment) = self.ledger.experiment(&trial.experiment) else { return Ok(()) };
-        let failures = self.ledger.trial(trial).map_or(0, |trial| trial.failures) + 1;
+        let failures = self.ledger.trial(&trial).map_or(0, |trial| trial.failures) + 1;
         let retry = retry::after_failure(now, &experiment.submission.policy.retry, class, failures, &mut self.jitter);
-        self.change(now, trial, Change::Fail { attempt, class, message, retry })
+        self.change(now, &trial, Change::Fail { attempt, class, message, retry })
     }
 
     /// The worker of `attempt` is gone; costs the trial no attempt.

@@ -1,1 +1,218 @@
+use std::collections::BTreeMap;
 
+use expect_test::expect;
+use proptest::prelude::*;
+use protocol::Policy;
+use spec::{Digest, ProgressUnit, RetrySpec};
+
+use super::*;
+use crate::journal::{Journal as _, MemoryJournal, fold};
+use crate::sweep::{Ask, OpenError, Sweep, SweepOutcome};
+
+mod properties;
+mod stories;
+
+/// Batches of a fixed size; each payload says which batch it is of and how the batch before went, so an order of asks
+/// and tells that differs shows.
+struct Batches {
+    left: u32,
+    size: u32,
+    seen: String,
+    open: u32,
+    batch: u32,
+}
+
+impl Sweep for Batches {
+    fn ask(&mut self) -> Ask {
+        if self.open > 0 {
+            return Ask::Waiting;
+        }
+        let count = self.size.min(self.left);
+        if count == 0 {
+            return Ask::Done;
+        }
+        self.left -= count;
+        self.open = count;
+        self.batch += 1;
+        let payload = format!("batch {} after [{}]", self.batch, std::mem::take(&mut self.seen));
+        Ask::Batch(vec![payload.into_bytes(); count as usize])
+    }
+
+    fn tell(&mut self, index: u32, outcome: SweepOutcome) {
+        let word = match outcome {
+            SweepOutcome::Succeeded(_) => "ok",
+            SweepOutcome::Failed => "failed",
+            SweepOutcome::Cancelled => "cancelled",
+            SweepOutcome::Pruned => "pruned",
+        };
+        self.seen += &format!("{index} {word};");
+        self.open -= 1;
+    }
+}
+
+/// The payload `trials size` opens [`Batches`].
+fn sweeps() -> Box<dyn Sweeps> {
+    Box::new(|submission: &Submission| -> Result<Box<dyn Sweep>, OpenError> {
+        let text = String::from_utf8_lossy(&submission.payload).into_owned();
+        let unreadable = || OpenError { why: format!("`{text}` is not a sweep") };
+        let (trials, size) = text.split_once(' ').ok_or_else(unreadable)?;
+        let number = |word: &str| word.parse::<u32>().map_err(|_| unreadable());
+        Ok(Box::new(Batches { left: number(trials)?, size: number(size)?, seen: String::new(), open: 0, batch: 0 }))
+    })
+}
+
+fn worker(name: &str) -> WorkerId {
+    name.parse().unwrap()
+}
+
+fn experiment(name: &str) -> ExperimentId {
+    name.parse().unwrap()
+}
+
+fn checkpoint(step: u64) -> CheckpointRef {
+    CheckpointRef { digest: Digest::of(&step.to_le_bytes()), step }
+}
+
+fn policy() -> Policy {
+    Policy {
+        retry: RetrySpec { attempts: 2, backoff: Span::from_secs(2) },
+        timeout: Span::from_secs(100),
+        ..Policy::default()
+    }
+}
+
+/// A cluster in virtual time, with a journal, whose replay is compared with it after every step.
+struct TestCluster {
+    cluster: Cluster,
+    journal: MemoryJournal,
+    now: f64,
+    /// The attempt each worker was granted last.
+    granted: BTreeMap<WorkerId, Assignment>,
+}
+
+impl TestCluster {
+    fn new() -> Self {
+        Self::with(Options::default())
+    }
+
+    fn with(options: Options) -> Self {
+        let (cluster, _) = Cluster::recover(Timestamp::default(), Ledger::default(), sweeps(), options).unwrap();
+        Self { cluster, journal: MemoryJournal::default(), now: 0.0, granted: BTreeMap::new() }
+    }
+
+    fn submit(mut self, name: &str, sweep: &str, policy: Policy) -> Self {
+        let payload = sweep.as_bytes().to_vec();
+        let submission = Submission { experiment: experiment(name), name: name.parse().unwrap(), payload, policy };
+        self.on(Input::Submit(submission)).unwrap();
+        self
+    }
+
+    /// A worker that asks for work.
+    fn worker(mut self, name: &str, cpus: u32) -> Self {
+        self.join(name, cpus);
+        self
+    }
+
+    fn join(&mut self, name: &str, cpus: u32) {
+        let registration = Registration { worker: worker(name), cpus, pid: 1, version: String::new() };
+        self.on(Input::Register(registration)).unwrap();
+        self.on(Input::Lease(worker(name))).unwrap();
+    }
+
+    fn on(&mut self, input: Input) -> Result<Reply, Refusal> {
+        let now = Timestamp::default().plus_seconds(self.now);
+        let step = self.cluster.on(now, input);
+        self.take(step)
+    }
+
+    fn take(&mut self, step: Step) -> Result<Reply, Refusal> {
+        self.journal.append(&step.events).unwrap();
+        for command in step.commands {
+            if let Command::Grant(worker, assignment) = command {
+                self.granted.insert(worker, assignment);
+            }
+        }
+        assert_eq!(&fold(&self.journal).unwrap().0, self.cluster.ledger(), "the journal tells the same state");
+        step.reply
+    }
+
+    fn attempt(&self, name: &str) -> AttemptId {
+        self.granted[&worker(name)].attempt
+    }
+
+    fn beat(&mut self, name: &str) -> Result<Reply, Refusal> {
+        let attempt = self.attempt(name);
+        self.on(Input::Heartbeat(worker(name), attempt, None))
+    }
+
+    fn finish(&mut self, name: &str, report: Report) -> Result<Reply, Refusal> {
+        let attempt = self.attempt(name);
+        self.on(Input::Finish(worker(name), attempt, report))
+    }
+
+    /// Ends the worker's attempt well and lets it ask again.
+    fn succeed(&mut self, name: &str) {
+        self.finish(name, Report::Succeeded(b"result".to_vec())).unwrap();
+        self.on(Input::Lease(worker(name))).unwrap();
+    }
+
+    fn fail(&mut self, name: &str, class: FailureClass) {
+        self.finish(name, Report::Failed { class, message: "it broke".to_owned() }).unwrap();
+        self.on(Input::Lease(worker(name))).unwrap();
+    }
+
+    fn advance(&mut self, seconds: f64) {
+        self.now += seconds;
+        self.on(Input::Tick).unwrap();
+    }
+
+    /// Ends this life of the scheduler; the next begins with the journal alone.
+    fn restart(&mut self, recovery: Recovery) {
+        let ledger = fold(&self.journal).unwrap().0;
+        let options = Options { recovery, ..self.cluster.options.clone() };
+        let now = Timestamp::default().plus_seconds(self.now);
+        let (cluster, step) = Cluster::recover(now, ledger, sweeps(), options).unwrap();
+        self.cluster = cluster;
+        self.take(step).unwrap();
+    }
+
+    fn explain(&self, trial: &str) -> String {
+        let now = Timestamp::default().plus_seconds(self.now);
+        self.cluster.explain(now, &trial.parse().unwrap()).unwrap().sentence
+    }
+
+    fn render(&self) -> String {
+        let since = |at: &Timestamp| format!("{:+.0}s", at.seconds_since(Timestamp::default()));
+        let mut text = String::new();
+        for experiment in self.cluster.ledger.experiments() {
+            let id = &experiment.submission.experiment;
+            text += &format!("{id} {}\n", experiment.state);
+            for (index, trial) in experiment.trials.iter().enumerate() {
+                let state = match &trial.state {
+                    TrialState::Queued { not_before, from } => format!(
+                        "not_before={}{}",
+                        since(not_before),
+                        from.map_or_else(String::new, |from| format!(" from={}", from.step))
+                    ),
+                    TrialState::Leased { attempt, worker, .. } | TrialState::Running { attempt, worker, .. } => {
+                        format!("attempt={attempt} {worker}")
+                    }
+                    TrialState::Succeeded { attempt } => format!("attempt={attempt}"),
+                    TrialState::Failed { class, message } => format!("{class}: {message}"),
+                    TrialState::Waiting { on } => format!("on={on}"),
+                    TrialState::Paused { rung, .. } => format!("rung={rung}"),
+                    TrialState::Pruned | TrialState::Cancelled => String::new(),
+                };
+                let line = format!(
+                    "  {index} {} {state} (attempts {}, losses {})",
+                    trial.state.name(),
+                    trial.attempts(),
+                    trial.losses
+                );
+                text += &line.replace("  (", " (");
+                text.push('\n');
+            }
+        }
+        text
+    }
+}

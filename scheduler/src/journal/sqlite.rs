@@ -83,6 +83,12 @@ impl SqliteJournal {
         }
     }
 
+    /// Makes the disk full once the file has `pages` pages.
+    #[cfg(test)]
+    pub(super) fn limit_pages(&self, pages: u32) {
+        self.connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
+    }
+
     fn append_all(&mut self, records: &[Record]) -> Result<(), rusqlite::Error> {
         let transaction = self.connection.transaction()?;
         {
@@ -140,12 +146,16 @@ impl Journal for SqliteJournal {
 fn lock(journal: &Path) -> Result<File, JournalError> {
     let path = journal.with_extension("lock");
     let name = journal.display().to_string();
-    let failed = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
-            JournalError::ReadOnly { path: name.clone() }
+    let failed = |error: std::io::Error| {
+        use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+        let (kind, path) = (error.kind(), name.clone());
+        if [PermissionDenied, ReadOnlyFilesystem].contains(&kind) {
+            JournalError::ReadOnly { path }
+        } else if [StorageFull, QuotaExceeded].contains(&kind) {
+            JournalError::Full { path }
+        } else {
+            JournalError::Failed { path, why: error.to_string() }
         }
-        std::io::ErrorKind::StorageFull => JournalError::Full { path: name.clone() },
-        _ => JournalError::Failed { path: name.clone(), why: error.to_string() },
     };
     let file = File::options().create(true).truncate(false).write(true).open(path).map_err(failed)?;
     match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
