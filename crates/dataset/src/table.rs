@@ -87,10 +87,8 @@ pub fn write_parquet(path: &Path, sets: &[Dataset]) -> Result<(), DataError> {
 }
 
 fn encode(sets: &[Dataset]) -> Result<Vec<u8>, ParquetError> {
-    let mut metadata: Vec<KeyValue> = sets
-        .iter()
-        .map(|set| KeyValue::new(format!("{DIGEST_KEY}{}", set.symbol), set.digest.to_string()))
-        .collect();
+    let mut metadata: Vec<KeyValue> =
+        sets.iter().map(|set| KeyValue::new(format!("{DIGEST_KEY}{}", set.symbol), set.digest.to_string())).collect();
     if let Some(set) = sets.first() {
         metadata.push(KeyValue::new(INTERVAL_KEY.to_owned(), set.interval.to_string()));
     }

@@ -1,1 +1,98 @@
-//! From a prediction to a decision.
+//! From a prediction to a decision, and from a decision to the order that carries it out.
+//!
+//! The same two functions serve backtest and live. Knows no networks and no brokers.
+
+use market::{BasisPoints, Instrument, Price, Quantity, Side};
+use portfolio::{Portfolio, exposures, quantity_to_target};
+use spec::{Decision, EnvSpec, Output, PositionMode, Prediction, Reason, StrategySpec};
+use venue::CostModel;
+
+/// What exposure a prediction calls for.
+///
+/// A forecast trades the sign of p(up) − p(down) at the strategy's exposure when that edge is at least `edge_min`, and
+/// keeps the position otherwise; where shorts are not allowed a negative edge means flat. A policy's action indexes
+/// [`exposures`].
+#[must_use]
+pub fn decide(strategy: &StrategySpec, env: &EnvSpec, prediction: &Prediction) -> Decision {
+    let target = match &prediction.output {
+        Output::Forecast { probabilities: [down, _, up], .. } => forecast_target(strategy, env, *up - *down),
+        Output::Policy { action, .. } => exposures(env.positions, env.exposure_max_bps).get(*action as usize).copied(),
+    };
+    let reason = if target.is_some() { Reason::Signal } else { Reason::EdgeBelowCost };
+    Decision { bar: prediction.bar, target, reason }
+}
+
+fn forecast_target(strategy: &StrategySpec, env: &EnvSpec, edge: f32) -> Option<BasisPoints> {
+    // NaN compares false, so an undefined edge keeps the position.
+    if !(f64::from(edge.abs()) >= strategy.edge_min && edge != 0.0) {
+        return None;
+    }
+    let exposure = strategy.exposure_bps.0.min(env.exposure_max_bps.0);
+    Some(match (edge > 0.0, env.positions) {
+        (true, _) => BasisPoints(exposure),
+        (false, PositionMode::LongFlat) => BasisPoints(0),
+        (false, PositionMode::LongShort) => BasisPoints(-exposure),
+    })
+}
+
+/// The order that brings the position to the decision's target, or `None` when there is nothing to do.
+#[must_use]
+pub fn size(
+    decision: &Decision,
+    portfolio: &Portfolio,
+    instrument: &Instrument,
+    costs: &CostModel,
+    mark: Price,
+) -> Option<(Side, Quantity)> {
+    let quantity = quantity_to_target(portfolio, instrument, costs, decision.target?, mark);
+    match quantity.0.signum() {
+        1 => Some((Side::Buy, quantity)),
+        -1 => Some((Side::Sell, -quantity)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use market::Timestamp;
+    use spec::{BundleId, Digest};
+
+    use super::*;
+
+    fn prediction(output: Output) -> Prediction {
+        Prediction {
+            bundle: BundleId(Digest::of(b"model")),
+            bar: Timestamp::default(),
+            row: Digest::of(b"row"),
+            output,
+        }
+    }
+
+    fn forecast(down: f32, up: f32) -> Prediction {
+        prediction(Output::Forecast { probabilities: [down, 1.0 - down - up, up], expected_return: 0.0 })
+    }
+
+    #[test]
+    fn an_edge_is_traded_only_when_it_is_clear_and_allowed() {
+        let strategy = StrategySpec { edge_min: 0.2, exposure_bps: BasisPoints(8_000) };
+        let flat_or_long = EnvSpec::default();
+        let both_ways = EnvSpec { positions: PositionMode::LongShort, ..EnvSpec::default() };
+        let target = |env: &EnvSpec, down, up| decide(&strategy, env, &forecast(down, up)).target;
+        assert_eq!(target(&flat_or_long, 0.2, 0.5), Some(BasisPoints(8_000)));
+        assert_eq!(target(&flat_or_long, 0.4, 0.5), None);
+        assert_eq!(target(&flat_or_long, 0.6, 0.1), Some(BasisPoints(0)));
+        assert_eq!(target(&both_ways, 0.6, 0.1), Some(BasisPoints(-8_000)));
+        assert_eq!(target(&both_ways, f32::NAN, 0.1), None);
+    }
+
+    #[test]
+    fn a_policys_action_is_an_index_into_the_exposures() {
+        let env = EnvSpec { positions: PositionMode::LongShort, ..EnvSpec::default() };
+        let act = |action| {
+            let output = Output::Policy { action, probabilities: vec![0.2, 0.3, 0.5] };
+            decide(&StrategySpec::default(), &env, &prediction(output)).target
+        };
+        assert_eq!([act(0), act(1), act(2)], [-10_000, 0, 10_000].map(|bps| Some(BasisPoints(bps))));
+        assert_eq!(act(3), None);
+    }
+}
