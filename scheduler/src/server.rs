@@ -78,6 +78,15 @@ impl Handle {
     }
 }
 
+/// A handle that is dropped stops its scheduler, without waiting for the end.
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let (answer, _) = oneshot::channel();
+        // Errs only when it has ended already.
+        let _ = self.calls.try_send(Call::Stop(answer));
+    }
+}
+
 /// Starts a scheduler: replays the journal of its home, goes on where it ended, listens, and lets `engine` start workers.
 ///
 /// # Errors

@@ -161,17 +161,24 @@ impl Worker {
 
     /// Registers, trying again until the patience is over.
     async fn register(&self) -> Result<Terms, WorkerError> {
-        let registration = || Registration {
+        let registration = Registration {
             worker: self.options.id.clone(),
             cpus: self.options.cpus,
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        self.persist(async || self.client.register(registration()).await).await
+        let register = || {
+            let (client, registration) = (self.client.clone(), registration.clone());
+            async move { client.register(registration).await }
+        };
+        self.persist(register).await
     }
 
     /// Calls until there is an answer or the patience is over. A stop ends the waiting as well.
-    async fn persist<T>(&self, call: impl AsyncFn() -> Result<T, ClientError>) -> Result<T, WorkerError> {
+    async fn persist<T, F: Future<Output = Result<T, ClientError>>>(
+        &self,
+        call: impl Fn() -> F,
+    ) -> Result<T, WorkerError> {
         let mut waited = Duration::ZERO;
         loop {
             match call().await {
@@ -202,7 +209,10 @@ impl Worker {
             Ok(Ended::Stopped) => Report::Stopped,
             Err(Failure { class, message }) => Report::Failed { class, message },
         };
-        let finish = async || self.client.finish(&self.options.id, attempt, report.clone()).await;
+        let finish = || {
+            let (client, worker, report) = (self.client.clone(), self.options.id.clone(), report.clone());
+            async move { client.finish(&worker, attempt, report).await }
+        };
         match self.persist(finish).await {
             Ok(()) => {
                 tracing::info!(%trial, %attempt, "attempt ended");

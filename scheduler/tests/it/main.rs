@@ -1,4 +1,5 @@
 //! A real scheduler in this process, spoken to over its port.
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up fails by panic")]
 
 use std::path::Path;
 

@@ -31,11 +31,12 @@ async fn killed_workers_are_replaced_and_every_trial_ends_once_without_paying() 
     client.submit(scripts(&["slow 400"; 6])).await.unwrap();
     let mut kills = 0;
     until(&client, |update| {
-        if kills < 3 && matches!(update, Update::Progress { progress, .. } if progress.step >= 10) {
-            if let Some(pid) = workers_of(home.path()).first() {
-                kill(*pid);
-                kills += 1;
-            }
+        if kills < 3
+            && matches!(update, Update::Progress { progress, .. } if progress.step >= 10)
+            && let Some(pid) = workers_of(home.path()).first()
+        {
+            kill(*pid);
+            kills += 1;
         }
         matches!(update, Update::Experiment(view) if view.state.is_final())
     })
@@ -69,4 +70,37 @@ async fn a_trial_that_kills_its_worker_does_not_hold_up_the_others() {
     assert!(crashing.worker_losses >= 1);
     assert_eq!(client.cancel(&id()).await.unwrap().state, ExperimentState::Cancelled);
     handle.stop().await.unwrap();
+}
+
+#[test]
+fn a_worker_dies_with_its_parent_however_that_ends_and_does_not_start_without_it() {
+    use std::process::{Command, Stdio};
+    let home = tempfile::tempdir().unwrap();
+    std::fs::create_dir(home.path().join("keys")).unwrap();
+    std::fs::write(home.path().join("keys/scheduler.token"), "ab".repeat(32)).unwrap();
+    // Nothing listens there: the worker waits for a scheduler until it is killed.
+    let script = format!(
+        "{} --scheduler http://127.0.0.1:1 --home {} --id w --parent $$ & wait",
+        rehearsal().display(),
+        home.path().display()
+    );
+    let mut parent = Command::new("/bin/sh").args(["-c", &script]).stderr(Stdio::null()).spawn().unwrap();
+    let child_runs = |wanted: bool| {
+        (0..500).any(|_| {
+            std::thread::park_timeout(Duration::from_millis(10));
+            let workers = workers_of(home.path());
+            let children = workers.iter().filter(|pid| **pid != i32::try_from(parent.id()).unwrap()).count();
+            (children == 1) == wanted
+        })
+    };
+    assert!(child_runs(true), "the worker did not start");
+    kill(i32::try_from(parent.id()).unwrap());
+    assert!(child_runs(false), "the worker outlived its parent");
+    parent.wait().unwrap();
+    let orphan = Command::new(rehearsal())
+        .args(["--scheduler", "http://127.0.0.1:1", "--home", "/", "--id", "w", "--parent", "1"])
+        .output()
+        .unwrap();
+    assert!(!orphan.status.success());
+    assert!(String::from_utf8_lossy(&orphan.stderr).contains("Gone"), "{orphan:?}");
 }
