@@ -24,6 +24,9 @@ const HEARTBEATS_PER_LEASE: u64 = 5;
 /// A silent worker without an attempt is forgotten after this: above the long poll of a lease.
 const WORKER_SILENCE_MAX: Span = Span::from_secs(60);
 
+/// Characters kept of a failure's message: a journal is not a log.
+const MESSAGE_CHARS_MAX: usize = 2_000;
+
 /// Leases a restarted scheduler grants to attempts it has not heard of yet: workers need time to find it again.
 const READOPTION_LEASES: u64 = 3;
 
@@ -356,7 +359,10 @@ impl Cluster {
         };
         match report {
             Report::Succeeded(outcome) => self.change(now, &trial, Change::Succeed { attempt, outcome })?,
-            Report::Failed { class, message } => self.fail(now, attempt, class, message)?,
+            Report::Failed { class, message } => {
+                let message = message.chars().take(MESSAGE_CHARS_MAX).collect();
+                self.fail(now, attempt, class, message)?;
+            }
             Report::Stopped => self.change(now, &trial, Change::Release { attempt })?,
         }
         self.place(now)?;

@@ -127,6 +127,7 @@ impl Core {
             if let Some(stop_at) = self.stop_at
                 && (self.cluster.is_idle() || self.clock.elapsed() >= stop_at)
             {
+                tracing::info!(stale = self.cluster.stale(), "scheduler stops");
                 return Ok(());
             }
         }

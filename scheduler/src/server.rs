@@ -32,7 +32,8 @@ pub struct Handle {
     url: String,
     token: Token,
     calls: mpsc::Sender<Call>,
-    supervisor: tokio::task::JoinHandle<Result<(), SchedulerError>>,
+    /// `None` once it was waited for.
+    supervisor: Option<tokio::task::JoinHandle<Result<(), SchedulerError>>>,
 }
 
 impl Handle {
@@ -56,12 +57,15 @@ impl Handle {
         Client::connect(&self.url, &self.token, Span::from_secs(5)).await
     }
 
-    /// Waits until it ends: asked to by a client, or by a failure.
+    /// Waits until it ends: asked to by a client, or by a failure. The reason is told once.
     ///
     /// # Errors
     /// [`SchedulerError`], most likely of its journal.
     pub async fn wait(&mut self) -> Result<(), SchedulerError> {
-        (&mut self.supervisor).await.unwrap_or(Err(SchedulerError::Defect))
+        let Some(supervisor) = &mut self.supervisor else { return Ok(()) };
+        let ended = supervisor.await.unwrap_or(Err(SchedulerError::Defect));
+        self.supervisor = None;
+        ended
     }
 
     /// Stops it: no lease is given any more, running attempts get the grace time to keep a checkpoint, then its workers
@@ -130,7 +134,7 @@ pub async fn start(
         config::forget_address(&config.home);
         ended.and_then(|()| served.map_err(Into::into))
     });
-    Ok(Handle { url, token, calls, supervisor })
+    Ok(Handle { url, token, calls, supervisor: Some(supervisor) })
 }
 
 /// Runs a scheduler until `stop` resolves, a client asks it to stop, or it fails.

@@ -1,3 +1,5 @@
+//! A cluster in virtual time, for stories and properties.
+
 use std::collections::BTreeMap;
 
 use expect_test::expect;

@@ -1,3 +1,5 @@
+//! The core, with a journal that fails as planned.
+
 use protocol::Submission;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The fleet, with an engine that only records.
+
 use std::fmt;
 use std::sync::{Arc, Mutex};
 

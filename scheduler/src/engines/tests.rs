@@ -1,3 +1,5 @@
+//! The local engine, with a shell as the worker.
+
 use std::time::Duration;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What a journal promises, up to a kill and a full disk.
+
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -1,3 +1,5 @@
+//! The table, whole, and what a trial remembers.
+
 use expect_test::expect;
 use spec::Digest;
 

@@ -1,3 +1,5 @@
+//! What survives the wire, and what is refused.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

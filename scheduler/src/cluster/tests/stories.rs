@@ -306,3 +306,12 @@ fn progress_reaches_watchers_and_changes_nothing_that_lasts() {
     assert_eq!(cluster.cluster.ledger(), &before);
     assert_eq!(cluster.cluster.show(&experiment("s")).unwrap().trials[0].progress, Some(progress));
 }
+
+#[test]
+fn a_long_message_is_cut_before_it_is_journalled() {
+    let mut cluster = TestCluster::new().submit("s", "1 1", policy()).worker("a", 1);
+    let message = "é".repeat(5_000);
+    cluster.finish("a", Report::Failed { class: FailureClass::Data, message }).unwrap();
+    let trial = cluster.cluster.show(&experiment("s")).unwrap().trials.remove(0);
+    assert_eq!(trial.status, TrialState::Failed { class: FailureClass::Data, message: "é".repeat(2_000) });
+}
