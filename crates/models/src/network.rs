@@ -1,0 +1,126 @@
+//! A network's shape as data, and the network built from it.
+
+use serde::{Deserialize, Serialize};
+use spec::ModelSpec;
+use tch::Tensor;
+use tch::nn::Path;
+
+use crate::{ActorCritic, Forecaster, Initial, ModelError};
+
+/// What a network puts out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum NetworkKind {
+    /// Direction and return.
+    Forecaster,
+    /// A choice among actions.
+    Policy {
+        /// How many.
+        actions: usize,
+        /// Values of an observation: the window, then the trader's own position.
+        observation_width: usize,
+    },
+}
+
+/// A network's shape; goes into the manifest.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkSpec {
+    /// What it puts out.
+    pub kind: NetworkKind,
+    /// Its layers.
+    pub model: ModelSpec,
+    /// Bars it sees.
+    pub window: usize,
+    /// Features of a bar.
+    pub width: usize,
+}
+
+impl NetworkSpec {
+    /// Values of an input row.
+    #[must_use]
+    pub fn input_width(&self) -> usize {
+        match self.kind {
+            NetworkKind::Forecaster => self.window * self.width,
+            NetworkKind::Policy { observation_width, .. } => observation_width,
+        }
+    }
+
+    /// Refuses a shape that no spec may ask for, before memory is taken for it.
+    ///
+    /// # Errors
+    /// [`ModelError::Shape`] naming the first size that is out of range.
+    pub fn check(&self) -> Result<(), ModelError> {
+        within("window", self.window, 1, 512, "1 to 512 bars")?;
+        within("width", self.width, 1, 4_096, "1 to 4096 features")?;
+        if let NetworkKind::Policy { actions, observation_width } = self.kind {
+            within("actions", actions, 2, 1_024, "2 to 1024")?;
+            within("observation_width", observation_width, 1, 1 << 22, "1 to 2^22 values")?;
+        }
+        match &self.model {
+            ModelSpec::CnnLstm { channels, kernel, hidden, layers, dropout } => {
+                within("channels", *channels as usize, 1, 1_024, "1 to 1024")?;
+                within("hidden", *hidden as usize, 1, 1_024, "1 to 1024")?;
+                within("layers", *layers as usize, 1, 3, "1 to 3")?;
+                within("kernel", *kernel as usize, 1, 63, "an odd number up to 63")?;
+                let shape = |what, value: String, range| Err(ModelError::Shape { what, value, range });
+                if kernel % 2 == 0 {
+                    return shape("kernel", kernel.to_string(), "an odd number up to 63");
+                }
+                if !(0.0..1.0).contains(dropout) {
+                    return shape("dropout", dropout.to_string(), "0 to below 1");
+                }
+                if self.input_width() < self.window * self.width {
+                    return shape("observation_width", self.input_width().to_string(), "at least window × width");
+                }
+            }
+            ModelSpec::Mlp { hidden } => {
+                within("mlp layers", hidden.len(), 1, 8, "1 to 8")?;
+                for units in hidden {
+                    within("mlp units", *units as usize, 1, 4_096, "1 to 4096")?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn within(what: &'static str, value: usize, least: usize, most: usize, range: &'static str) -> Result<(), ModelError> {
+    if (least..=most).contains(&value) {
+        Ok(())
+    } else {
+        Err(ModelError::Shape { what, value: value.to_string(), range })
+    }
+}
+
+/// A network in tensors.
+#[derive(Debug)]
+pub enum Network {
+    /// Direction and return.
+    Forecaster(Forecaster),
+    /// A choice among actions.
+    Policy(ActorCritic),
+}
+
+impl Network {
+    /// Builds the network with its variables under `path`.
+    ///
+    /// # Errors
+    /// As [`NetworkSpec::check`].
+    pub fn build(spec: &NetworkSpec, path: &Path<'_>, initial: Initial) -> Result<Self, ModelError> {
+        spec.check()?;
+        Ok(match spec.kind {
+            NetworkKind::Forecaster => Self::Forecaster(Forecaster::new(path, spec, initial)),
+            NetworkKind::Policy { actions, .. } => Self::Policy(ActorCritic::new(path, spec, actions as i64, initial)),
+        })
+    }
+
+    /// What a prediction is made of: `[batch, 4]` for a forecaster (three probabilities, expected return), `[batch,
+    /// actions]` probabilities for a policy. Inference mode.
+    pub(crate) fn outputs(&self, input: &Tensor) -> Tensor {
+        match self {
+            Self::Forecaster(network) => network.outputs(input),
+            Self::Policy(network) => network.outputs(input),
+        }
+    }
+}

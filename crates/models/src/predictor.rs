@@ -1,0 +1,163 @@
+//! The one way a prediction is made. A row's bits depend on nothing but the row.
+
+use std::fmt;
+
+use artifacts::{Bundle, BundleKind};
+use market::Timestamp;
+use spec::{BundleId, Digest, Output, Prediction};
+use tch::nn::VarStore;
+use tch::{Device, Tensor};
+
+use crate::{Initial, ModelError, Network, NetworkKind, NetworkSpec, weights};
+
+/// Rows computed at a time, always. Kernels round differently for different batch sizes, so every batch is cut into tiles
+/// of this size and the last one filled with zeros. Small, since a live decision pays for a whole tile.
+const TILE: usize = 4;
+
+/// A network with its weights, ready to be asked.
+pub struct Predictor {
+    spec: NetworkSpec,
+    network: Network,
+    bundle: BundleId,
+}
+
+impl fmt::Debug for Predictor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Predictor").field("bundle", &self.bundle).field("spec", &self.spec).finish_non_exhaustive()
+    }
+}
+
+impl Predictor {
+    /// The network of a bundle.
+    ///
+    /// # Errors
+    /// [`ModelError`] when the manifest names a network this build does not know, or the weights are not its.
+    pub fn load(bundle: &Bundle) -> Result<Self, ModelError> {
+        let (id, manifest) = (bundle.id(), bundle.manifest());
+        let spec: NetworkSpec = serde_json::from_value(manifest.network.clone())
+            .map_err(|error| ModelError::Unknown { bundle: id, why: error.to_string() })?;
+        match (manifest.kind, spec.kind) {
+            (BundleKind::Forecaster, NetworkKind::Forecaster) | (BundleKind::Policy, NetworkKind::Policy { .. }) => {}
+            (kind @ BundleKind::Policy, NetworkKind::Forecaster) => {
+                return Err(ModelError::Kind { bundle: id, kind, network: "forecaster" });
+            }
+            (kind @ BundleKind::Forecaster, NetworkKind::Policy { .. }) => {
+                return Err(ModelError::Kind { bundle: id, kind, network: "policy" });
+            }
+        }
+        Self::from_parts(&spec, bundle.weights(), id)
+    }
+
+    /// A network from its parts, before it is a bundle's. `bundle` goes into its predictions as it is.
+    ///
+    /// # Errors
+    /// [`ModelError`] when the shape is out of range or the weights are not its.
+    pub fn from_parts(spec: &NetworkSpec, bytes: &[u8], bundle: BundleId) -> Result<Self, ModelError> {
+        let mut store = VarStore::new(Device::Cpu);
+        let network = Network::build(spec, &store.root(), Initial::Zeros)?;
+        weights::load(&mut store, bytes)?;
+        store.freeze();
+        Ok(Self { spec: spec.clone(), network, bundle })
+    }
+
+    /// The network's shape.
+    #[must_use]
+    pub fn spec(&self) -> &NetworkSpec {
+        &self.spec
+    }
+
+    /// The artifact it was loaded from.
+    #[must_use]
+    pub fn bundle(&self) -> BundleId {
+        self.bundle
+    }
+
+    /// Values of a row.
+    #[must_use]
+    pub fn input_width(&self) -> usize {
+        self.spec.input_width()
+    }
+
+    /// What the network puts out for each row. The bits of an output depend on its row alone, not on the others or on the
+    /// row's place among them.
+    ///
+    /// # Shapes
+    /// Each row: `[input_width]`; a window is row-major, oldest bar first.
+    ///
+    /// # Errors
+    /// [`ModelError::Width`], [`ModelError::NotFinite`] for a bad row; [`ModelError::Output`] when the network breaks on one.
+    pub fn predict(&self, rows: &[&[f32]]) -> Result<Vec<Output>, ModelError> {
+        let width = self.input_width();
+        for (row, values) in rows.iter().enumerate() {
+            if values.len() != width {
+                return Err(ModelError::Width { row, width: values.len(), wanted: width });
+            }
+            if let Some(index) = values.iter().position(|value| !value.is_finite()) {
+                return Err(ModelError::NotFinite { row, index });
+            }
+        }
+        let mut outputs = Vec::with_capacity(rows.len());
+        let mut tile = vec![0.0; TILE * width];
+        for chunk in rows.chunks(TILE) {
+            let (filled, empty) = tile.split_at_mut(chunk.len() * width);
+            filled.chunks_exact_mut(width).zip(chunk).for_each(|(slot, row)| slot.copy_from_slice(row));
+            empty.fill(0.0);
+            let values = self.compute(&tile)?;
+            for row in values.chunks_exact(values.len() / TILE).take(chunk.len()) {
+                if row.iter().any(|value| !value.is_finite()) {
+                    return Err(ModelError::Output { row: outputs.len() });
+                }
+                outputs.push(self.output(row));
+            }
+        }
+        Ok(outputs)
+    }
+
+    /// A prediction with all that is needed to make it again.
+    #[must_use]
+    pub fn prediction(&self, bar: Timestamp, row: &[f32], output: Output) -> Prediction {
+        Prediction { bundle: self.bundle, bar, row: row_digest(row), output }
+    }
+
+    /// `[TILE × input_width]` → `[TILE × outputs]`.
+    fn compute(&self, tile: &[f32]) -> Result<Vec<f32>, ModelError> {
+        let _guard = tch::no_grad_guard();
+        let input = Tensor::f_from_slice(tile)?.f_view([TILE as i64, self.input_width() as i64])?;
+        let outputs = self.network.outputs(&input).f_contiguous()?;
+        let mut values = vec![0.0; outputs.numel()];
+        outputs.f_copy_data(&mut values, outputs.numel())?;
+        Ok(values)
+    }
+
+    fn output(&self, row: &[f32]) -> Output {
+        match (self.spec.kind, row) {
+            (NetworkKind::Forecaster, &[down, flat, up, expected_return]) => {
+                Output::Forecast { probabilities: [down, flat, up], expected_return }
+            }
+            (NetworkKind::Forecaster | NetworkKind::Policy { .. }, probabilities) => {
+                Output::Policy { action: first_largest(probabilities), probabilities: probabilities.to_vec() }
+            }
+        }
+    }
+}
+
+/// The digest of a network's input: SHA-256 over its values as little-endian f32.
+#[must_use]
+pub fn row_digest(row: &[f32]) -> Digest {
+    let bytes: Vec<u8> = row.iter().flat_map(|value| value.to_le_bytes()).collect();
+    Digest::of(&bytes)
+}
+
+/// The most probable action; the lowest index among equals.
+fn first_largest(probabilities: &[f32]) -> u32 {
+    let mut best = 0;
+    for (index, probability) in probabilities.iter().enumerate() {
+        if *probability > probabilities[best] {
+            best = index;
+        }
+    }
+    best as u32
+}
+
+#[cfg(test)]
+mod tests;
