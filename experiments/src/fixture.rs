@@ -1,10 +1,11 @@
 //! A small question and its trials, for tests.
 
+use artifacts::Kernel;
 use protocol::{TrialState, TrialView};
 use serde_json::{Value, json};
 use spec::{AttemptId, BundleId, Digest, FailureClass, Metric, TrialId, TrialOutcome, TrialSpec, canonical_json};
 
-use crate::question::{Kernel, Question};
+use crate::question::Question;
 
 /// A supervised sweep over one choice and one range, in the form of a parsed file.
 pub(crate) fn spec(sweep: Value) -> spec::ExperimentSpec {
@@ -44,7 +45,7 @@ pub(crate) fn question(sweep: Value) -> Question {
         data_digest: Digest::of(b"bars"),
         device: spec::Device::Cpu,
         code_version: "0.1.0".to_owned(),
-        kernel: Kernel { cpu: "any".to_owned(), threads: 1 },
+        kernel: Kernel { cpu: "any".to_owned(), threads: 1, library: "none".to_owned(), degrade: 0 },
     }
 }
 

@@ -11,6 +11,6 @@ pub mod sweep;
 pub mod trials;
 mod verdict;
 
-pub use question::{Kernel, Question, normalised};
+pub use question::{Question, normalised};
 pub use record::{Record, RecordError};
 pub use summary::{Best, Ended, GateFigure, Promotion, Summary};

@@ -1,5 +1,6 @@
 //! The question an experiment asks, whole: its spec, its data, and what computes the answer.
 
+use artifacts::Kernel;
 use serde::{Deserialize, Serialize};
 use spec::{Device, Digest, ExperimentId, ExperimentSpec, canonical_json};
 
@@ -54,16 +55,6 @@ pub fn normalised(spec: &ExperimentSpec) -> ExperimentSpec {
     spec.sweep.parallel = None;
     spec.priority = 0;
     spec
-}
-
-/// What decides the last bit of a result.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Kernel {
-    /// CPU model.
-    pub cpu: String,
-    /// Intra-op threads.
-    pub threads: u32,
 }
 
 #[cfg(test)]

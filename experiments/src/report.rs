@@ -114,8 +114,8 @@ pub struct Figures {
     pub drawdown: f64,
     /// Fills.
     pub fills: u64,
-    /// Fees paid, quote currency.
-    pub fees: f64,
+    /// Commissions and borrow costs paid, quote currency.
+    pub costs: f64,
 }
 
 /// One gate.

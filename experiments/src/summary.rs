@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use artifacts::{Alias, GateResult};
 use protocol::{ExperimentState, TrialState, TrialView};
 use serde::{Deserialize, Serialize};
 use spec::{BundleId, ExperimentId, ModelName, TrialId};
@@ -59,7 +60,7 @@ pub struct Promotion {
     /// Its version there.
     pub version: u32,
     /// The alias it stands under now.
-    pub alias: String,
+    pub alias: Alias,
     /// Whether `champion` moved.
     pub moved: bool,
     /// Every gate with its figure.
@@ -78,6 +79,20 @@ pub struct GateFigure {
     pub threshold: Option<f64>,
     /// Whether it passed.
     pub passed: bool,
+}
+
+impl GateFigure {
+    /// A gate's result, fit for JSON.
+    #[must_use]
+    pub fn of(gate: &GateResult) -> Self {
+        let finite = |value: f64| Some(value).filter(|value| value.is_finite());
+        Self {
+            name: gate.name.clone(),
+            value: finite(gate.value),
+            threshold: finite(gate.threshold),
+            passed: gate.passed,
+        }
+    }
 }
 
 impl Ended {

@@ -105,7 +105,7 @@ fn test_section(test: &TestRun) -> Markup {
                 (equity::render(test))
             }
             div.scroll { table {
-                thead { tr { th.text { "Strategy" } th { "Total return" } th { "Sharpe (a year)" } th { "Max drawdown" } th { "Fills" } th { "Fees (quote currency)" } } }
+                thead { tr { th.text { "Strategy" } th { "Total return" } th { "Sharpe (a year)" } th { "Max drawdown" } th { "Fills" } th { "Costs (quote currency)" } } }
                 tbody {
                     @for row in &test.figures {
                         tr {
@@ -114,7 +114,7 @@ fn test_section(test: &TestRun) -> Markup {
                             td { (figure::number(row.sharpe)) }
                             td { (figure::percent(row.drawdown)) }
                             td { (figure::amount(row.fills as f64)) }
-                            td { (figure::amount(row.fees)) }
+                            td { (figure::amount(row.costs)) }
                         }
                     }
                 }

@@ -81,13 +81,13 @@ fn test_run() -> TestRun {
     };
     let (model, benchmark) = (walk(0.000_25, 0.009, 0.7), walk(0.000_6, 0.016, 0.2));
     let exposure = (0..684).map(|bar| if (bar / 37) % 3 == 1 { 0.0 } else { 700.0 }).collect();
-    let figures = |name, total_return, sharpe, drawdown, fills, fees| Figures {
+    let figures = |name, total_return, sharpe, drawdown, fills, costs| Figures {
         name,
         total_return,
         sharpe,
         drawdown,
         fills,
-        fees,
+        costs,
     };
     let figures = vec![
         figures("Model", 0.117, 0.41, -0.183, 86, 912.4),
