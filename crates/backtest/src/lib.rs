@@ -7,12 +7,14 @@
 
 mod baseline;
 mod desk;
+mod model;
 mod outcome;
 mod parity;
 mod run;
 mod setting;
 
 pub use baseline::{buy_and_hold, zero};
+pub use model::Model;
 pub use outcome::{Backtest, Summary};
 pub use parity::{Parity, parity};
 pub use run::{forecast_rows, run};

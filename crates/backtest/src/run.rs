@@ -16,11 +16,7 @@ use crate::{Backtest, BacktestError, Setting};
 ///
 /// # Errors
 /// [`BacktestError`]: the bars, the features or the network do not fit.
-pub fn run(
-    predictor: &Predictor,
-    features: &FeatureState,
-    setting: &Setting<'_>,
-) -> Result<Backtest, BacktestError> {
+pub fn run(predictor: &Predictor, features: &FeatureState, setting: &Setting<'_>) -> Result<Backtest, BacktestError> {
     setting.bars()?;
     let windows = Windows::over(features, setting.dataset, setting.range.clone())?;
     match predictor.spec().kind {
@@ -88,7 +84,9 @@ fn forecaster(predictor: &Predictor, windows: &Windows, setting: &Setting<'_>) -
             warming -= 1;
             return Ok(warming_up(bar));
         }
-        Ok(forecasts.next().map_or_else(|| warming_up(bar), |(row, output)| decide(predictor, setting, bar, (row, output))))
+        Ok(forecasts
+            .next()
+            .map_or_else(|| warming_up(bar), |(row, output)| decide(predictor, setting, bar, (row, output))))
     })
 }
 
