@@ -1,1 +1,17 @@
 //! Environments an agent acts in.
+//!
+//! [`VectorEnv`] steps many copies side by side and writes into the caller's [`Buffers`]. [`TradingEnv`] replays a
+//! [`History`] through the fill core of `venue` and `portfolio`, so an episode and a backtest of the same decisions are
+//! the same to the millionth. [`probe`] holds tiny problems with known answers, [`conformance`] what every environment
+//! passes. Knows no tensors, no trainer, no clock; randomness is a seed.
+
+pub mod conformance;
+mod draws;
+mod env;
+mod history;
+pub mod probe;
+mod trading;
+
+pub use env::{Buffers, StateError, StepBuffers, StepOutcome, VectorEnv};
+pub use history::{EnvError, History, Rows};
+pub use trading::{Episodes, TradingEnv};
