@@ -2,15 +2,24 @@
 //!
 //! Holds nouns and their checks. Does not know tensors, the wire, where or when anything runs.
 
+mod check;
 mod digest;
 mod duration;
 mod experiment;
 mod ids;
 mod metric;
+mod parse;
 mod prediction;
+mod problem;
+mod ranges;
+mod resolve;
+mod schema;
+mod substitute;
 mod task;
 mod trial;
+mod yaml;
 
+pub use check::{DataFacts, Facts, check};
 pub use digest::{BundleId, Digest, DigestError, canonical_json};
 pub use duration::Span;
 pub use experiment::{
@@ -20,6 +29,12 @@ pub use experiment::{
 pub use experiment::{Dimension, Direction, Objective, Pruner, Sampler, SweepSpec};
 pub use ids::{AttemptId, ExperimentId, IdError, ModelName, TrialId, WorkerId};
 pub use metric::{FailureClass, Metric, Progress, ProgressUnit};
+pub use parse::parse;
 pub use prediction::{Decision, Output, Prediction, Reason};
+pub use problem::{Place, Problem};
+pub use resolve::resolve;
+pub use schema::schema;
+pub use substitute::trial;
 pub use task::{Algorithm, ModelSpec, PpoSpec, RlSpec, SupervisedSpec, TaskSpec};
 pub use trial::{CheckpointRef, ParamValue, Params, Series, TrialOutcome, TrialSpec};
+pub use yaml::Positions;

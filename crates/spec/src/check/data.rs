@@ -1,0 +1,116 @@
+//! Symbols, splits and the number of bars.
+
+use market::{Symbol, Timestamp};
+
+use crate::check::DataFacts;
+use crate::problem::{Finding, suggest};
+use crate::resolve::reach;
+use crate::{DateRange, ExperimentSpec, TaskSpec};
+
+/// Rows below which a split has no standard deviation of returns.
+const ROWS_MIN: usize = 3;
+
+/// What holds for every trial: symbols, and splits within the data and in order.
+pub(super) fn findings(spec: &ExperimentSpec, data: Option<&DataFacts>) -> Vec<Finding> {
+    let mut findings = order(spec);
+    if let Some(data) = data {
+        findings.extend(symbols(spec, data));
+        findings.extend(outside(spec, data));
+    }
+    findings
+}
+
+/// What a trial's own horizon, window and episode ask of the splits.
+pub(super) fn point_findings(spec: &ExperimentSpec, data: Option<&DataFacts>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let (purge, reach) = (spec.data.split.purge, reach(spec));
+    if purge < reach {
+        let what = format!("`purge` is {purge}");
+        let why = format!("rows look {reach} bars ahead, into the next split");
+        findings.push(Finding::new("data.split.purge", what, why, format!("use {reach} or more, or leave it out")));
+    }
+    if let Some(data) = data.filter(|data| !data.times.is_empty()) {
+        findings.extend(splits(spec).into_iter().filter_map(|(name, range)| too_few(spec, data, name, range)));
+    }
+    findings
+}
+
+fn splits(spec: &ExperimentSpec) -> [(&'static str, DateRange); 3] {
+    let split = &spec.data.split;
+    [("train", split.train), ("validation", split.validation), ("test", split.test)]
+}
+
+fn order(spec: &ExperimentSpec) -> Vec<Finding> {
+    let splits = splits(spec);
+    let mut findings = Vec::new();
+    for (name, range) in splits {
+        if range.to < range.from {
+            let what = format!("`{name}` ends {} before it starts {}", range.to, range.from);
+            findings.push(Finding::new(
+                format!("data.split.{name}"),
+                what,
+                "a split runs forward",
+                "swap the two dates",
+            ));
+        }
+    }
+    for pair in splits.windows(2) {
+        let [(earlier, before), (later, after)] = [pair[0], pair[1]];
+        if after.from <= before.to {
+            let what = format!("`{later}` starts {} and `{earlier}` ends {}", after.from, before.to);
+            let why = "splits follow each other without overlap";
+            let hint = format!("start `{later}` after {}", before.to.date());
+            findings.push(Finding::new(format!("data.split.{later}"), what, why, hint));
+        }
+    }
+    findings
+}
+
+fn symbols(spec: &ExperimentSpec, data: &DataFacts) -> Vec<Finding> {
+    let missing = |(index, symbol): (usize, &Symbol)| {
+        let hint = suggest(symbol.as_str(), data.symbols.iter().map(Symbol::as_str));
+        let why = format!("`{}` has no bars of it", spec.data.source);
+        Finding::new(format!("data.symbols.{index}"), format!("unknown symbol `{symbol}`"), why, hint)
+    };
+    spec.data.symbols.iter().enumerate().filter(|(_, symbol)| !data.symbols.contains(symbol)).map(missing).collect()
+}
+
+fn outside(spec: &ExperimentSpec, data: &DataFacts) -> Vec<Finding> {
+    let (Some(first), Some(last)) = (data.times.first(), data.times.last()) else { return Vec::new() };
+    let mut findings = Vec::new();
+    let mut refuse = |name: &str, end: usize, date: Timestamp, edge: String| {
+        let what = format!("{} lies outside the data", date.date());
+        findings.push(Finding::new(format!("data.split.{name}.{end}"), what, edge, "use a date within the data"));
+    };
+    for (name, range) in splits(spec) {
+        if range.from < *first || range.from > *last {
+            refuse(name, 0, range.from, format!("bars run from {} to {}", first.date(), last.date()));
+        }
+        if range.to > *last || range.to < *first {
+            refuse(name, 1, range.to, format!("bars run from {} to {}", first.date(), last.date()));
+        }
+    }
+    findings
+}
+
+fn too_few(spec: &ExperimentSpec, data: &DataFacts, name: &str, range: DateRange) -> Option<Finding> {
+    let split = &spec.data.split;
+    let embargo = if name == "train" { 0 } else { split.embargo as usize };
+    let begin = data.times.partition_point(|time| *time < range.from) + embargo;
+    let end = data.times.partition_point(|time| *time <= range.to).saturating_sub(split.purge as usize);
+    let window = spec.task.window();
+    let ready = data.warm_up_bars + window.saturating_sub(1);
+    let rows = end.saturating_sub(begin.max(ready));
+    let needed = match (&spec.task, name) {
+        (TaskSpec::Rl(_), "train") => (spec.env.episode_bars as usize + 1).max(ROWS_MIN),
+        (TaskSpec::Rl(_) | TaskSpec::Supervised(_), _) => ROWS_MIN,
+    };
+    (rows < needed).then(|| {
+        let what = format!("`{name}` has {rows} rows");
+        let why = format!(
+            "{needed} are needed after {} bars of warm-up, a window of {window}, purge {} and embargo {embargo}",
+            data.warm_up_bars, split.purge
+        );
+        Finding::new(format!("data.split.{name}"), what, why, "lengthen it, or shorten window, features or episodes")
+    })
+}

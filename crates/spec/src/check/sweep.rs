@@ -1,0 +1,132 @@
+//! The space of a sweep: every dimension exists, and its ends make a sound trial.
+
+use crate::check::{Facts, of_point};
+use crate::problem::Finding;
+use crate::substitute::substitute;
+use crate::{Dimension, Direction, ExperimentSpec, Objective, ParamValue, Sampler, TaskSpec};
+
+/// Values of an integer dimension that are all tried; of a longer one, both ends.
+const TRIED_MAX: i64 = 256;
+
+/// `facts` is `None` when the spec itself is wrong, and values are not tried.
+pub(super) fn findings(spec: &ExperimentSpec, facts: Option<&Facts>) -> Vec<Finding> {
+    let mut findings = objective(spec);
+    for (path, dimension) in &spec.sweep.space {
+        match shape(path, dimension) {
+            Some(finding) => findings.push(finding),
+            None => findings.extend(facts.and_then(|facts| unfit(spec, path, dimension, facts))),
+        }
+    }
+    findings.extend(grid(spec));
+    if spec.sweep.space.is_empty() && spec.sweep.trials > 1 {
+        let what = format!("{} trials of one point", spec.sweep.trials);
+        let why = "`sweep.space` is empty, so they differ in nothing";
+        findings.push(Finding::new("sweep.trials", what, why, "use 1, add a dimension, or list more `seeds`"));
+    }
+    findings
+}
+
+fn objective(spec: &ExperimentSpec) -> Vec<Finding> {
+    let (name, better, right) = match spec.sweep.objective {
+        Objective::ValidationSharpe => ("validation_sharpe", Direction::Maximise, "maximise"),
+        Objective::ValidationReturn => ("validation_return", Direction::Maximise, "maximise"),
+        Objective::ValidationLoss => ("validation_loss", Direction::Minimise, "minimise"),
+    };
+    let mut findings = Vec::new();
+    if spec.sweep.direction != better {
+        let what = format!("`{name}` with the worse end as the better");
+        findings.push(Finding::new("sweep.direction", what, "the worst trial would win", format!("use `{right}`")));
+    }
+    if spec.sweep.objective == Objective::ValidationLoss && matches!(spec.task, TaskSpec::Rl(_)) {
+        let why = "a policy has no loss on validation bars";
+        let hint = "use `validation_sharpe` or `validation_return`";
+        findings.push(Finding::new("sweep.objective", "`validation_loss` of a policy", why, hint));
+    }
+    findings
+}
+
+/// What is wrong with a dimension by itself.
+fn shape(path: &str, dimension: &Dimension) -> Option<Finding> {
+    let at = format!("sweep.space.{path}");
+    let reversed = |low: String, high: String| {
+        Finding::new(
+            at.clone(),
+            format!("low {low} is not below high {high}"),
+            "nothing lies between",
+            "swap or widen them",
+        )
+    };
+    match dimension {
+        Dimension::LogUniform(low, _) if *low <= 0.0 => {
+            let why = "the logarithm starts above 0";
+            Some(Finding::new(at, format!("low is {low}"), why, "use a `low` above 0, or `uniform`"))
+        }
+        Dimension::Uniform(low, high) | Dimension::LogUniform(low, high) if low >= high => {
+            Some(reversed(low.to_string(), high.to_string()))
+        }
+        Dimension::Integer(low, high) if low >= high => Some(reversed(low.to_string(), high.to_string())),
+        Dimension::Choice(values) if values.is_empty() => {
+            Some(Finding::new(at, "an empty choice", "there is nothing to draw", "list at least one value"))
+        }
+        Dimension::Choice(values) => repeated(values).map(|value| {
+            let what = format!("{value} is repeated");
+            Finding::new(at, what, "it would be tried twice as the same point", "list each value once")
+        }),
+        Dimension::Uniform(..) | Dimension::LogUniform(..) | Dimension::Integer(..) => None,
+    }
+}
+
+fn repeated(values: &[ParamValue]) -> Option<String> {
+    let value = values.iter().enumerate().find(|(index, value)| values[..*index].contains(value))?.1;
+    serde_json::to_string(value).ok()
+}
+
+/// The first value of a dimension that makes no sound trial.
+fn unfit(spec: &ExperimentSpec, path: &str, dimension: &Dimension, facts: &Facts) -> Option<Finding> {
+    values(dimension).into_iter().find_map(|value| {
+        let shown = serde_json::to_string(&value).unwrap_or_default();
+        let finding = match substitute(spec, &[(path.to_owned(), value)].into()) {
+            Ok(point) => of_point(&point, facts).into_iter().next()?,
+            Err(finding) => finding,
+        };
+        let Finding { what, why, hint, .. } = finding;
+        Some(Finding::new(format!("sweep.space.{path}"), what, format!("{why} (trying {shown})"), hint))
+    })
+}
+
+fn values(dimension: &Dimension) -> Vec<ParamValue> {
+    match dimension {
+        Dimension::Uniform(low, high) | Dimension::LogUniform(low, high) => {
+            [*low, *high].map(ParamValue::Real).to_vec()
+        }
+        Dimension::Integer(low, high) if high.saturating_sub(*low) < TRIED_MAX => {
+            (*low..=*high).map(ParamValue::Integer).collect()
+        }
+        Dimension::Integer(low, high) => [*low, *high].map(ParamValue::Integer).to_vec(),
+        Dimension::Choice(values) => values.clone(),
+    }
+}
+
+fn grid(spec: &ExperimentSpec) -> Vec<Finding> {
+    let sweep = &spec.sweep;
+    if sweep.sampler != Sampler::Grid {
+        return Vec::new();
+    }
+    let mut findings = Vec::new();
+    let mut points = 1_u64;
+    for (path, dimension) in &sweep.space {
+        if let Dimension::Choice(values) = dimension {
+            points = points.saturating_mul(values.len() as u64);
+        } else {
+            let why = "a grid needs the values of each dimension";
+            let hint = "use `choice: [...]`, or the sampler `random`";
+            findings.push(Finding::new(format!("sweep.space.{path}"), format!("`{path}` is a range"), why, hint));
+        }
+    }
+    if findings.is_empty() && u64::from(sweep.trials) > points {
+        let what = format!("{} trials", sweep.trials);
+        let why = format!("the grid has {points} points");
+        findings.push(Finding::new("sweep.trials", what, why, format!("use {points}")));
+    }
+    findings
+}

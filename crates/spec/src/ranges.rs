@@ -1,0 +1,204 @@
+//! The ranges that the doc of each field states.
+
+mod task;
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+
+use market::BasisPoints;
+
+use crate::problem::Finding;
+use crate::{EnvSpec, ExperimentSpec, FeatureSpec, StrategySpec};
+
+/// Longest window of a feature, bars.
+const FEATURE_BARS_MAX: u32 = 1_000;
+
+/// Exposure beyond this is no cash or margin account of a person, basis points.
+const EXPOSURE_MAX: i32 = 50_000;
+
+/// All findings in what a trial may differ in, in the order of a file.
+pub(crate) fn of_trial(spec: &ExperimentSpec) -> Vec<Finding> {
+    let mut ranges = Ranges::default();
+    ranges.features(&spec.features);
+    ranges.task(&spec.task);
+    ranges.model(&spec.model);
+    ranges.env(&spec.env);
+    ranges.strategy(&spec.strategy);
+    ranges.findings
+}
+
+/// All findings in the rest: what holds for every trial.
+pub(crate) fn of_experiment(spec: &ExperimentSpec) -> Vec<Finding> {
+    let mut ranges = Ranges::default();
+    ranges.data(spec);
+    ranges.sweep(spec);
+    ranges.rest(spec);
+    ranges.findings
+}
+
+#[derive(Default)]
+struct Ranges {
+    findings: Vec<Finding>,
+}
+
+impl Ranges {
+    fn within<T: PartialOrd + Display>(&mut self, path: impl Display, value: T, range: RangeInclusive<T>) {
+        if !range.contains(&value) {
+            self.outside(path, value, format!("use {} to {}", range.start(), range.end()));
+        }
+    }
+
+    /// Above `low`, at most `high`.
+    fn above(&mut self, path: impl Display, value: f64, low: f64, high: f64) {
+        if !(value > low && value <= high) {
+            let limit = if high.is_finite() { format!(", at most {high}") } else { String::new() };
+            self.outside(path, value, format!("use a number above {low}{limit}"));
+        }
+    }
+
+    /// From `low` to below `high`.
+    fn below(&mut self, path: impl Display, value: f64, low: f64, high: f64) {
+        if !(value >= low && value < high) {
+            self.outside(path, value, format!("use a number from {low} to below {high}"));
+        }
+    }
+
+    fn outside(&mut self, path: impl Display, value: impl Display, hint: String) {
+        let path = path.to_string();
+        let what = format!("`{path}` is {value}");
+        self.findings.push(Finding::new(path, what, "that is out of range", hint));
+    }
+
+    fn refuse(&mut self, path: impl Display, what: impl Into<String>, why: &str, hint: impl Into<String>) {
+        self.findings.push(Finding::new(path.to_string(), what, why, hint));
+    }
+
+    fn data(&mut self, spec: &ExperimentSpec) {
+        if spec.data.source.trim().is_empty() {
+            self.refuse(
+                "data.source",
+                "`data.source` is empty",
+                "the bars come from there",
+                "name an imported data set",
+            );
+        }
+        match spec.data.symbols.as_slice() {
+            [] => self.refuse("data.symbols", "no symbol", "a trial trades one", "write `symbols: [AAPL]`"),
+            [_] => {}
+            [_, ..] => {
+                self.refuse("data.symbols", "several symbols", "a trial trades one", "write an experiment for each");
+            }
+        }
+    }
+
+    fn features(&mut self, features: &[FeatureSpec]) {
+        if features.is_empty() {
+            self.refuse(
+                "features",
+                "no feature",
+                "a network needs something to see",
+                "add `- log_return: { bars: 1 }`",
+            );
+        }
+        for (index, feature) in features.iter().enumerate() {
+            self.feature(index, feature);
+            if let Some(first) = features[..index].iter().position(|earlier| earlier == feature) {
+                let why = "the same column twice teaches nothing";
+                let hint = format!("remove one of `features.{first}` and `features.{index}`");
+                self.refuse(format!("features.{index}"), "a repeated feature", why, hint);
+            }
+        }
+    }
+
+    fn feature(&mut self, index: usize, feature: &FeatureSpec) {
+        let at = |field: &str| format!("features.{index}.{field}");
+        match feature {
+            FeatureSpec::LogReturn { bars } => self.within(at("log_return.bars"), *bars, 1..=FEATURE_BARS_MAX),
+            FeatureSpec::RealisedVolatility { bars } => {
+                self.within(at("realised_volatility.bars"), *bars, 2..=FEATURE_BARS_MAX);
+            }
+            FeatureSpec::Rsi { bars } => self.within(at("rsi.bars"), *bars, 2..=FEATURE_BARS_MAX),
+            FeatureSpec::Atr { bars } => self.within(at("atr.bars"), *bars, 1..=FEATURE_BARS_MAX),
+            FeatureSpec::VolumeZ { bars } => self.within(at("volume_z.bars"), *bars, 2..=FEATURE_BARS_MAX),
+            FeatureSpec::Bollinger { bars, width } => {
+                self.within(at("bollinger.bars"), *bars, 2..=FEATURE_BARS_MAX);
+                self.above(at("bollinger.width"), *width, 0.0, f64::INFINITY);
+            }
+            FeatureSpec::Macd { fast, slow, signal } => {
+                self.within(at("macd.fast"), *fast, 1..=FEATURE_BARS_MAX);
+                self.within(at("macd.slow"), *slow, 1..=FEATURE_BARS_MAX);
+                self.within(at("macd.signal"), *signal, 1..=FEATURE_BARS_MAX);
+                if fast >= slow {
+                    let what = format!("`fast` is {fast} and `slow` {slow}");
+                    self.refuse(at("macd.fast"), what, "a MACD is fast less slow", "use a `fast` below `slow`");
+                }
+            }
+        }
+    }
+
+    fn env(&mut self, env: &EnvSpec) {
+        /// A fill that costs more than its notional is no market.
+        const COST_MAX: i32 = 10_000;
+        self.within("env.cash", env.cash, 1..=1_000_000_000);
+        let costs = &env.costs;
+        for (name, BasisPoints(cost)) in [
+            ("commission_bps", costs.commission_bps),
+            ("half_spread_bps", costs.half_spread_bps),
+            ("slippage_bps", costs.slippage_bps),
+            ("borrow_bps_per_year", costs.borrow_bps_per_year),
+        ] {
+            self.within(format!("env.costs.{name}"), cost, 0..=COST_MAX);
+        }
+        self.within("env.exposure_max_bps", env.exposure_max_bps.0, 1..=EXPOSURE_MAX);
+        self.within("env.episode_bars", env.episode_bars, 2..=100_000);
+    }
+
+    fn strategy(&mut self, strategy: &StrategySpec) {
+        self.within("strategy.edge_min", strategy.edge_min, 0.0..=1.0);
+        self.within("strategy.exposure_bps", strategy.exposure_bps.0, 1..=EXPOSURE_MAX);
+    }
+
+    fn sweep(&mut self, spec: &ExperimentSpec) {
+        let sweep = &spec.sweep;
+        self.within("sweep.trials", sweep.trials, 1..=100_000);
+        self.within("sweep.batch", sweep.batch, 1..=sweep.trials.max(1));
+        if sweep.parallel == Some(0) {
+            self.refuse(
+                "sweep.parallel",
+                "`sweep.parallel` is 0",
+                "nothing would run",
+                "use 1 or more, or leave it out",
+            );
+        }
+        if sweep.seeds.is_empty() {
+            self.refuse("sweep.seeds", "no seed", "each point is trained once per seed", "write `seeds: [1]`");
+        }
+        for (index, seed) in sweep.seeds.iter().enumerate() {
+            let path = format!("sweep.seeds.{index}");
+            if sweep.seeds[..index].contains(seed) {
+                self.refuse(
+                    path,
+                    format!("seed {seed} is repeated"),
+                    "it would give the same trial",
+                    "use each seed once",
+                );
+            } else {
+                self.within(path, *seed, 0..=1 << 53);
+            }
+        }
+    }
+
+    fn rest(&mut self, spec: &ExperimentSpec) {
+        const BACKOFF_MAX: u64 = 300_000;
+        self.within("retry.attempts", spec.retry.attempts, 1..=100);
+        if spec.retry.backoff.millis() > BACKOFF_MAX {
+            self.outside("retry.backoff", spec.retry.backoff, "use at most 5m".to_owned());
+        }
+        if spec.timeout.millis() == 0 {
+            self.outside("timeout", spec.timeout, "use 1s or more".to_owned());
+        }
+        if let Some(promote) = &spec.promote {
+            self.within("promote.gates.deflated_sharpe_min", promote.gates.deflated_sharpe_min, 0.0..=1.0);
+        }
+    }
+}

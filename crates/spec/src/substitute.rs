@@ -1,0 +1,107 @@
+//! Puts drawn parameters into a spec: by dotted path, and read again by the same strict rules as a file.
+
+use serde_json::Value;
+
+use crate::parse::{Fault, child, strict};
+use crate::problem::{Finding, Problem, suggest};
+use crate::{Device, Digest, ExperimentSpec, ParamValue, Params, TrialId, TrialSpec, ranges};
+
+/// Sections that a trial may differ in. All others hold for the whole experiment: with other bars, costs of a trial or
+/// gates, trials would not be answers to one question.
+const SWEPT: [&str; 5] = ["features", "task", "model", "env", "strategy"];
+
+/// One trial of an experiment whose spec is resolved ([`crate::resolve`]).
+///
+/// # Errors
+/// A [`Problem`] without a place when a path does not exist, a value is of the wrong kind or out of range, or the device
+/// is still `auto`.
+pub fn trial(
+    spec: &ExperimentSpec,
+    params: &Params,
+    seed: u64,
+    id: TrialId,
+    data_digest: Digest,
+) -> Result<TrialSpec, Problem> {
+    let fail = |finding: Finding| finding.at(None);
+    let spec = substitute(spec, params).map_err(fail)?;
+    if let Some(finding) = ranges::of_trial(&spec).into_iter().next() {
+        return Err(fail(finding));
+    }
+    if spec.resources.device == Device::Auto {
+        return Err(fail(Finding::new(
+            "resources.device",
+            "the device is `auto`",
+            "a trial runs on one",
+            "resolve it",
+        )));
+    }
+    Ok(TrialSpec {
+        trial: id,
+        params: params.clone(),
+        seed,
+        data: spec.data,
+        data_digest,
+        features: spec.features,
+        task: spec.task,
+        model: spec.model,
+        env: spec.env,
+        strategy: spec.strategy,
+        device: spec.resources.device,
+        threads: spec.resources.cpus,
+    })
+}
+
+/// The spec with the parameters put in.
+pub(crate) fn substitute(spec: &ExperimentSpec, params: &Params) -> Result<ExperimentSpec, Finding> {
+    let mut value = whole(spec);
+    for (path, param) in params {
+        put(&mut value, path, param)?;
+    }
+    strict(&value).map_err(Fault::finding)
+}
+
+fn whole(spec: &ExperimentSpec) -> Value {
+    serde_json::to_value(spec).expect("a spec holds only finite numbers and text keys")
+}
+
+fn put(root: &mut Value, path: &str, param: &ParamValue) -> Result<(), Finding> {
+    let missing = |hint: String| Finding::new(path, format!("no `{path}`"), "a trial has no such value", hint);
+    let section = path.split('.').next().unwrap_or_default();
+    if !SWEPT.contains(&section) {
+        let why = "only features, task, model, env and strategy differ between trials";
+        return Err(Finding::new(path, format!("`{path}` cannot be swept"), why, near(root, path)));
+    }
+    let mut at = &mut *root;
+    for step in path.split('.') {
+        match child(at, step) {
+            Some(next) => at = next,
+            None => return Err(missing(near(root, path))),
+        }
+    }
+    *at = serde_json::to_value(param).expect("a parameter is JSON");
+    Ok(())
+}
+
+/// What else `path` may have meant.
+fn near(root: &Value, path: &str) -> String {
+    let mut known = Vec::new();
+    for section in SWEPT {
+        leaves(root.get(section).unwrap_or(&Value::Null), section, &mut known);
+    }
+    suggest(path, known.iter().map(String::as_str))
+}
+
+/// Paths of everything below `value` that can be replaced by a parameter.
+fn leaves(value: &Value, path: &str, found: &mut Vec<String>) {
+    match value {
+        Value::Object(entries) => {
+            entries.iter().for_each(|(name, inner)| leaves(inner, &format!("{path}.{name}"), found))
+        }
+        Value::Array(items) if items.iter().any(Value::is_object) => {
+            items.iter().enumerate().for_each(|(index, inner)| leaves(inner, &format!("{path}.{index}"), found));
+        }
+        Value::Array(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            found.push(path.to_owned());
+        }
+    }
+}
