@@ -54,7 +54,7 @@ impl NetworkSpec {
         within("window", self.window, 1, 512, "1 to 512 bars")?;
         within("width", self.width, 1, 4_096, "1 to 4096 features")?;
         if let NetworkKind::Policy { actions, observation_width } = self.kind {
-            within("actions", actions, 2, 1_024, "2 to 1024")?;
+            within("actions", actions, 1, 1_024, "1 to 1024")?;
             within("observation_width", observation_width, 1, 1 << 22, "1 to 2^22 values")?;
         }
         match &self.model {

@@ -21,6 +21,12 @@ pub fn named(store: &VarStore) -> Named {
     store.variables().into_iter().collect()
 }
 
+/// Copies of the variables of a store, as they are now.
+#[must_use]
+pub fn snapshot(store: &VarStore) -> Named {
+    named(store).into_iter().map(|(name, tensor)| (name, tensor.detach().copy())).collect()
+}
+
 /// Every variable of `store`, as safetensors.
 #[must_use]
 pub fn to_bytes(store: &VarStore) -> Vec<u8> {
@@ -32,7 +38,14 @@ pub fn to_bytes(store: &VarStore) -> Vec<u8> {
 /// # Errors
 /// [`ModelError::Unreadable`], [`ModelError::Tensor`]; the store is then unchanged.
 pub fn load(store: &mut VarStore, bytes: &[u8]) -> Result<(), ModelError> {
-    let mut read = unpack(bytes)?;
+    assign(store, unpack(bytes)?)
+}
+
+/// Copies tensors into a store, as [`load`].
+///
+/// # Errors
+/// [`ModelError::Tensor`]; the store is then unchanged.
+pub fn assign(store: &mut VarStore, mut read: Named) -> Result<(), ModelError> {
     let mut pairs = Vec::new();
     for (name, variable) in named(store) {
         let tensor = read.remove(&name).ok_or_else(|| problem(&name, "is missing"))?;

@@ -1,0 +1,4 @@
+//! One algorithm, one file.
+
+pub(crate) mod ppo;
+pub(crate) mod supervised;

@@ -1,0 +1,104 @@
+//! Why training ended without a result, and what that means for a retry.
+
+use dataset::DataError;
+use features::FeatureError;
+use models::ModelError;
+use spec::{Device, Digest, FailureClass};
+
+use crate::checkpoint::CheckpointError;
+
+/// The receiver of checkpoints refuses one.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct SinkError(pub String);
+
+/// Why there is no trained network.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// The bars cannot be used.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The features cannot be computed.
+    #[error(transparent)]
+    Feature(#[from] FeatureError),
+    /// The bars are not those the trial names.
+    #[error("the trial names data {expected}, but the bars hash to {actual}: import the same source again")]
+    OtherData {
+        /// Of the spec.
+        expected: Digest,
+        /// Of the bars.
+        actual: Digest,
+    },
+    /// A split holds too few bars with a full window and a label inside it.
+    #[error(
+        "split {split} keeps {rows} rows after warm-up, window and horizon, {least} are needed: \
+         widen it or shorten window and horizon"
+    )]
+    TooFewRows {
+        /// Which split.
+        split: &'static str,
+        /// Rows it keeps.
+        rows: usize,
+        /// Rows needed.
+        least: usize,
+    },
+    /// A value that must be finite is not.
+    #[error("{what} is not finite after step {step}: lower the learning rate")]
+    NotFinite {
+        /// Which value.
+        what: &'static str,
+        /// Optimiser steps done.
+        step: u64,
+    },
+    /// This build does not compute there.
+    #[error("device {0:?} is not available to this build: use cpu")]
+    Device(Device),
+    /// The checkpoint cannot be resumed; an older one may.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The checkpoint could not be handed over.
+    #[error("the checkpoint after step {step} was not kept")]
+    Sink {
+        /// Where training stood.
+        step: u64,
+        /// Why.
+        source: SinkError,
+    },
+    /// The environment refuses the bars or the split.
+    #[error("the environment cannot be built: {why}")]
+    Env {
+        /// What it said.
+        why: String,
+    },
+    /// The network cannot be built or asked.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// libtorch refuses.
+    #[error("libtorch failed")]
+    Torch(#[from] tch::TchError),
+}
+
+impl TrainError {
+    /// What kind of failure this is, as far as a retry cares.
+    #[must_use]
+    pub fn class(&self) -> FailureClass {
+        match self {
+            Self::Data(_) | Self::Feature(_) | Self::OtherData { .. } | Self::TooFewRows { .. } | Self::Env { .. } => {
+                FailureClass::Data
+            }
+            Self::NotFinite { .. } | Self::Model(ModelError::Output { .. } | ModelError::NotFinite { .. }) => {
+                FailureClass::Nan
+            }
+            Self::Torch(error) | Self::Model(ModelError::Torch(error)) if is_out_of_memory(error) => FailureClass::Oom,
+            Self::Device(_) | Self::Checkpoint(_) | Self::Sink { .. } | Self::Model(_) | Self::Torch(_) => {
+                FailureClass::Bug
+            }
+        }
+    }
+}
+
+/// libtorch has no error code for it, only its allocators' sentences.
+fn is_out_of_memory(error: &tch::TchError) -> bool {
+    let text = error.to_string();
+    text.contains("not enough memory") || text.contains("out of memory") || text.contains("can't allocate memory")
+}

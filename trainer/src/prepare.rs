@@ -1,0 +1,141 @@
+//! From bars to what algorithms learn from: normalised rows, labels, and which rows belong to which split.
+
+use std::ops::Range;
+
+use dataset::{Dataset, SplitIndices};
+use envs::Rows;
+use features::{FeatureState, Normaliser, Stream};
+use spec::TrialSpec;
+
+use crate::TrainError;
+
+/// Everything that algorithms read, made once per trial.
+#[derive(Clone, Debug)]
+pub struct TrainingData {
+    /// The bars, whole.
+    pub dataset: Dataset,
+    /// Decision bars of each split.
+    pub split: SplitIndices,
+    /// Bars dropped at the end of a split.
+    pub purge: usize,
+    /// Normalised feature rows, one a bar.
+    pub rows: Rows,
+    /// Fitted on the training split, standing at the last bar before the test split.
+    pub feature_state: FeatureState,
+}
+
+/// A decision bar with what came of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Label {
+    /// The bar decided on.
+    pub bar: usize,
+    /// ln(close at bar + horizon / close at bar) over the deviation of the training labels.
+    pub standardised_return: f32,
+    /// 0 down, 1 flat, 2 up.
+    pub class: u8,
+}
+
+/// Labels of the two splits that training may see.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Labels {
+    /// Deviation of the training labels: log return of one standardised unit.
+    pub scale: f64,
+    /// To learn from.
+    pub train: Vec<Label>,
+    /// To compare by.
+    pub validation: Vec<Label>,
+}
+
+/// Splits the bars, fits the normaliser on the training split alone and normalises every row.
+///
+/// # Errors
+/// [`TrainError::OtherData`] when these are not the trial's bars; as [`dataset::split()`] and [`features::compute`].
+pub fn prepare(spec: &TrialSpec, dataset: &Dataset) -> Result<TrainingData, TrainError> {
+    let (expected, actual) = (spec.data_digest, dataset.digest);
+    if expected != actual {
+        return Err(TrainError::OtherData { expected, actual });
+    }
+    let split = dataset::split(&dataset.bars, &spec.data.split)?;
+    let matrix = features::compute(&spec.features, &dataset.bars)?;
+    let fitted = split.train.clone().filter(|bar| matrix.row(*bar).is_some()).count();
+    if fitted < ROWS_MIN {
+        return Err(TrainError::TooFewRows { split: "train", rows: fitted, least: ROWS_MIN });
+    }
+    let normaliser = Normaliser::fit(&matrix, split.train.clone());
+    let window = spec.task.window();
+    let rows = Rows::normalised(&matrix, &normaliser, window);
+    let anchor = dataset.bars[0].time;
+    let mut stream = Stream::resume(FeatureState::fitted(&spec.features, window, anchor, normaliser)?);
+    for bar in &dataset.bars[..split.test.start] {
+        stream.push(bar)?;
+    }
+    Ok(TrainingData {
+        dataset: dataset.clone(),
+        purge: spec.data.split.purge as usize,
+        rows,
+        feature_state: stream.state(),
+        split,
+    })
+}
+
+/// Fewest rows a split can be fitted or compared on: a deviation of fewer says nothing.
+const ROWS_MIN: usize = 8;
+
+impl TrainingData {
+    /// The first bar with a full window.
+    #[must_use]
+    pub fn first_window(&self) -> usize {
+        self.rows.first + self.rows.window - 1
+    }
+
+    /// The window that ends with `bar`, `[window × width]`, oldest first; `None` where it is not full.
+    #[must_use]
+    pub fn window(&self, bar: usize) -> Option<&[f32]> {
+        let from = bar.checked_sub(self.first_window())? * self.rows.width;
+        self.rows.values.get(from..from + self.rows.window * self.rows.width)
+    }
+
+    /// Decision bars of a split that have a full window and whose label ends inside the split.
+    #[must_use]
+    pub fn labelled(&self, split: &Range<usize>, horizon: usize) -> Range<usize> {
+        let last = (split.end + self.purge).min(self.dataset.bars.len());
+        let start = split.start.max(self.first_window());
+        start..split.end.min(last.saturating_sub(horizon)).max(start)
+    }
+
+    /// Labels of the training and validation splits. A label of bar *t* reads the closes of *t* and *t* + horizon.
+    ///
+    /// # Errors
+    /// [`TrainError::TooFewRows`] when a split keeps too few.
+    pub fn labels(&self, horizon: usize, flat_band: f64) -> Result<Labels, TrainError> {
+        let bars = &self.dataset.bars;
+        let forward = |bar: usize| (bars[bar + horizon].close / bars[bar].close).ln();
+        let returns = |name: &'static str, split: &Range<usize>| {
+            let rows = self.labelled(split, horizon);
+            if rows.len() < ROWS_MIN {
+                return Err(TrainError::TooFewRows { split: name, rows: rows.len(), least: ROWS_MIN });
+            }
+            Ok(rows.map(|bar| (bar, forward(bar))).collect::<Vec<_>>())
+        };
+        let train = returns("train", &self.split.train)?;
+        let validation = returns("validation", &self.split.validation)?;
+        let count = train.len() as f64;
+        let mean = train.iter().map(|(_, value)| value).sum::<f64>() / count;
+        let variance = train.iter().map(|(_, value)| (value - mean).powi(2)).sum::<f64>() / count;
+        // Prices that never move have no unit: any will do.
+        let scale = if variance > 0.0 { variance.sqrt() } else { 1.0 };
+        let label = |&(bar, value): &(usize, f64)| {
+            let standardised = value / scale;
+            let class = u8::from(standardised >= -flat_band) + u8::from(standardised > flat_band);
+            Label { bar, standardised_return: standardised as f32, class }
+        };
+        Ok(Labels {
+            scale,
+            train: train.iter().map(label).collect(),
+            validation: validation.iter().map(label).collect(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
