@@ -5,8 +5,8 @@ mod record;
 
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use spec::canonical_json;
 
 use frames::{Contents, Frame, FrameError, Frames};
 
@@ -89,7 +89,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError::Frame`] when the disk refuses.
     pub fn begin(&mut self, header: &Header) -> Result<(), JournalError> {
-        self.frames.append(&canonical_json(header))?;
+        self.frames.append(&to_bytes(header))?;
         self.sync()
     }
 
@@ -98,7 +98,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError::Frame`] when the disk refuses.
     pub fn append(&mut self, record: &Record) -> Result<(), JournalError> {
-        Ok(self.frames.append(&canonical_json(record))?)
+        Ok(self.frames.append(&to_bytes(record))?)
     }
 
     /// Returns once all that was appended is on the disk.
@@ -123,6 +123,16 @@ fn decode(path: &Path, contents: &Contents) -> Result<Held, JournalError> {
 }
 
 fn payload<T: DeserializeOwned>(path: &Path, record: usize, frame: &Frame) -> Result<T, JournalError> {
-    serde_json::from_slice(&frame.payload)
-        .map_err(|source| JournalError::Record { path: path.to_owned(), record, offset: frame.offset, source })
+    serde_json::from_slice(&frame.payload).map_err(|source| JournalError::Record {
+        path: path.to_owned(),
+        record,
+        offset: frame.offset,
+        source,
+    })
+}
+
+/// Fields in the order of their declaration: one text for one value, like the canonical form, but with all 64 bits of an
+/// amount, where RFC 8785 keeps 53.
+fn to_bytes<T: Serialize>(value: &T) -> Vec<u8> {
+    serde_json::to_vec(value).expect("records hold finite numbers and text keys")
 }

@@ -132,12 +132,7 @@ pub fn feature_state(bundle: &Bundle) -> Result<FeatureState, LiveError> {
 ///
 /// # Errors
 /// [`LiveError`]: nothing was sent that is not in the journal; running it again continues.
-pub fn run(
-    options: &Options,
-    bundle: &Bundle,
-    feed: Feed,
-    observer: &mut Observer<'_>,
-) -> Result<Summary, LiveError> {
+pub fn run(options: &Options, bundle: &Bundle, feed: Feed, observer: &mut Observer<'_>) -> Result<Summary, LiveError> {
     let header = header(options, bundle, &feed);
     let engine = Engine::new(header.clone(), Predictor::load(bundle)?, feature_state(bundle)?)?;
     let (mut journal, held) = Journal::open(&options.journal)?;

@@ -1,5 +1,7 @@
 //! Models and baselines over AAPL's bars and over bars made by hand.
 
+#![allow(clippy::unwrap_used, reason = "a test panics when it fails")]
+
 mod fixture;
 
 use backtest::{Setting, buy_and_hold, forecast_rows, parity, run, zero};
