@@ -1,15 +1,19 @@
 //! Leases one attempt at a time, runs it and reports.
 //!
-//! Knows the protocol and its own process. What an attempt does is a [`Runner`]'s; how trials are chosen is nobody's
-//! business here.
+//! Knows the protocol and its own process. What an attempt does is a [`Runner`]'s: [`Trial`] trains, [`Rehearsal`] plays a
+//! script. How trials are chosen is nobody's business here.
 
+mod machine;
 mod parent;
 mod rehearsal;
 mod runner;
+mod trial;
 mod work;
 
+pub use machine::{cpu_model, kernel};
 pub use parent::{ParentError, die_with_parent};
 pub use protocol::Assignment;
 pub use rehearsal::Rehearsal;
 pub use runner::{CheckpointError, Ended, Failure, Reporter, Runner};
+pub use trial::Trial;
 pub use work::{Options, Served, WorkerError, run};

@@ -1,0 +1,222 @@
+//! The runner that trains: bars → training → validation backtest → bundle in the store.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use artifacts::{Bundle, BundleKind, Parts, Store};
+use backtest::{Backtest, BacktestError, Model, Setting};
+use dataset::{DataError, Dataset};
+use protocol::Assignment;
+use spec::{CheckpointRef, FailureClass, Metric, Progress, Series, TaskSpec, TrialOutcome, TrialSpec, canonical_json};
+use trainer::{Sink, SinkError, TrainError, Trained, TrainingData};
+
+use crate::machine::kernel;
+use crate::runner::{CheckpointError, Ended, Failure, Reporter, Runner};
+
+/// Checkpoints come no faster than this: each costs an `fsync` and a line in the journal.
+const CHECKPOINT_EVERY: Duration = Duration::from_millis(500);
+
+/// Trains trials of one home.
+#[derive(Debug)]
+pub struct Trial {
+    home: PathBuf,
+    store: Store,
+    code_version: String,
+}
+
+impl Trial {
+    /// A runner that reads data from `home` and keeps artifacts in `store`.
+    #[must_use]
+    pub fn new(home: &Path, store: Store, code_version: &str) -> Self {
+        Self { home: home.to_owned(), store, code_version: code_version.to_owned() }
+    }
+
+    /// Trains from the newest checkpoint that can be read; a damaged one is said, and the one before is used.
+    fn train(
+        &self,
+        spec: &TrialSpec,
+        data: &TrainingData,
+        assignment: &Assignment,
+        sink: &mut StoreSink<'_>,
+    ) -> Result<trainer::Ended, Failure> {
+        for checkpoint in &assignment.checkpoints {
+            let attempt = self.store.get_checkpoint(checkpoint.digest).map_err(|error| error.to_string());
+            let resumed = match attempt {
+                Ok(bytes) => trainer::train(spec, data, Some(&bytes), sink),
+                Err(why) => {
+                    tracing::warn!(trial = %assignment.trial, step = checkpoint.step, why, "checkpoint not used");
+                    continue;
+                }
+            };
+            match resumed {
+                Err(TrainError::Checkpoint(error)) => {
+                    let why = error.to_string();
+                    tracing::warn!(trial = %assignment.trial, step = checkpoint.step, why, "checkpoint not used");
+                }
+                ended => return ended.map_err(|error| failure(error.class(), &error)),
+            }
+        }
+        trainer::train(spec, data, None, sink).map_err(|error| failure(error.class(), &error))
+    }
+
+    /// Backtests what was learned on validation and puts it into the store as a bundle.
+    fn hand_in(
+        &self,
+        spec: TrialSpec,
+        data: &TrainingData,
+        trained: Trained,
+        degrade: u8,
+    ) -> Result<TrialOutcome, Failure> {
+        let as_json = |error: serde_json::Error| failure(FailureClass::Bug, &error);
+        let mut parts = Parts {
+            kind: match spec.task {
+                TaskSpec::Supervised(_) => BundleKind::Forecaster,
+                TaskSpec::Rl(_) => BundleKind::Policy,
+            },
+            network: serde_json::to_value(&trained.network).map_err(as_json)?,
+            weights: trained.weights,
+            features: serde_json::to_vec(&trained.feature_state).map_err(as_json)?,
+            kernel: kernel(spec.threads, degrade),
+            trial: spec,
+            code_version: self.code_version.clone(),
+            metrics: trained.metrics,
+        };
+        // The figures are part of the bundle, so they are measured on its like without them.
+        let validation =
+            validate(&Bundle::build(parts.clone()), data).map_err(|error| failure(FailureClass::Bug, &error))?;
+        let summary = validation.summary();
+        parts.metrics.insert(Metric::ValidationSharpe, summary.sharpe);
+        parts.metrics.insert(Metric::ValidationReturn, summary.total_return);
+        parts.metrics.insert(Metric::ValidationDrawdown, summary.drawdown);
+        parts.metrics.retain(|_, value| value.is_finite());
+        let metrics = parts.metrics.clone();
+        let bundle = Bundle::build(parts);
+        self.store.put_bundle(&bundle).map_err(|error| failure(FailureClass::Bug, &error))?;
+        Ok(TrialOutcome { bundle: bundle.id(), metrics, validation: finite(validation.series()), curve: trained.curve })
+    }
+}
+
+impl Runner for Trial {
+    fn run(&mut self, assignment: &Assignment, reporter: &mut Reporter) -> Result<Ended, Failure> {
+        let spec: TrialSpec =
+            serde_json::from_slice(&assignment.payload).map_err(|error| failure(FailureClass::Bug, &error))?;
+        let dataset = load(&self.home, &spec).map_err(|error| failure(FailureClass::Data, &error))?;
+        let data = trainer::prepare(&spec, &dataset).map_err(|error| failure(error.class(), &error))?;
+        let mut sink = StoreSink::new(&self.store, reporter);
+        let ended = self.train(&spec, &data, assignment, &mut sink)?;
+        let leftovers = sink.kept;
+        match ended {
+            trainer::Ended::Stopped => Ok(Ended::Stopped),
+            trainer::Ended::Finished(trained) => {
+                let outcome = self.hand_in(spec, &data, *trained, assignment.degrade)?;
+                for checkpoint in leftovers {
+                    // The result is in the store: what led to it is only space.
+                    let _ = self.store.delete_checkpoint(checkpoint.digest);
+                }
+                Ok(Ended::Succeeded(canonical_json(&outcome)))
+            }
+        }
+    }
+}
+
+fn load(home: &Path, spec: &TrialSpec) -> Result<Dataset, DataError> {
+    let path = dataset::resolve(home, &spec.data.source);
+    let symbol = spec.data.symbols.first().expect("a spec without symbols does not pass its check");
+    dataset::read_parquet(&path, symbol)
+}
+
+/// What the learned network would have earned on validation, after costs.
+fn validate(bundle: &Bundle, data: &TrainingData) -> Result<Backtest, BacktestError> {
+    let trial = &bundle.manifest().trial;
+    let setting = Setting {
+        dataset: &data.dataset,
+        range: data.split.validation.clone(),
+        env: &trial.env,
+        strategy: &trial.strategy,
+    };
+    Model::load(bundle)?.run(&setting)
+}
+
+/// A series whose returns are all numbers: ruin makes the rest undefined, which is a loss of everything.
+fn finite(mut series: Series) -> Series {
+    series.returns.iter_mut().filter(|r| !r.is_finite()).for_each(|r| *r = -1.0);
+    series
+}
+
+/// Hands progress and checkpoints of a training on.
+struct StoreSink<'a> {
+    store: &'a Store,
+    reporter: &'a mut Reporter,
+    /// What the scheduler keeps, newest first.
+    kept: Vec<CheckpointRef>,
+    checkpointed: Option<Instant>,
+    /// When and at which step the first word came.
+    began: Option<(Instant, u64)>,
+}
+
+impl<'a> StoreSink<'a> {
+    fn new(store: &'a Store, reporter: &'a mut Reporter) -> Self {
+        Self { store, reporter, kept: Vec::new(), checkpointed: None, began: None }
+    }
+
+    fn rate(&mut self, step: u64) -> f64 {
+        let now = now();
+        let (began, from) = *self.began.get_or_insert((now, step));
+        let seconds = now.duration_since(began).as_secs_f64();
+        if seconds > 0.0 { step.saturating_sub(from) as f64 / seconds } else { 0.0 }
+    }
+}
+
+impl Sink for StoreSink<'_> {
+    fn progress(&mut self, progress: Progress) {
+        let rate = self.rate(progress.step);
+        self.reporter.progress(Progress { rate, ..progress });
+    }
+
+    fn checkpoint(&mut self, step: u64, bytes: Vec<u8>) -> Result<(), SinkError> {
+        let now = now();
+        let early = self.checkpointed.is_some_and(|last| now.duration_since(last) < CHECKPOINT_EVERY);
+        if early && !self.should_stop() {
+            return Ok(());
+        }
+        let digest = self.store.put_checkpoint(bytes).map_err(|error| SinkError(chain(&error)))?;
+        match self.reporter.checkpoint(CheckpointRef { digest, step }) {
+            Ok(kept) => {
+                for old in self.kept.iter().filter(|old| !kept.contains(old)) {
+                    // Superseded; a leftover file harms nobody.
+                    let _ = self.store.delete_checkpoint(old.digest);
+                }
+                self.kept = kept;
+                self.checkpointed = Some(now);
+                Ok(())
+            }
+            Err(CheckpointError::Unreachable) => Ok(()),
+            Err(error @ CheckpointError::Fenced) => Err(SinkError(error.to_string())),
+        }
+    }
+
+    fn should_stop(&self) -> bool {
+        self.reporter.should_stop()
+    }
+}
+
+/// Paces checkpoints and measures the rate; no result depends on it.
+#[allow(clippy::disallowed_methods, reason = "the rim: pacing and display only")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn failure(class: FailureClass, error: &dyn std::error::Error) -> Failure {
+    Failure { class, message: chain(error) }
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}
