@@ -1,6 +1,6 @@
 //! The feature row of a bar, incrementally; and over history, by the same steps.
 
-use market::{Bar, BarDefect, Timestamp};
+use market::{Bar, BarDefect, Timestamp, calendar};
 use serde::{Deserialize, Serialize};
 use spec::FeatureSpec;
 
@@ -38,6 +38,16 @@ pub enum FeatureError {
         time: Timestamp,
         /// The last one taken.
         last: Timestamp,
+    },
+    /// Recursive indicators would silently run over the hole.
+    #[error("bar {time} leaves a gap after {last}: session {missing} is missing, send it first")]
+    Gap {
+        /// Which bar.
+        time: Timestamp,
+        /// The last one taken.
+        last: Timestamp,
+        /// First session between them.
+        missing: Timestamp,
     },
     /// The bars start neither at the training anchor nor right after the state's bar.
     #[error(
@@ -142,11 +152,25 @@ fn name(spec: &FeatureSpec) -> String {
     }
 }
 
+/// Bars before a column's first value.
+fn warm_up(spec: &FeatureSpec) -> usize {
+    let bars = match *spec {
+        FeatureSpec::LogReturn { bars }
+        | FeatureSpec::RealisedVolatility { bars }
+        | FeatureSpec::Rsi { bars }
+        | FeatureSpec::Atr { bars } => bars,
+        FeatureSpec::Bollinger { bars, .. } | FeatureSpec::VolumeZ { bars } => bars - 1,
+        FeatureSpec::Macd { slow, signal, .. } => slow + signal - 2,
+    };
+    bars as usize
+}
+
 /// Turns bars into rows, one at a time. Its state is data: cloned, compared, stored, resumed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pipeline {
     names: Vec<String>,
     columns: Vec<Column>,
+    warm_up: usize,
 }
 
 impl Pipeline {
@@ -159,13 +183,20 @@ impl Pipeline {
             return Err(FeatureError::NoFeatures);
         }
         let columns = specs.iter().map(Column::new).collect::<Result<_, _>>()?;
-        Ok(Self { names: specs.iter().map(name).collect(), columns })
+        let warm_up = specs.iter().map(warm_up).max().unwrap_or(0);
+        Ok(Self { names: specs.iter().map(name).collect(), columns, warm_up })
     }
 
     /// Columns of a row.
     #[must_use]
     pub fn width(&self) -> usize {
         self.columns.len()
+    }
+
+    /// Bars an empty pipeline takes in before its first complete row.
+    #[must_use]
+    pub fn warm_up_bars(&self) -> usize {
+        self.warm_up
     }
 
     /// Names of the columns.
@@ -219,7 +250,8 @@ impl Matrix {
 /// Runs the pipeline over history.
 ///
 /// # Errors
-/// As [`Pipeline::new`]; [`FeatureError::Defect`] and [`FeatureError::OutOfOrder`] for bars no row may be made of.
+/// As [`Pipeline::new`]; [`FeatureError::Defect`], [`FeatureError::OutOfOrder`] and [`FeatureError::Gap`] for bars no row
+/// may be made of.
 pub fn compute(specs: &[FeatureSpec], bars: &[Bar]) -> Result<Matrix, FeatureError> {
     let mut pipeline = Pipeline::new(specs)?;
     let width = pipeline.width();
@@ -237,13 +269,19 @@ pub fn compute(specs: &[FeatureSpec], bars: &[Bar]) -> Result<Matrix, FeatureErr
     Ok(matrix)
 }
 
-/// Refuses a bar that is defective or does not come after `last`.
+/// Refuses a bar that is defective, does not come after `last`, or skips a session after it.
 pub(crate) fn admit(bar: &Bar, last: Option<Timestamp>) -> Result<(), FeatureError> {
     if let Some(defect) = bar.defect() {
         return Err(FeatureError::Defect { time: bar.time, defect });
     }
-    match last {
-        Some(last) if bar.time <= last => Err(FeatureError::OutOfOrder { time: bar.time, last }),
-        _ => Ok(()),
+    let (time, Some(last)) = (bar.time, last) else { return Ok(()) };
+    if time <= last {
+        return Err(FeatureError::OutOfOrder { time, last });
     }
+    skipped(last, time).map_or(Ok(()), |missing| Err(FeatureError::Gap { time, last, missing }))
+}
+
+/// The first whole session between two bars. Holes within a session are not seen: minutes without a trade have no bar.
+pub(crate) fn skipped(last: Timestamp, time: Timestamp) -> Option<Timestamp> {
+    calendar::us_equity_sessions_between(last, time).next()
 }

@@ -4,7 +4,7 @@ use market::{Bar, Timestamp};
 use serde::{Deserialize, Serialize};
 use spec::FeatureSpec;
 
-use crate::pipeline::admit;
+use crate::pipeline::{admit, skipped};
 use crate::{FeatureError, Normaliser, Pipeline, Readiness};
 
 /// All that a bundle carries of its features: what they are, how they were fitted, and where the recursion stands.
@@ -87,14 +87,15 @@ impl Stream {
         Ok(Self::resume(fresh))
     }
 
-    /// Chooses where to start for a history whose first bar is `first`: at the anchor, or after the state's bar.
+    /// Chooses where to start for a history whose first bar is `first`: at the anchor, or after the state's bar
+    /// with no session skipped.
     ///
     /// # Errors
     /// [`FeatureError::HistoryTooShort`] when it is neither.
     pub fn for_history(state: &FeatureState, first: Timestamp) -> Result<Self, FeatureError> {
         match state.at {
             _ if first == state.anchor => Self::from_anchor(state),
-            Some(at) if first > at => Ok(Self::resume(state.clone())),
+            Some(at) if first > at && skipped(at, first).is_none() => Ok(Self::resume(state.clone())),
             at => {
                 Err(FeatureError::HistoryTooShort { first, anchor: state.anchor, resume: at.unwrap_or(state.anchor) })
             }
@@ -105,7 +106,8 @@ impl Stream {
     /// while warming up.
     ///
     /// # Errors
-    /// [`FeatureError::Defect`], [`FeatureError::OutOfOrder`]: the bar is refused and the state is as before.
+    /// [`FeatureError::Defect`], [`FeatureError::OutOfOrder`], [`FeatureError::Gap`]: the bar is refused and the state is
+    /// as before.
     pub fn push(&mut self, bar: &Bar) -> Result<Option<&[f32]>, FeatureError> {
         admit(bar, self.state.at)?;
         self.state.at = Some(bar.time);

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test panics when it fails")]
 
-use features::{FeatureState, Matrix, Normaliser, Stream, compute};
+use features::{FeatureError, FeatureState, Matrix, Normaliser, Pipeline, Stream, compute};
 use market::{Bar, Timestamp};
 use proptest::prelude::*;
 use spec::FeatureSpec;
@@ -128,10 +128,55 @@ fn a_refused_bar_leaves_the_stream_as_it_was() {
         stream.push(bar).unwrap();
     }
     let before = stream.state();
-    assert!(stream.push(&history[19]).is_err());
-    assert!(stream.push(&Bar { close: f64::NAN, ..history[20] }).is_err());
-    assert_eq!(stream.state(), before);
-    assert!(Stream::for_history(&before, history[5].time).is_err());
-    assert!(Stream::for_history(&before, history[0].time).is_ok());
-    assert!(Stream::for_history(&before, history[20].time).is_ok());
+    let refused = |bar: &Bar| stream.clone().push(bar).map(|_| ()).unwrap_err();
+    assert!(matches!(refused(&history[19]), FeatureError::OutOfOrder { .. }));
+    assert!(matches!(refused(&Bar { close: f64::NAN, ..history[20] }), FeatureError::Defect { .. }));
+    assert!(matches!(refused(&history[30]), FeatureError::Gap { .. }));
+    for bar in [history[19], Bar { close: f64::NAN, ..history[20] }, history[30]] {
+        assert!(stream.push(&bar).is_err());
+        assert_eq!(stream.state(), before);
+    }
+    assert!(stream.push(&history[20]).is_ok());
+}
+
+#[test]
+fn a_history_starts_at_the_anchor_or_right_after_the_state_and_nowhere_else() {
+    let history = bars(&[(0.01, 0.01, 1.0); 40]);
+    let normaliser = Normaliser::fit(&compute(&specs(), &history).unwrap(), 0..20);
+    let mut stream = fresh(normaliser, &history);
+    for bar in &history[..20] {
+        stream.push(bar).unwrap();
+    }
+    let state = stream.state();
+    let start = |bar: usize| Stream::for_history(&state, history[bar].time);
+    assert_eq!(start(0).unwrap().state().at, None);
+    assert_eq!(start(20).unwrap().state(), state);
+    for bar in [1, 19, 30] {
+        assert!(matches!(start(bar), Err(FeatureError::HistoryTooShort { .. })), "bar {bar}");
+    }
+}
+
+#[test]
+fn a_history_over_a_weekend_and_a_holiday_has_no_gap() {
+    // Friday 29 June 2018; Wednesday 4 July is a holiday.
+    let dates = ["2018-06-29", "2018-07-02", "2018-07-03", "2018-07-05", "2018-07-06"];
+    let mut series = bars(&[(0.01, 0.01, 1.0); 5]);
+    series.iter_mut().zip(dates).for_each(|(bar, date)| bar.time = date.parse().unwrap());
+    let specs = [FeatureSpec::LogReturn { bars: 1 }];
+    assert!(compute(&specs, &series).is_ok());
+    series.remove(2);
+    let missing = "2018-07-03".parse().unwrap();
+    let error = compute(&specs, &series).unwrap_err();
+    assert!(matches!(error, FeatureError::Gap { missing: found, .. } if found == missing), "{error}");
+}
+
+#[test]
+fn each_feature_is_complete_right_after_its_warm_up() {
+    let history = bars(&[(0.01, 0.01, 1.0); 40]);
+    for spec in specs() {
+        let pipeline = Pipeline::new(std::slice::from_ref(&spec)).unwrap();
+        let first = compute(std::slice::from_ref(&spec), &history).unwrap().first;
+        assert_eq!(pipeline.warm_up_bars(), first, "{spec:?}");
+    }
+    assert_eq!(Pipeline::new(&specs()).unwrap().warm_up_bars(), compute(&specs(), &history).unwrap().first);
 }
