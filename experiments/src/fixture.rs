@@ -43,7 +43,6 @@ pub(crate) fn question(sweep: Value) -> Question {
     Question {
         spec: crate::question::normalised(&spec(sweep)),
         data_digest: Digest::of(b"bars"),
-        device: spec::Device::Cpu,
         code_version: "0.1.0".to_owned(),
         kernel: Kernel { cpu: "any".to_owned(), threads: 1, library: "none".to_owned(), degrade: 0 },
     }

@@ -1,16 +1,21 @@
 //! The questions: sweeps, verdicts and reports.
 
+mod conclusion;
 mod figure;
 #[cfg(test)]
 mod fixture;
 mod question;
 mod record;
 pub mod report;
+mod run;
 mod summary;
 pub mod sweep;
 pub mod trials;
 mod verdict;
 
+pub use conclusion::{ConcludeError, Conclusion, conclude, promotion_text};
 pub use question::{Question, normalised};
-pub use record::{Record, RecordError};
+pub use record::{Asked, Record, RecordError};
+pub use run::{Machine, PrepareError, Prepared, prepare, resume};
 pub use summary::{Best, Ended, GateFigure, Promotion, Summary};
+pub use verdict::{Verdict, VerdictError};

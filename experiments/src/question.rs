@@ -2,7 +2,7 @@
 
 use artifacts::Kernel;
 use serde::{Deserialize, Serialize};
-use spec::{Device, Digest, ExperimentId, ExperimentSpec, canonical_json};
+use spec::{Digest, ExperimentId, ExperimentSpec, canonical_json};
 
 /// Characters of a name kept in an experiment's id, so that name, dash and digits stay within 64.
 const NAME_MAX: usize = 55;
@@ -11,12 +11,10 @@ const NAME_MAX: usize = 55;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Question {
-    /// The resolved spec, without what changes no result (`sweep.parallel`, `priority`).
+    /// The resolved spec, its device included, without what changes no result (`sweep.parallel`, `priority`).
     pub spec: ExperimentSpec,
     /// Content digest of the bars.
     pub data_digest: Digest,
-    /// Resolved: never `auto`.
-    pub device: Device,
     /// Build that computes.
     pub code_version: String,
     /// Machine and options that decide the last bit.
@@ -70,7 +68,7 @@ mod tests {
             |question| question.spec.sweep.batch = 1,
             |question| question.spec.sweep.seeds.push(3),
             |question| question.data_digest = Digest::of(b"other bars"),
-            |question| question.device = Device::Cuda,
+            |question| question.spec.resources.device = spec::Device::Cuda,
             |question| question.code_version.push_str("-dirty"),
             |question| question.kernel.threads = 2,
         ];

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use spec::ExperimentId;
 
 use crate::question::Question;
@@ -15,6 +15,16 @@ use crate::summary::Summary;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     folder: PathBuf,
+}
+
+/// What a run was begun with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Asked {
+    /// The file, as the user named it.
+    pub path: PathBuf,
+    /// What it asks, whole.
+    pub question: Question,
 }
 
 /// A file of a run could not be read or written.
@@ -57,16 +67,16 @@ impl Record {
     ///
     /// # Errors
     /// [`RecordError::Io`] when a file cannot be written.
-    pub fn begin(&self, question: &Question, yaml: &str) -> Result<(), RecordError> {
-        self.write_json("run.json", question)?;
+    pub fn begin(&self, asked: &Asked, yaml: &str) -> Result<(), RecordError> {
+        self.write_json("run.json", asked)?;
         self.write("experiment.yaml", yaml.as_bytes())
     }
 
-    /// The question that was asked here; `None` before [`Record::begin`].
+    /// What was asked here; `None` before [`Record::begin`].
     ///
     /// # Errors
     /// [`RecordError`] when the file is there and cannot be read.
-    pub fn question(&self) -> Result<Option<Question>, RecordError> {
+    pub fn asked(&self) -> Result<Option<Asked>, RecordError> {
         self.read_json("run.json")
     }
 
@@ -147,10 +157,11 @@ mod tests {
     fn a_run_is_finished_once_its_result_is_kept_and_reads_back_as_it_was() {
         let home = tempfile::tempdir().unwrap();
         let question = fixture::question(fixture::random_sweep());
+        let asked = Asked { path: "fixture.yaml".into(), question: question.clone() };
         let record = Record::new(home.path(), &question.experiment());
-        assert_eq!(record.question().unwrap(), None);
-        record.begin(&question, "name: fixture\n").unwrap();
-        assert_eq!(record.question().unwrap().as_ref(), Some(&question));
+        assert_eq!(record.asked().unwrap(), None);
+        record.begin(&asked, "name: fixture\n").unwrap();
+        assert_eq!(record.asked().unwrap(), Some(asked));
         assert_eq!(record.yaml().unwrap().as_deref(), Some("name: fixture\n"));
         assert_eq!(record.finished().unwrap(), None);
 
@@ -180,7 +191,8 @@ mod tests {
     fn a_home_that_is_no_folder_is_refused_with_its_path() {
         let home = tempfile::NamedTempFile::new().unwrap();
         let question = fixture::question(fixture::random_sweep());
-        let error = Record::new(home.path(), &question.experiment()).begin(&question, "").unwrap_err();
+        let record = Record::new(home.path(), &question.experiment());
+        let error = record.begin(&Asked { path: "fixture.yaml".into(), question }, "").unwrap_err();
         assert!(error.to_string().starts_with("cannot create the folder of"), "{error}");
     }
 }

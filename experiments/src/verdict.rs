@@ -1,4 +1,120 @@
 //! What an experiment found: the best trial on the test split, the gates, and the honest sentence.
+//!
+//! The test split is looked at here and nowhere else, by the best trial alone.
 
+mod figures;
 mod sentence;
 mod standing;
+
+use std::path::Path;
+
+use artifacts::{Bundle, Evidence, Registry, RegistryError, Store, StoreError, gate};
+use backtest::{BacktestError, Model, Parity, Setting};
+use market::Timestamp;
+use spec::{GateSpec, TrialOutcome, TrialSpec};
+
+use crate::report::{TestRun, Tone};
+use crate::run::Prepared;
+use crate::summary::{GateFigure, Promotion};
+use crate::trials::Trial;
+use figures::{Tested, trial_sharpes};
+use standing::Candidate;
+
+/// What the best trial is worth.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// The honest sentence.
+    pub sentence: String,
+    /// How it turned out.
+    pub tone: Tone,
+    /// The test split.
+    pub test: TestRun,
+    /// Every gate.
+    pub gates: Vec<GateFigure>,
+    /// What became of the bundle; `None` when the spec promotes nowhere.
+    pub promotion: Option<Promotion>,
+    /// Trials ever run on this data, this sweep included.
+    pub trials_ever: u64,
+}
+
+/// Why the best trial cannot be judged.
+#[derive(Debug, thiserror::Error)]
+pub enum VerdictError {
+    /// Its bundle cannot be loaded.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Its test backtest does not run.
+    #[error("the test backtest of trial {trial} does not run")]
+    Backtest {
+        /// Which trial.
+        trial: spec::TrialId,
+        /// Why.
+        source: BacktestError,
+    },
+    /// The registry refuses.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+}
+
+/// Tests the best trial, judges it, registers its bundle and moves an alias. Doing it twice changes nothing more.
+pub(crate) fn reach(
+    prepared: &Prepared,
+    trials: &[Trial],
+    best: (&Trial, &TrialOutcome),
+    home: &Path,
+    now: Timestamp,
+) -> Result<Verdict, VerdictError> {
+    let (trial, outcome) = best;
+    let bundle = Store::open(&home.join("store").display().to_string())?.get_bundle(outcome.bundle)?;
+    let failed = |source| VerdictError::Backtest { trial: trial.view.trial.clone(), source };
+    let (tested, parity) = test(prepared, &trial.spec, &bundle).map_err(failed)?;
+    let mut registry = Registry::open(&home.join("registry.db"))?;
+    let run_trials = u32::try_from(trials.len()).unwrap_or(u32::MAX);
+    let trials_ever = registry.count_trials(prepared.question.data_digest, prepared.run_key, run_trials)?;
+    let evidence = evidence(&tested, parity, trials, trials_ever);
+    let promote = prepared.question.spec.promote.as_ref();
+    let gates = promote.map_or_else(GateSpec::default, |promote| promote.gates.clone());
+    let judged = gate::judge(&evidence, &gates, outcome.bundle);
+    let passed = judged.validated.is_some();
+    let figures: Vec<GateFigure> = judged.gates.iter().map(GateFigure::of).collect();
+    let promotion = match promote {
+        Some(promote) => {
+            let candidate = Candidate { model: &promote.model, trial: &trial.view.trial, bundle: outcome.bundle };
+            Some(standing::take(&mut registry, candidate, &judged, &evidence, now)?)
+        }
+        None => None,
+    };
+    let returns = tested.returns();
+    Ok(Verdict {
+        sentence: sentence::sentence(&returns, trials_ever),
+        tone: if passed && returns.beats_both() { Tone::Passed } else { Tone::Refused },
+        test: tested.test_run(),
+        gates: figures,
+        promotion,
+        trials_ever,
+    })
+}
+
+/// The only look at the test split: the model, buying and holding, and holding nothing, through one venue.
+fn test(prepared: &Prepared, trial: &TrialSpec, bundle: &Bundle) -> Result<(Tested, Parity), BacktestError> {
+    let range = prepared.split.test.clone();
+    let setting = Setting { dataset: &prepared.dataset, range, env: &trial.env, strategy: &trial.strategy };
+    let model = Model::load(bundle)?;
+    let tested = Tested {
+        model: model.run(&setting)?,
+        buy_and_hold: backtest::buy_and_hold(&setting)?,
+        zero: backtest::zero(&setting)?,
+    };
+    Ok((tested, model.parity(&setting)?))
+}
+
+fn evidence(tested: &Tested, parity: Parity, trials: &[Trial], trials_ever: u64) -> Evidence {
+    Evidence {
+        test_returns: tested.model.returns.clone(),
+        buy_and_hold_return: tested.buy_and_hold.summary().total_return,
+        trial_sharpes: trial_sharpes(trials),
+        trials_ever,
+        parity_rows: parity.rows as u64,
+        parity_mismatches: parity.mismatches as u64,
+    }
+}

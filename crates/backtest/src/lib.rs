@@ -14,7 +14,7 @@ mod run;
 mod setting;
 
 pub use baseline::{buy_and_hold, zero};
-pub use model::Model;
+pub use model::{Model, warm_up_bars};
 pub use outcome::{Backtest, Summary};
 pub use parity::{Parity, parity};
 pub use run::{forecast_rows, run};

@@ -1,8 +1,9 @@
 //! A bundle that can be run over history: its network and the feature fit it was trained with.
 
 use artifacts::Bundle;
-use features::{FeatureState, observation};
+use features::{FeatureState, Pipeline, observation};
 use models::{NetworkKind, Predictor};
+use spec::FeatureSpec;
 
 use crate::{Backtest, BacktestError, Parity, Setting, forecast_rows, parity, run};
 
@@ -49,4 +50,10 @@ impl Model {
         let rows: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
         Ok(parity(&self.predictor, &rows)?)
     }
+}
+
+/// Bars that pass before a pipeline of `features` has its first row; 0 where the features are faulty themselves.
+#[must_use]
+pub fn warm_up_bars(features: &[FeatureSpec]) -> usize {
+    Pipeline::new(features).map_or(0, |pipeline| pipeline.warm_up_bars())
 }

@@ -31,7 +31,7 @@ pub enum SweepError {
         /// Its index.
         index: u32,
         /// What does not fit.
-        problem: String,
+        problem: spec::Problem,
     },
 }
 
@@ -70,8 +70,8 @@ impl ExperimentSweep {
     pub fn trial(&self, index: u32) -> Result<TrialSpec, SweepError> {
         let (params, seed) = self.plan.trial(index);
         let trial = TrialId { experiment: self.experiment.clone(), index };
-        let Question { spec, data_digest, device, .. } = &self.question;
-        shim(spec, &params, seed, trial, *data_digest, *device).map_err(|problem| SweepError::Trial { index, problem })
+        let Question { spec, data_digest, .. } = &self.question;
+        spec::trial(spec, &params, seed, trial, *data_digest).map_err(|problem| SweepError::Trial { index, problem })
     }
 
     /// One batch: `sweep.batch` points with all their seeds.
@@ -106,37 +106,4 @@ pub fn open(submission: &protocol::Submission) -> Result<Box<dyn Sweep>, OpenErr
         Ok(sweep) => Ok(Box::new(sweep)),
         Err(error) => Err(OpenError { why: error.to_string() }),
     }
-}
-
-fn shim(
-    spec: &spec::ExperimentSpec,
-    params: &spec::Params,
-    seed: u64,
-    trial: TrialId,
-    data_digest: spec::Digest,
-    device: spec::Device,
-) -> Result<TrialSpec, String> {
-    let mut value = serde_json::to_value(spec).map_err(|e| e.to_string())?;
-    for (path, param) in params {
-        let mut at = &mut value;
-        for part in path.split('.') {
-            at = at.get_mut(part).ok_or_else(|| format!("{path} is not there"))?;
-        }
-        *at = serde_json::to_value(param).map_err(|e| e.to_string())?;
-    }
-    let spec: spec::ExperimentSpec = serde_json::from_value(value).map_err(|e| e.to_string())?;
-    Ok(TrialSpec {
-        trial,
-        params: params.clone(),
-        seed,
-        data: spec.data,
-        data_digest,
-        features: spec.features,
-        task: spec.task,
-        model: spec.model,
-        env: spec.env,
-        strategy: spec.strategy,
-        device,
-        threads: spec.resources.cpus,
-    })
 }

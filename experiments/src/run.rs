@@ -1,0 +1,258 @@
+//! From an experiment file to something that can be submitted: everything is checked here, before anything starts.
+
+use std::path::{Path, PathBuf};
+
+use artifacts::Kernel;
+use dataset::{DataError, Dataset, QualityReport, SplitIndices};
+use market::{Interval, Symbol};
+use protocol::{Policy, Submission};
+use spec::{DataFacts, Digest, ExperimentId, ExperimentSpec, Facts, Problem, canonical_json};
+
+use crate::question::{Question, normalised};
+use crate::record::{Asked, Record, RecordError};
+use crate::summary::Summary;
+use crate::sweep::{ExperimentSweep, SweepError};
+
+/// Findings of a quality report that a refusal spells out.
+const FINDINGS_SHOWN: usize = 5;
+
+/// The machine and the build, as far as they decide what can run and what comes out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// CPU cores that trials may use.
+    pub cpus: u32,
+    /// CUDA devices.
+    pub gpus: u32,
+    /// CPU model.
+    pub cpu: String,
+    /// Tensor library and its options.
+    pub library: String,
+    /// The build.
+    pub code_version: String,
+}
+
+/// An experiment that is checked and may start.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// The file it came from.
+    pub path: PathBuf,
+    /// The file as it was written.
+    pub yaml: String,
+    /// What it asks, whole.
+    pub question: Question,
+    /// Its id.
+    pub experiment: ExperimentId,
+    /// Its cache key.
+    pub run_key: Digest,
+    /// Its bars.
+    pub dataset: Dataset,
+    /// Its splits, as bar indices.
+    pub split: SplitIndices,
+    /// How its trials are run; changes no result.
+    pub policy: Policy,
+    /// Its folder under the home.
+    pub record: Record,
+    /// How it ended before: the same question on the same data, build and machine. Present means nothing needs to run,
+    /// and no trial is added to the count that figures are deflated by.
+    pub finished: Option<Summary>,
+}
+
+/// Why an experiment does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// The file cannot be read.
+    #[error("cannot read experiment {}", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The file says something impossible; every problem found is listed, one a line.
+    #[error("{}", lines(.0))]
+    Spec(Vec<Problem>),
+    /// The bars cannot be read or split.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The bars are spaced otherwise than the spec says.
+    #[error("{} holds {held} bars, data.interval asks for {asked}: import the other ones or change the spec", path.display())]
+    Interval {
+        /// Which file.
+        path: PathBuf,
+        /// What it holds.
+        held: Interval,
+        /// What the spec asks for.
+        asked: Interval,
+    },
+    /// The bars are not fit to learn from.
+    #[error("{symbol} in {} is not fit to learn from: {}; `tradewind data check` lists every row", path.display(), findings(.report))]
+    Quality {
+        /// Which symbol.
+        symbol: Symbol,
+        /// Which file.
+        path: PathBuf,
+        /// All that is wrong.
+        report: QualityReport,
+    },
+    /// A point of the space does not fit.
+    #[error(transparent)]
+    Sweep(#[from] SweepError),
+    /// The run's folder cannot be used.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// No run has this id.
+    #[error("no run {0} lies under this home: `tradewind ls` lists them")]
+    Unknown(ExperimentId),
+    /// What a run was started with is not what there is now, so its remaining trials would not belong to it.
+    #[error("run {experiment} was started with another {what}: go on with that one, or run the file anew")]
+    Changed {
+        /// Which run.
+        experiment: ExperimentId,
+        /// Data, build or machine.
+        what: &'static str,
+    },
+}
+
+/// Reads and checks an experiment file: its text, its meaning, its data and every trial it would run.
+///
+/// # Errors
+/// [`PrepareError`]: with every problem of the file at once, or with what is wrong with data, space or home.
+pub fn prepare(home: &Path, path: &Path, machine: &Machine) -> Result<Prepared, PrepareError> {
+    let yaml = std::fs::read_to_string(path).map_err(|source| PrepareError::File { path: path.to_owned(), source })?;
+    checked(home, path, yaml, machine)
+}
+
+/// A run that was begun before, from its own record: the file may have changed since.
+///
+/// # Errors
+/// As [`prepare`], and [`PrepareError::Unknown`] or [`PrepareError::Changed`].
+pub fn resume(home: &Path, experiment: &ExperimentId, machine: &Machine) -> Result<Prepared, PrepareError> {
+    let record = Record::new(home, experiment);
+    let unknown = || PrepareError::Unknown(experiment.clone());
+    let (asked, yaml) = (record.asked()?.ok_or_else(unknown)?, record.yaml()?.ok_or_else(unknown)?);
+    let prepared = checked(home, &asked.path, yaml, machine)?;
+    let (then, now) = (&asked.question, &prepared.question);
+    let what = [
+        (then.data_digest != now.data_digest, "data"),
+        (then.code_version != now.code_version, "build"),
+        (then.kernel != now.kernel, "machine"),
+        (then != now, "format of its spec"),
+    ];
+    match what.into_iter().find(|(changed, _)| *changed) {
+        Some((_, what)) => Err(PrepareError::Changed { experiment: experiment.clone(), what }),
+        None => Ok(prepared),
+    }
+}
+
+fn checked(home: &Path, path: &Path, yaml: String, machine: &Machine) -> Result<Prepared, PrepareError> {
+    let (spec, positions) = spec::parse(&path.display().to_string(), &yaml).map_err(PrepareError::Spec)?;
+    let mut facts = Facts { cpus: machine.cpus, gpus: machine.gpus, data: None };
+    let dataset = match read(home, &spec) {
+        Ok((dataset, found)) => {
+            facts.data = Some(found);
+            Ok(dataset)
+        }
+        // A symbol that is not there is a fault of the spec, with a place in it.
+        Err(PrepareError::Data(DataError::Symbol { held, path, symbol })) => {
+            facts.data = Some(DataFacts { symbols: held.clone(), ..DataFacts::default() });
+            Err(PrepareError::Data(DataError::Symbol { held, path, symbol }))
+        }
+        Err(error) => Err(error),
+    };
+    let problems = spec::check(&spec, &positions, &facts);
+    if !problems.is_empty() {
+        return Err(PrepareError::Spec(problems));
+    }
+    let dataset = dataset?;
+    let spec = spec::resolve(&spec, &positions, &facts);
+    let kernel =
+        Kernel { cpu: machine.cpu.clone(), threads: spec.resources.cpus, library: machine.library.clone(), degrade: 0 };
+    let policy = policy(&spec);
+    let split = dataset::split(&dataset.bars, &spec.data.split)?;
+    let question = Question {
+        spec: normalised(&spec),
+        data_digest: dataset.digest,
+        code_version: machine.code_version.clone(),
+        kernel,
+    };
+    ExperimentSweep::new(question.clone())?;
+    let (experiment, run_key) = (question.experiment(), question.run_key());
+    let record = Record::new(home, &experiment);
+    let finished = record.finished()?;
+    let path = path.to_owned();
+    Ok(Prepared { path, yaml, question, experiment, run_key, dataset, split, policy, record, finished })
+}
+
+/// The bars of the spec's first symbol, refused where they are unfit, and what a spec can disagree with.
+fn read(home: &Path, spec: &ExperimentSpec) -> Result<(Dataset, DataFacts), PrepareError> {
+    let path = dataset::resolve(home, &spec.data.source);
+    let mut sets = Vec::new();
+    for symbol in &spec.data.symbols {
+        let set = dataset::read_parquet(&path, symbol)?;
+        if set.interval != spec.data.interval {
+            return Err(PrepareError::Interval { path, held: set.interval, asked: spec.data.interval });
+        }
+        let report = dataset::check(&set.bars, symbol, set.interval);
+        if !report.is_usable() {
+            return Err(PrepareError::Quality { symbol: symbol.clone(), path, report });
+        }
+        sets.push(set);
+    }
+    let Some(first) = sets.into_iter().next() else {
+        return Err(PrepareError::Data(DataError::Missing { path }));
+    };
+    let found = DataFacts {
+        symbols: spec.data.symbols.clone(),
+        times: first.bars.iter().map(|bar| bar.time).collect(),
+        warm_up_bars: backtest::warm_up_bars(&spec.features),
+    };
+    Ok((first, found))
+}
+
+fn policy(spec: &ExperimentSpec) -> Policy {
+    Policy {
+        parallel: spec.sweep.parallel,
+        retry: spec.retry.clone(),
+        timeout: spec.timeout,
+        priority: spec.priority,
+        cpus: spec.resources.cpus,
+    }
+}
+
+impl Prepared {
+    /// Keeps what is asked in the run's folder, before anything starts.
+    ///
+    /// # Errors
+    /// [`RecordError`] when a file cannot be written.
+    pub fn begin(&self) -> Result<(), RecordError> {
+        self.record.begin(&Asked { path: self.path.clone(), question: self.question.clone() }, &self.yaml)
+    }
+
+    /// What is handed to the scheduler. Its payload opens the same sweep on any machine: see [`crate::sweep::open`].
+    #[must_use]
+    pub fn submission(&self) -> Submission {
+        Submission {
+            experiment: self.experiment.clone(),
+            name: self.question.spec.name.clone(),
+            payload: canonical_json(&self.question),
+            policy: self.policy.clone(),
+        }
+    }
+}
+
+fn lines(problems: &[Problem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+fn findings(report: &QualityReport) -> String {
+    let fatal = |finding: &&dataset::Finding| finding.kind.severity() == dataset::Severity::Fatal;
+    let shown: Vec<String> = report
+        .findings
+        .iter()
+        .filter(fatal)
+        .take(FINDINGS_SHOWN)
+        .map(|finding| format!("row {} ({}): {} ({})", finding.row, finding.time, finding.kind, finding.detail))
+        .collect();
+    let more = report.fatal().saturating_sub(shown.len());
+    if more > 0 { format!("{} and {more} more", shown.join(", ")) } else { shown.join(", ") }
+}
