@@ -1,0 +1,231 @@
+//! The loaded bundle and what it answers: a pure function of the request. Knows no HTTP and no clock.
+
+use artifacts::Bundle;
+use features::{FeatureError, FeatureState, Stream, observation};
+use market::{Bar, Timestamp};
+use models::{ModelError, NetworkKind, Predictor, row_digest};
+use spec::{BundleId, Output};
+
+use crate::api::{Answer, Description, PREDICTIONS_MAX, Position, PredictRequest, Probabilities, Served};
+use crate::refusal::{Code, Refusal};
+
+/// Why a bundle cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// Its network cannot be built or breaks.
+    #[error("bundle {bundle} cannot be served")]
+    Network {
+        /// Which bundle.
+        bundle: BundleId,
+        /// Why.
+        source: ModelError,
+    },
+    /// Its feature state cannot be read.
+    #[error("bundle {bundle}: features.json is not a feature state of this build")]
+    Features {
+        /// Which bundle.
+        bundle: BundleId,
+        /// What the parser said.
+        source: serde_json::Error,
+    },
+    /// Its network and its features do not belong together.
+    #[error("bundle {bundle}: the network takes {network} values a row, its features make {features}")]
+    Mismatch {
+        /// Which bundle.
+        bundle: BundleId,
+        /// Values the network takes.
+        network: usize,
+        /// Values the features make.
+        features: usize,
+    },
+}
+
+/// A network with the features that feed it.
+#[derive(Debug)]
+pub(crate) struct Model {
+    predictor: Predictor,
+    features: FeatureState,
+    description: Description,
+}
+
+impl Model {
+    /// Loads a bundle and predicts once, so that a broken one is found before the first request.
+    pub(crate) fn load(bundle: &Bundle, reference: String) -> Result<Self, LoadError> {
+        let id = bundle.id();
+        let network = |source| LoadError::Network { bundle: id, source };
+        let predictor = Predictor::load(bundle).map_err(network)?;
+        let features: FeatureState =
+            serde_json::from_slice(bundle.features()).map_err(|source| LoadError::Features { bundle: id, source })?;
+        let made = features.input_width() + position_width(&predictor);
+        if predictor.input_width() != made {
+            return Err(LoadError::Mismatch { bundle: id, network: predictor.input_width(), features: made });
+        }
+        predictor.predict(&[&vec![0.0; made]]).map_err(network)?;
+        let description = describe(bundle, &features, reference);
+        Ok(Self { predictor, features, description })
+    }
+
+    /// What is served.
+    pub(crate) fn description(&self) -> &Description {
+        &self.description
+    }
+
+    /// Answers a request.
+    pub(crate) fn answer(&self, request: PredictRequest) -> Result<Answer, Refusal> {
+        let position = self.position(request.position)?;
+        let inputs = match (request.bars, request.rows) {
+            (Some(bars), None) => self.from_bars(&bars, last(request.last)?)?,
+            (None, Some(rows)) if request.last.is_none() => self.from_rows(rows)?,
+            (None, Some(_)) => return Err(invalid("`last` goes with `bars`: every one of `rows` is predicted")),
+            (Some(_), Some(_)) | (None, None) => return Err(invalid("send either `bars` or `rows`")),
+        };
+        let inputs: Vec<Input> = inputs.into_iter().map(|input| self.observe(input, position)).collect();
+        let rows: Vec<&[f32]> = inputs.iter().map(|input| &input.values[..]).collect();
+        let outputs = self.predictor.predict(&rows).map_err(refused)?;
+        Ok(Answer {
+            predictions: inputs.iter().zip(outputs).map(|(input, output)| served(input, output)).collect(),
+            artifact: self.predictor.bundle(),
+            model: self.description.model.clone(),
+        })
+    }
+
+    fn position(&self, given: Option<Position>) -> Result<observation::Position, Refusal> {
+        let takes = position_width(&self.predictor) > 0;
+        match given {
+            Some(_) if !takes => Err(invalid("`position` is for policies: this model forecasts")),
+            Some(Position { exposure, unrealised }) => Ok(observation::Position { exposure, unrealised }),
+            None => Ok(observation::Position::default()),
+        }
+    }
+
+    /// The windows that end with the newest `last` bars.
+    fn from_bars(&self, bars: &[Bar], last: usize) -> Result<Vec<Input>, Refusal> {
+        let first = bars.first().ok_or_else(|| invalid("`bars` is empty"))?.time;
+        let mut stream = Stream::for_history(&self.features, first).map_err(|error| unusable(0, &error))?;
+        let mut inputs = Vec::new();
+        for (index, bar) in bars.iter().enumerate() {
+            let window = stream.push(bar).map_err(|error| unusable(index, &error))?;
+            if let Some(window) = window.filter(|_| bars.len() - index <= last) {
+                inputs.push(Input { bar: Some(bar.time), values: window.to_vec() });
+            }
+        }
+        if inputs.is_empty() {
+            return Err(Refusal::new(Code::HistoryTooShort, self.needed(bars.len())));
+        }
+        Ok(inputs)
+    }
+
+    fn needed(&self, bars: usize) -> String {
+        let FeatureState { window, anchor, pipeline, .. } = &self.features;
+        let needed = pipeline.warm_up_bars() + window;
+        format!(
+            "history too short: {bars} bars do not fill a window of {window}; send {needed} or more from {anchor} on"
+        )
+    }
+
+    fn from_rows(&self, rows: Vec<Vec<f32>>) -> Result<Vec<Input>, Refusal> {
+        if rows.is_empty() {
+            return Err(invalid("`rows` is empty"));
+        }
+        if rows.len() > PREDICTIONS_MAX {
+            let message = format!("{} rows in one request: send at most {PREDICTIONS_MAX}", rows.len());
+            return Err(Refusal::new(Code::TooLarge, message));
+        }
+        let (window, width) = (self.features.window, self.features.pipeline.width());
+        let wanted = window * width;
+        if let Some((index, row)) = rows.iter().enumerate().find(|(_, row)| row.len() != wanted) {
+            let message = format!(
+                "row {index} has {} values: a row is a full window of {window} bars × {width} features = {wanted}",
+                row.len()
+            );
+            return Err(Refusal::new(Code::WrongWidth, message));
+        }
+        Ok(rows.into_iter().map(|values| Input { bar: None, values }).collect())
+    }
+
+    /// What the network sees: a policy sees its own position after the window.
+    fn observe(&self, input: Input, position: observation::Position) -> Input {
+        if position_width(&self.predictor) == 0 {
+            return input;
+        }
+        let mut values = vec![0.0; self.predictor.input_width()];
+        observation::write(&input.values, &position, &mut values);
+        Input { values, ..input }
+    }
+}
+
+/// A row on its way into the network.
+struct Input {
+    bar: Option<Timestamp>,
+    values: Vec<f32>,
+}
+
+fn position_width(predictor: &Predictor) -> usize {
+    match predictor.spec().kind {
+        NetworkKind::Forecaster => 0,
+        NetworkKind::Policy { .. } => observation::POSITION_WIDTH,
+    }
+}
+
+fn describe(bundle: &Bundle, features: &FeatureState, model: String) -> Description {
+    let manifest = bundle.manifest();
+    Description {
+        model,
+        artifact: bundle.id(),
+        kind: manifest.kind,
+        trial: manifest.trial.trial.clone(),
+        symbols: manifest.trial.data.symbols.clone(),
+        interval: manifest.trial.data.interval,
+        window: features.window,
+        features: features.pipeline.names().to_vec(),
+        row_values: features.input_width(),
+        anchor: features.anchor,
+        at: features.at,
+    }
+}
+
+fn served(input: &Input, output: Output) -> Served {
+    let (bar, row) = (input.bar, row_digest(&input.values));
+    match output {
+        Output::Forecast { probabilities: [down, flat, up], expected_return } => {
+            Served::Forecast { bar, probabilities: Probabilities { down, flat, up }, expected_return, row }
+        }
+        Output::Policy { action, probabilities } => Served::Policy { bar, action, probabilities, row },
+    }
+}
+
+fn last(asked: Option<usize>) -> Result<usize, Refusal> {
+    match asked.unwrap_or(1) {
+        last @ 1..=PREDICTIONS_MAX => Ok(last),
+        last => Err(invalid(format!("`last` is {last}: use 1 to {PREDICTIONS_MAX}"))),
+    }
+}
+
+fn invalid(message: impl Into<String>) -> Refusal {
+    Refusal::new(Code::InvalidRequest, message)
+}
+
+fn unusable(index: usize, error: &FeatureError) -> Refusal {
+    let code = match error {
+        FeatureError::HistoryTooShort { .. } => return Refusal::new(Code::HistoryTooShort, error.to_string()),
+        FeatureError::Defect { .. } => Code::DefectiveBar,
+        FeatureError::OutOfOrder { .. } => Code::BarsOutOfOrder,
+        FeatureError::Gap { .. } => Code::MissingBars,
+        FeatureError::NoFeatures | FeatureError::Parameter { .. } | FeatureError::Width { .. } => Code::Internal,
+    };
+    Refusal::new(code, format!("bars[{index}]: {error}"))
+}
+
+fn refused(error: ModelError) -> Refusal {
+    let code = match &error {
+        ModelError::NotFinite { .. } | ModelError::Output { .. } => Code::NotFinite,
+        ModelError::Width { .. } => Code::WrongWidth,
+        ModelError::Shape { .. }
+        | ModelError::Unknown { .. }
+        | ModelError::Kind { .. }
+        | ModelError::Unreadable { .. }
+        | ModelError::Tensor { .. }
+        | ModelError::Torch(_) => Code::Internal,
+    };
+    Refusal::new(code, error.to_string())
+}
