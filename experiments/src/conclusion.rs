@@ -78,6 +78,7 @@ pub fn conclude(
         state,
         trials: ended,
         best: summary_best,
+        verdict: sentence.clone(),
         report: Some(path.clone()),
         promotion: verdict.and_then(|verdict| verdict.promotion),
     };

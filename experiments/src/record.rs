@@ -170,6 +170,7 @@ mod tests {
             state: ExperimentState::Failed,
             trials: Ended { failed: 12, ..Ended::default() },
             best: None,
+            verdict: String::new(),
             report: None,
             promotion: None,
         };

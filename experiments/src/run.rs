@@ -23,10 +23,8 @@ pub struct Machine {
     pub cpus: u32,
     /// CUDA devices.
     pub gpus: u32,
-    /// CPU model.
-    pub cpu: String,
-    /// Tensor library and its options.
-    pub library: String,
+    /// What decides the last bit of a result; its threads are taken from the spec.
+    pub kernel: Kernel,
     /// The build.
     pub code_version: String,
 }
@@ -165,8 +163,7 @@ fn checked(home: &Path, path: &Path, yaml: String, machine: &Machine) -> Result<
     }
     let dataset = dataset?;
     let spec = spec::resolve(&spec, &positions, &facts);
-    let kernel =
-        Kernel { cpu: machine.cpu.clone(), threads: spec.resources.cpus, library: machine.library.clone(), degrade: 0 };
+    let kernel = Kernel { threads: spec.resources.cpus, ..machine.kernel.clone() };
     let policy = policy(&spec);
     let split = dataset::split(&dataset.bars, &spec.data.split)?;
     let question = Question {
@@ -226,6 +223,13 @@ impl Prepared {
     /// [`RecordError`] when a file cannot be written.
     pub fn begin(&self) -> Result<(), RecordError> {
         self.record.begin(&Asked { path: self.path.clone(), question: self.question.clone() }, &self.yaml)
+    }
+
+    /// Trials in all: every point with every seed.
+    #[must_use]
+    pub fn trials(&self) -> u64 {
+        let sweep = &self.question.spec.sweep;
+        u64::from(sweep.trials) * sweep.seeds.len() as u64
     }
 
     /// What is handed to the scheduler. Its payload opens the same sweep on any machine: see [`crate::sweep::open`].

@@ -19,6 +19,8 @@ pub struct Summary {
     pub trials: Ended,
     /// The best trial, if any succeeded.
     pub best: Option<Best>,
+    /// The honest sentence.
+    pub verdict: String,
     /// Where the report lies.
     pub report: Option<PathBuf>,
     /// What became of the best trial's bundle; absent when the spec promotes nowhere.

@@ -1,0 +1,7 @@
+//! From an experiment file to a verdict on real bars, with untrained networks in the place of trained ones.
+
+#![allow(clippy::unwrap_used, reason = "a test panics when it fails")]
+
+mod concluding;
+mod home;
+mod preparing;
