@@ -1,6 +1,6 @@
 //! What every broker adapter must pass: a repeated order is one order, fills are complete, in order and told once.
 
-use market::{Instrument, Money, Price, Quantity, Side, Timestamp};
+use market::{Instrument, Money, Price, Quantity, Side, Symbol, Timestamp};
 use portfolio::Portfolio;
 use risk::{Approved, Context, Gate, KillSwitch, Limits};
 use venue::{ClientOrderId, OrderIntent};
@@ -33,8 +33,25 @@ pub fn check<B: Broker>(mut broker: B, instrument: &Instrument, mut open: impl F
         assert_eq!(broker.submit(order), Ok(Ack::Accepted), "{broker}: takes more orders");
     }
     open(&mut broker, at(30));
-    let ids: Vec<_> = broker.poll().into_iter().map(|fill| fill.client_order_id.to_string()).collect();
+    let fills = broker.poll();
+    let ids: Vec<&str> = fills.iter().map(|fill| fill.client_order_id.as_str()).collect();
     assert_eq!(ids, ["check-2", "check-3"], "{broker}: fills come in the order of submission");
+    let sides: Vec<Side> = fills.iter().map(|fill| fill.side).collect();
+    assert_eq!(sides, [Side::Sell, Side::Buy], "{broker}: a fill has its order's side");
+    assert!(fills.iter().all(|fill| fill.price > Price(0) && fill.fee >= Money(0)), "{broker}: prices and fees");
+
+    a_foreign_symbol_is_rejected_for_good(&mut broker);
+    open(&mut broker, at(40));
+    assert!(broker.poll().is_empty(), "{broker}: a rejected order never fills");
+}
+
+fn a_foreign_symbol_is_rejected_for_good<B: Broker>(broker: &mut B) {
+    let symbol = Symbol::try_from("NOT.TRADED".to_owned()).expect("a legal symbol");
+    let foreign = approved(&Instrument::share(symbol), 4, Side::Buy, 1, Timestamp::from_micros(30));
+    for _ in 0..2 {
+        let error = broker.submit(foreign.clone()).expect_err("an instrument that the broker does not trade");
+        assert!(!error.is_transient(), "{broker}: rejects what it does not trade for good: {error}");
+    }
 }
 
 fn approved(

@@ -143,6 +143,30 @@ mod tests {
         assert!(exposure < 0.0 && (f64::from(gain) - (1.1f64).ln()).abs() < 1e-6, "{exposure} {gain}");
     }
 
+    #[test]
+    fn a_partial_close_keeps_the_entry_price() {
+        let mut account = Portfolio::new(Money::units(1_000));
+        account.book(&aapl(), Quantity(6), Price(1_000_000), Money(0));
+        account.book(&aapl(), Quantity(-2), Price(1_500_000), Money(0));
+        let (_, gain) = account.view(&aapl(), Price(1_250_000));
+        assert!((f64::from(gain) - 1.25f64.ln()).abs() < 1e-6, "{gain}");
+    }
+
+    #[test]
+    fn a_short_pays_borrow_at_the_close_and_a_long_does_not() {
+        let costs = CostModel::new(spec::CostSpec {
+            borrow_bps_per_year: market::BasisPoints(252),
+            ..spec::CostSpec::default()
+        });
+        for (lots, borrow) in [(-10, Money(100_000)), (10, Money(0))] {
+            let mut account = Portfolio::new(Money::units(1_000));
+            account.book(&aapl(), Quantity(lots), Price(1_000_000), Money(0));
+            // 1000 short at 252 bp a year of 252 bars: 1 bp.
+            let equity = account.close_bar(&aapl(), &costs, Price(1_000_000), 252);
+            assert_eq!((equity, account.fees()), (Money::units(1_000) - borrow, borrow));
+        }
+    }
+
     proptest! {
         #[test]
         fn cash_and_position_move_exactly_by_fills_and_fees(

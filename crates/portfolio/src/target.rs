@@ -51,6 +51,46 @@ mod tests {
 
     use super::*;
 
+    fn wanted(portfolio: &Portfolio, bps: i32, mark: i64) -> i64 {
+        let instrument = Instrument::share(Symbol::try_from("AAPL".to_owned()).unwrap());
+        let free = BasisPoints(0);
+        let spec =
+            CostSpec { commission_bps: free, half_spread_bps: free, slippage_bps: free, borrow_bps_per_year: free };
+        let costs = CostModel::new(spec);
+        quantity_to_target(portfolio, &instrument, &costs, BasisPoints(bps), Price(mark * 10_000)).0
+    }
+
+    fn holding(lots: i64, price: i64) -> Portfolio {
+        let instrument = Instrument::share(Symbol::try_from("AAPL".to_owned()).unwrap());
+        let mut portfolio = Portfolio::new(Money::units(100_000));
+        portfolio.book(&instrument, Quantity(lots), Price(price * 10_000), Money(0));
+        portfolio
+    }
+
+    #[test]
+    fn actions_are_numbered_from_short_to_long() {
+        let max = BasisPoints(5_000);
+        assert_eq!(exposures(PositionMode::LongFlat, max), [BasisPoints(0), max]);
+        assert_eq!(exposures(PositionMode::LongShort, max), [BasisPoints(-5_000), BasisPoints(0), max]);
+    }
+
+    #[test]
+    fn small_drifts_are_left_alone_and_flat_is_flat() {
+        assert_eq!(wanted(&holding(0, 100), 5_000, 100), 500);
+        assert_eq!(wanted(&holding(0, 100), -5_000, 100), -500);
+        // Ten lots of 100 are 1 % of 100 000: the edge of the band.
+        assert_eq!(wanted(&holding(490, 100), 5_000, 100), 0);
+        assert_eq!(wanted(&holding(489, 100), 5_000, 100), 11);
+        assert_eq!(wanted(&holding(3, 100), 0, 100), -3);
+        assert_eq!(wanted(&holding(500, 100), -5_000, 100), -1_000);
+    }
+
+    #[test]
+    fn without_equity_all_that_is_held_goes() {
+        // Short 1000 at 100, marked at 250: 200 000 − 250 000.
+        assert_eq!(wanted(&holding(-1_000, 100), -10_000, 250), 1_000);
+    }
+
     proptest! {
         #[test]
         fn a_full_long_position_never_borrows_and_reaching_the_target_is_stable(

@@ -53,11 +53,24 @@ pub struct Context<'a> {
     pub switch: KillSwitch,
 }
 
-/// Judges orders, one after the other. Its memory is the equity at the day's first mark.
+/// Judges orders, one after the other. Its memory is the equity that the day's loss counts from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Gate {
     limits: Limits,
-    day: Option<(i64, Money)>,
+    day: Option<Day>,
+}
+
+/// A UTC day of trading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Day {
+    /// Days since the epoch.
+    number: i64,
+    /// Where the day began: the last mark before it.
+    start: Money,
+    /// The latest mark.
+    latest: Money,
 }
 
 impl Gate {
@@ -67,13 +80,16 @@ impl Gate {
         Self { limits, day: None }
     }
 
-    /// Tells the gate the equity at a moment. The first of a UTC day is what the day's loss counts from; the first day
-    /// counts from the first mark ever.
+    /// Tells the gate the equity at a moment. A UTC day's loss counts from the last mark before that day, so that a bar
+    /// a day and its overnight gap count too; the first day counts from the first mark ever.
     pub fn mark(&mut self, now: Timestamp, equity: Money) {
-        let day = now.micros().div_euclid(DAY_MICROS);
-        if self.day.is_none_or(|(known, _)| known != day) {
-            self.day = Some((day, equity));
-        }
+        let number = now.micros().div_euclid(DAY_MICROS);
+        let start = match self.day {
+            None => equity,
+            Some(day) if day.number == number => day.start,
+            Some(day) => day.latest,
+        };
+        self.day = Some(Day { number, start, latest: equity });
     }
 
     /// Judges an order.
@@ -89,35 +105,49 @@ impl Gate {
 
     fn broken(&self, intent: &OrderIntent, context: &Context<'_>) -> Option<Limit> {
         let Context { portfolio, instrument, mark, switch } = *context;
+        if intent.symbol != *instrument.symbol() {
+            return Some(Limit::Symbol { traded: instrument.symbol().clone() });
+        }
         if intent.quantity <= Quantity(0) {
             return Some(Limit::Quantity { would_be: intent.quantity.0 });
         }
-        let after = portfolio.position() + intent.signed_quantity();
-        let crosses = after.0.signum() * portfolio.position().0.signum() < 0;
-        let reduces = after.abs() < portfolio.position().abs() && !crosses;
+        let before = portfolio.position();
+        // A quantity beyond 64 bits is an order's fat finger, refused below by its value.
+        let after = Quantity(before.0.saturating_add(intent.signed_quantity().0));
+        let crosses = after.0.signum() * before.0.signum() < 0;
+        let reduces = after.0.unsigned_abs() < before.0.unsigned_abs() && !crosses;
         match switch {
             KillSwitch::Halted => return Some(Limit::KillSwitch { switch }),
             KillSwitch::ReduceOnly if !reduces => return Some(Limit::KillSwitch { switch }),
             KillSwitch::ReduceOnly | KillSwitch::Clear => {}
         }
-        let value = instrument.notional(mark, intent.quantity);
+        let value = value(instrument, mark, intent.quantity);
         if value > self.limits.order_max {
             return Some(Limit::OrderValue { max: self.limits.order_max, would_be: value });
         }
-        if reduces {
-            return None;
-        }
+        if reduces { None } else { self.grown(instrument, portfolio, mark, after) }
+    }
+
+    /// The limit that a position grown or flipped to `after` breaks.
+    fn grown(&self, instrument: &Instrument, portfolio: &Portfolio, mark: Price, after: Quantity) -> Option<Limit> {
         let equity = portfolio.equity(instrument, mark);
-        let exposure = exposure_bps(instrument.notional(mark, after).abs(), equity);
+        let exposure = exposure_bps(value(instrument, mark, after), equity);
         if exposure > i64::from(self.limits.position_max.0) {
             return Some(Limit::Position { max: self.limits.position_max, would_be: exposure });
         }
-        let loss = self.day.map_or(Money(0), |(_, start)| start - equity);
-        if loss > self.limits.daily_loss_max {
-            return Some(Limit::DailyLoss { max: self.limits.daily_loss_max, would_be: loss });
-        }
-        None
+        let loss = self.day.map_or(Money(0), |day| day.start - equity);
+        (loss > self.limits.daily_loss_max)
+            .then_some(Limit::DailyLoss { max: self.limits.daily_loss_max, would_be: loss })
     }
+}
+
+/// What `quantity` is worth either way; the most that money holds when it is worth more.
+fn value(instrument: &Instrument, mark: Price, quantity: Quantity) -> Money {
+    let most = instrument.affordable(Money(i64::MAX), mark);
+    if quantity.0.unsigned_abs() > most.0.unsigned_abs() {
+        return Money(i64::MAX);
+    }
+    instrument.notional(mark, quantity).abs()
 }
 
 fn exposure_bps(value: Money, equity: Money) -> i64 {
@@ -130,6 +160,7 @@ fn exposure_bps(value: Money, equity: Money) -> i64 {
 #[cfg(test)]
 mod tests {
     use market::{BasisPoints, Side, Symbol};
+    use proptest::prelude::*;
     use venue::ClientOrderId;
 
     use super::*;
@@ -195,11 +226,58 @@ mod tests {
     #[test]
     fn after_a_days_loss_only_reducing_orders_pass_until_the_next_day() {
         let mut loser = desk().hold(100, 160);
+        loser.gate.mark(Timestamp::from_micros(1), Money::units(94_000));
         assert_eq!(loser.ask(Side::Buy, 1).unwrap_err(), "daily loss: at most 5000.00, is 6000.00");
         assert_eq!(loser.ask(Side::Sell, 100), Ok(()));
         assert!(loser.ask(Side::Sell, 201).is_err(), "flipping is not reducing");
         loser.gate.mark(Timestamp::from_micros(DAY_MICROS), Money::units(94_000));
-        assert_eq!(loser.ask(Side::Buy, 1), Ok(()));
+        assert_eq!(loser.ask(Side::Buy, 1), Ok(()), "the loss was yesterday's");
+    }
+
+    #[test]
+    fn with_one_bar_a_day_the_loss_counts_from_the_last_close() {
+        let mut loser = desk().hold(100, 160);
+        loser.gate.mark(Timestamp::from_micros(DAY_MICROS), Money::units(94_000));
+        assert_eq!(loser.ask(Side::Buy, 1).unwrap_err(), "daily loss: at most 5000.00, is 6000.00");
+    }
+
+    #[test]
+    fn a_fat_finger_is_refused_by_its_value_and_does_not_overflow() {
+        let refusal = desk().hold(1, 100).ask(Side::Buy, i64::MAX).unwrap_err();
+        assert!(refusal.starts_with("order value: at most 60000.00, would be "), "{refusal}");
+        assert!(desk().hold(-1, 100).ask(Side::Sell, i64::MAX).is_err());
+    }
+
+    #[test]
+    fn an_order_for_another_instrument_is_not_judged_by_this_ones_price() {
+        let desk = desk();
+        let intent = OrderIntent {
+            client_order_id: ClientOrderId::new("s", 1),
+            symbol: Symbol::try_from("IBM".to_owned()).unwrap(),
+            side: Side::Buy,
+            quantity: Quantity(1),
+            decided: Timestamp::from_micros(0),
+        };
+        let context =
+            Context { portfolio: &desk.portfolio, instrument: &desk.instrument, mark: Price(1), switch: desk.switch };
+        let refusal = desk.gate.approve(intent, &context).unwrap_err();
+        assert_eq!(refusal.to_string(), "order s-1 refused: symbol: only AAPL is judged here");
+    }
+
+    proptest! {
+        #[test]
+        fn what_passes_breaks_no_limit_and_what_reduces_within_size_passes(
+            held in -900i64..900, lots in 1i64..2_000, sell in any::<bool>(), reduce_only in any::<bool>(),
+        ) {
+            let mut desk = desk().hold(held, 100);
+            desk.switch = if reduce_only { KillSwitch::ReduceOnly } else { KillSwitch::Clear };
+            let side = if sell { Side::Sell } else { Side::Buy };
+            let after = held + side.sign() * lots;
+            let reduces = after.abs() < held.abs() && after * held >= 0;
+            // A mark of 100 and an equity of 100 000: 1000 lots are all of it, 600 an order.
+            let legal = lots <= 600 && (reduces || (!reduce_only && after.abs() <= 1_000));
+            prop_assert_eq!(desk.ask(side, lots).is_ok(), legal);
+        }
     }
 
     #[test]

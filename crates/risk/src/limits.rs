@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use market::{BasisPoints, Money};
+use market::{BasisPoints, Money, Symbol};
 use serde::{Deserialize, Serialize};
 
 /// Bounds of a trading session.
@@ -13,7 +13,7 @@ pub struct Limits {
     pub position_max: BasisPoints,
     /// Largest value of one order.
     pub order_max: Money,
-    /// Loss since the day's first mark after which only reducing orders pass.
+    /// Loss since the last mark before the UTC day after which only reducing orders pass.
     pub daily_loss_max: Money,
 }
 
@@ -47,6 +47,11 @@ pub enum Limit {
         /// Its position.
         switch: KillSwitch,
     },
+    /// The gate judges one instrument.
+    Symbol {
+        /// Which.
+        traded: Symbol,
+    },
     /// An order is for at least one lot.
     Quantity {
         /// Lots asked for.
@@ -70,7 +75,7 @@ pub enum Limit {
     DailyLoss {
         /// Bound.
         max: Money,
-        /// Loss since the day's first mark.
+        /// Loss since the last mark before the UTC day.
         would_be: Money,
     },
 }
@@ -82,6 +87,7 @@ impl fmt::Display for Limit {
                 f.write_str("kill switch: only reducing orders pass")
             }
             Self::KillSwitch { .. } => f.write_str("kill switch: no order passes"),
+            Self::Symbol { traded } => write!(f, "symbol: only {traded} is judged here"),
             Self::Quantity { would_be } => write!(f, "quantity: at least 1 lot, asked {would_be}"),
             Self::OrderValue { max, would_be } => write!(f, "order value: at most {max}, would be {would_be}"),
             Self::Position { max, would_be } => {

@@ -95,4 +95,22 @@ mod tests {
         assert_eq!([act(0), act(1), act(2)], [-10_000, 0, 10_000].map(|bps| Some(BasisPoints(bps))));
         assert_eq!(act(3), None);
     }
+
+    #[test]
+    fn an_order_has_the_sign_of_the_difference_to_the_target() {
+        let instrument = Instrument::share(market::Symbol::try_from("AAPL".to_owned()).unwrap());
+        let costs = CostModel::new(spec::CostSpec::default());
+        let mut held = Portfolio::new(market::Money::units(100_000));
+        held.book(&instrument, Quantity(400), Price(1_000_000), market::Money(0));
+        let order = |target: Option<i32>| {
+            let decision =
+                Decision { bar: Timestamp::default(), target: target.map(BasisPoints), reason: Reason::Signal };
+            size(&decision, &held, &instrument, &costs, Price(1_000_000))
+        };
+        // 50 % of 100 000 less the reserve of 3 bp is 499 lots of 100.
+        assert_eq!(order(Some(5_000)), Some((Side::Buy, Quantity(99))));
+        assert_eq!(order(Some(0)), Some((Side::Sell, Quantity(400))));
+        assert_eq!(order(Some(4_000)), None, "within the band");
+        assert_eq!(order(None), None, "no view keeps the position");
+    }
 }

@@ -122,10 +122,20 @@ mod tests {
 
     proptest! {
         #[test]
-        fn costs_never_favour_the_trader(price in 1i64..10_000_000, spread in 0i32..500, slippage in 0i32..500) {
-            let model = model(0, spread, slippage);
-            prop_assert!(model.fill_price(Side::Buy, Price(price)) >= Price(price));
-            prop_assert!(model.fill_price(Side::Sell, Price(price)) <= Price(price));
+        fn costs_never_favour_the_trader_and_round_by_less_than_a_unit(
+            price in 1i64..10_000_000, against in 0i32..500, commission in 0i32..500, lots in 1i64..10_000,
+        ) {
+            let model = model(commission, against / 2, against - against / 2);
+            let exact = |sign: i64| i128::from(price) * i128::from(10_000 + sign * i64::from(against));
+            let bought = i128::from(model.fill_price(Side::Buy, Price(price)).0) * WHOLE;
+            prop_assert!((0..WHOLE).contains(&(bought - exact(1))), "a buy rounds up");
+            let sold = i128::from(model.fill_price(Side::Sell, Price(price)).0) * WHOLE;
+            // A price cannot go below one tick.
+            prop_assert!((0..WHOLE).contains(&(exact(-1) - sold)) || sold == WHOLE, "a sell rounds down");
+            let notional = Money(price * lots);
+            let fee = i128::from(model.fee(notional).0) * WHOLE;
+            prop_assert!((0..WHOLE).contains(&(fee - i128::from(notional.0) * i128::from(commission))), "a fee rounds up");
+            prop_assert_eq!(model.fee(-notional), model.fee(notional));
         }
     }
 }

@@ -100,6 +100,7 @@ impl Exchange {
 #[cfg(test)]
 mod tests {
     use market::{Side, Symbol};
+    use proptest::prelude::*;
     use spec::CostSpec;
 
     use super::*;
@@ -140,5 +141,35 @@ mod tests {
         assert!(matches!(exchange.submit(nothing), Err(Rejection::Quantity { .. })));
         let other = OrderIntent { symbol: Symbol::try_from("IBM".to_owned()).unwrap(), ..order(&exchange, 2, 0) };
         assert!(matches!(exchange.submit(other), Err(Rejection::Symbol { .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn every_order_fills_once_whole_and_on_a_later_bar_than_it_was_decided_on(
+            decisions in prop::collection::vec((0i64..50, 1i64..1_000), 0..40),
+        ) {
+            let mut exchange = exchange();
+            let orders: Vec<OrderIntent> = decisions
+                .iter()
+                .zip(1..)
+                .map(|(&(decided, lots), sequence)| {
+                    OrderIntent { quantity: Quantity(lots), ..order(&exchange, sequence, decided) }
+                })
+                .collect();
+            let mut fills = Vec::new();
+            for bar in 0..52 {
+                for order in orders.iter().filter(|order| order.decided.micros() == bar) {
+                    exchange.submit(order.clone()).unwrap();
+                }
+                fills.extend(exchange.on_open(Timestamp::from_micros(bar), Price(1_000_000)));
+            }
+            prop_assert_eq!(fills.len(), orders.len());
+            for order in &orders {
+                let of: Vec<&Fill> = fills.iter().filter(|fill| fill.client_order_id == order.client_order_id).collect();
+                prop_assert_eq!(of.len(), 1);
+                prop_assert_eq!((of[0].quantity, of[0].side), (order.quantity, order.side));
+                prop_assert_eq!(of[0].time.micros(), order.decided.micros() + 1);
+            }
+        }
     }
 }

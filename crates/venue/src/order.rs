@@ -209,6 +209,56 @@ mod tests {
         assert!(State::Intent.apply(Event::Accept, ten).is_err());
     }
 
+    /// Every state against every event, for an order of 10 lots.
+    #[test]
+    fn the_table_of_transitions_is_this_one() {
+        let part = Quantity(4);
+        let reason = || "no".to_owned();
+        let states = [
+            State::Intent,
+            State::SubmitInFlight,
+            State::Open { filled: part },
+            State::Filled,
+            State::Cancelled { filled: part },
+            State::Rejected { reason: reason() },
+            State::Expired { filled: part },
+        ];
+        let events = [
+            Event::Send,
+            Event::Accept,
+            Event::Reject { reason: reason() },
+            Event::Fill { quantity: Quantity(6) },
+            Event::Fill { quantity: Quantity(11) },
+            Event::Cancel,
+            Event::Expire,
+        ];
+        let mut legal = Vec::new();
+        for (row, state) in states.iter().enumerate() {
+            for (column, event) in events.iter().enumerate() {
+                match state.clone().apply(event.clone(), Quantity(10)) {
+                    Ok(next) => legal.push((row, column, next)),
+                    Err(error) => assert_eq!((&error.from, &error.event), (state, event), "names both sides"),
+                }
+            }
+        }
+        let expected = [
+            (0, 0, State::SubmitInFlight),
+            (1, 1, State::Open { filled: Quantity(0) }),
+            (1, 2, State::Rejected { reason: reason() }),
+            (1, 3, State::Open { filled: Quantity(6) }),
+            (2, 3, State::Filled),
+            (2, 5, State::Cancelled { filled: part }),
+            (2, 6, State::Expired { filled: part }),
+            (4, 3, State::Filled),
+        ];
+        assert_eq!(legal, expected);
+    }
+
+    #[test]
+    fn an_orders_name_follows_from_session_and_sequence() {
+        assert_eq!(ClientOrderId::new("paper-7", 12).as_str(), "paper-7-12");
+    }
+
     fn event() -> impl Strategy<Value = Event> {
         prop_oneof![
             Just(Event::Send),

@@ -83,7 +83,7 @@ fn a_long_episode_pays_what_was_computed_by_hand() {
     // worth 998 × 100.5 + 0.3002 = 100 299.3002. Held: 996 would be the target, inside the band of 1 %.
     // Worth 98 802.3002 at 99. Sold at 99.5 − 10 bp = 99.4005 less 99.201699: 99 102.797501 in cash.
     let (rewards, outcome, buffers) = pass(&mut env, &[1, 1, 0]);
-    let worth = [100_000.0, 100_299.3002, 98_802.3002, 99_102.797_501_f64];
+    let worth = [100_000.0, 100_299.300_2, 98_802.300_2, 99_102.797_501_f64];
     let expected: Vec<f32> = worth.windows(2).map(|pair| (pair[1] / pair[0]).ln() as f32).collect();
     assert_eq!(rewards, expected);
     assert_eq!(outcome, StepOutcome::Truncated);
@@ -96,15 +96,15 @@ fn a_short_episode_pays_borrow_each_bar() {
     let prices = [(100.0, 100.0), (100.0, 101.0), (101.0, 100.0)];
     let spec = spec(PositionMode::LongShort, costs(0, 0, 0, 252));
     let mut env = TradingEnv::new(history(&prices, 1), &spec, 0..3, Episodes::OnePass).unwrap();
-    // 1000 sold at 100. Borrow is 1 bp a bar on 101 000: worth 98 989.9. Then within the band: 980 are wanted of 1000?
-    // 1020 more than 1 % is bought back: 20 shares at 101, and 98 000 × 1 bp = 9.8 of borrow.
+    // 1000 sold at 100. Borrow is 1 bp a bar on 101 000: worth 98 989.9. That is a target of 980 short: 20 are
+    // bought back at 101, the rest gains 1 a share and pays 1 bp on 98 000.
     let mut buffers = Buffers::new(&env);
     env.step(&[0], buffers.lend());
     assert_eq!(env.equity(0), Money(98_989_900_000));
     assert_eq!(buffers.rewards[0], (0.989_899_f64).ln() as f32);
     assert_eq!(env.account(0).position(), Quantity(-1_000));
     let exposure = -101_000.0 / 98_989.9_f64;
-    let unrealised = (101_000.0_f64 / 100_000.0).ln() * -1.0;
+    let unrealised = -(101_000.0_f64 / 100_000.0).ln();
     assert_eq!(buffers.observations, [1.0, exposure as f32, unrealised as f32]);
     env.step(&[0], buffers.lend());
     let worth = 98_989.9 + 980.0 * 1.0 - 9.8;
@@ -214,7 +214,7 @@ fn by_exchange(
     let mut portfolio = Portfolio::new(Money::units(i64::from(spec.cash)));
     let table = exposures(spec.positions, spec.exposure_max_bps);
     let mut seen = Vec::new();
-    for (bar, action) in range.clone().zip(actions.iter().map(Some).chain([None])) {
+    for (bar, action) in range.zip(actions.iter().map(Some).chain([None])) {
         for fill in exchange.on_open(history.time(bar), history.open(bar)) {
             assert_eq!(fill.time, history.time(bar));
             portfolio.apply(history.instrument(), &fill);
