@@ -131,12 +131,11 @@ fn a_changed_byte_in_a_journalled_prediction_is_the_first_difference() {
     let Record::Prediction(prediction) = &records[at] else { unreachable!("found by its kind") };
     let bar = prediction.bar;
     rewrite(&session.options.journal, |payloads| {
-        // The header is payload 0. The digit before the end of the expected return is changed to another.
-        let text = String::from_utf8(payloads[at + 1].clone()).unwrap();
-        let digit = text.find("\"expected_return\":").unwrap()
-            + text[text.find("\"expected_return\":").unwrap()..].find(',').unwrap()
-            - 1;
-        payloads[at + 1][digit] = if text.as_bytes()[digit] == b'1' { b'2' } else { b'1' };
+        // The header is payload 0. The first digit above zero becomes another.
+        let line = &mut payloads[at + 1];
+        let value = line.windows(2).rposition(|pair| pair == b"\":").unwrap();
+        let digit = (value + 2..line.len()).find(|&byte| (b'1'..=b'9').contains(&line[byte])).unwrap();
+        line[digit] = if line[digit] == b'1' { b'2' } else { b'1' };
     });
     let Outcome::Differs(difference) = session.replay().unwrap() else { panic!("nothing was found") };
     assert_eq!((difference.record, difference.bar), (at + 1, Some(bar)));
@@ -159,13 +158,14 @@ fn another_bundle_is_refused_by_its_digest() {
 
 #[test]
 fn a_session_killed_at_any_record_or_byte_goes_on_to_the_same_journal() {
-    let session = session(Kind::Forecaster);
+    let mut session = session(Kind::Forecaster);
+    session.data.bars.truncate(TRAINED + 30);
     let whole = session.trade().unwrap();
     let path = &session.options.journal;
     let bytes = std::fs::read(path).unwrap();
     let ends = frames::read(path).unwrap().frames.into_iter().map(|frame| frame.offset as usize);
     // Cuts between records and inside them, over the first orders and some later ones.
-    let cuts = ends.skip(1).enumerate().filter(|(index, _)| *index < 24 || index % 17 == 0);
+    let cuts = ends.skip(1).enumerate().filter(|(index, _)| *index < 16 || index % 13 == 0);
     for cut in cuts.flat_map(|(_, end)| [end, end + 5, end - 3]) {
         std::fs::write(path, &bytes[..cut]).unwrap();
         let resumed = session.trade().unwrap();
@@ -260,7 +260,7 @@ fn a_replay_feed_starts_after_the_bundles_last_bar_and_says_what_it_skipped() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 8, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 6, ..ProptestConfig::default() })]
     #[test]
     fn no_live_decision_depends_on_a_later_bar(cut in TRAINED + 1..BARS, turn in 1usize..50, policy in any::<bool>()) {
         let kind = if policy { Kind::Policy } else { Kind::Forecaster };

@@ -77,6 +77,8 @@ pub struct Contents {
 pub struct Frames {
     file: File,
     path: PathBuf,
+    /// Whether something may not be on the disk yet; what an earlier process wrote is such.
+    dirty: bool,
 }
 
 /// The frame that carries `payload`.
@@ -116,7 +118,7 @@ impl Frames {
         }
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(io_error(path, "read"))?;
-        let mut frames = Self { file, path: path.to_owned() };
+        let mut frames = Self { file, path: path.to_owned(), dirty: true };
         let contents = if bytes.len() < MAGIC.len() && MAGIC.starts_with(&bytes) {
             frames.start()?;
             Contents::default()
@@ -133,6 +135,7 @@ impl Frames {
     /// # Errors
     /// [`FrameError::Io`]: a part of it may be in the file, and is cut off at the next opening.
     pub fn append(&mut self, payload: &[u8]) -> Result<(), FrameError> {
+        self.dirty = true;
         self.file.write_all(&encode(payload)).map_err(io_error(&self.path, "written"))
     }
 
@@ -141,7 +144,11 @@ impl Frames {
     /// # Errors
     /// [`FrameError::Io`]: nothing may be assumed about what was appended since the last success.
     pub fn sync(&mut self) -> Result<(), FrameError> {
-        self.file.sync_data().map_err(io_error(&self.path, "synced"))
+        if self.dirty {
+            self.file.sync_data().map_err(io_error(&self.path, "synced"))?;
+            self.dirty = false;
+        }
+        Ok(())
     }
 
     fn start(&mut self) -> Result<(), FrameError> {
