@@ -28,7 +28,7 @@ lint: libtorch ## Checks format and lints
 	cargo clippy --release --locked --workspace --all-targets -- -D warnings
 
 bench: build ## Measures, as JSON lines
-	@scripts/bench.sh $(BINARY)
+	@python3 scripts/bench.py $(BINARY)
 
 chaos: build ## Kills workers and schedulers at random during a sweep; KILLS=10
 	@python3 scripts/chaos.py $(BINARY) --kills $(or $(KILLS),10)

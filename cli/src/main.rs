@@ -1,3 +1,30 @@
-//! The program `tradewind`: parses and calls.
+//! The program `tradewind`: parses and calls. Every decision lies in the libraries.
 
-fn main() {}
+#![allow(clippy::print_stdout, reason = "printing is what a command line is for")]
+
+mod args;
+mod commands;
+mod exit;
+mod home;
+mod view;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::args::Cli;
+use crate::exit::{BadInput, Exit};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match commands::dispatch(&cli) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            eprintln!("tradewind: {error:#}");
+            let exit = if error.downcast_ref::<BadInput>().is_some() { Exit::BadInput } else { Exit::Failed };
+            exit.into()
+        }
+    }
+}

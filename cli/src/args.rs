@@ -1,0 +1,236 @@
+//! The command line, as types. Says what can be asked; asks nothing itself.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use market::{Interval, Symbol};
+use spec::{ExperimentId, ModelName, TrialId};
+
+/// From an experiment file to a live order, with one artifact all the way.
+#[derive(Debug, Parser)]
+#[command(name = "tradewind", version, propagate_version = true, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 ok · 1 failed · 2 usage or bad input · 3 gate refused · 130 interrupted")]
+pub(crate) struct Cli {
+    /// Folder of journal, store, registry, data and reports.
+    #[arg(long, global = true, env = "TRADEWIND_HOME", default_value = ".tradewind")]
+    pub(crate) home: PathBuf,
+    /// Prints one JSON object as the last line of stdout, and nothing else there.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Runs an experiment to its verdict.
+    Run(Run),
+    /// Continues an experiment that was interrupted or killed.
+    Resume(Resume),
+    /// Lists experiments.
+    #[command(visible_alias = "list")]
+    Ls,
+    /// Shows an experiment's trials.
+    Show { experiment: ExperimentId },
+    /// Says why a trial is where it is.
+    Explain {
+        trial: TrialId,
+        /// A running scheduler. Default: the one at work on this home.
+        #[arg(long)]
+        scheduler: Option<String>,
+    },
+    /// Runs a scheduler of its own; workers and `run --scheduler` connect to it.
+    Scheduler {
+        #[arg(long, default_value = "127.0.0.1:7070")]
+        listen: SocketAddr,
+    },
+    /// Runs a worker: one trial at a time, until the scheduler has no use for it.
+    Worker(Worker),
+    /// Lists registered models and their aliases.
+    Models,
+    /// Prints every move of a model's aliases.
+    History { model: ModelName },
+    /// Serves predictions of a registered model over HTTP.
+    Serve(Serve),
+    /// Asks a serving process for the prediction of the last bar.
+    Predict(Predict),
+    /// Trades a registered model on paper.
+    Live(Live),
+    /// Derives every decision of a live journal again and compares.
+    Replay { journal: PathBuf },
+    /// Imports or checks market data.
+    #[command(subcommand)]
+    Data(Data),
+    /// Measures; prints JSON lines.
+    #[command(subcommand)]
+    Bench(Bench),
+    /// Prints the JSON Schema of experiment files.
+    Schema,
+    /// Prints a completion script.
+    Completions { shell: clap_complete::Shell },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// The experiment file.
+    pub(crate) spec: PathBuf,
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Resume {
+    pub(crate) experiment: ExperimentId,
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+/// Where the trials run.
+#[derive(Debug, Args)]
+pub(crate) struct Place {
+    /// A running scheduler; without it, one starts here and ends with the command.
+    #[arg(long)]
+    pub(crate) scheduler: Option<String>,
+    /// CPU cores to use here. Default: all of them.
+    #[arg(long, conflicts_with = "scheduler")]
+    pub(crate) cpus: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Worker {
+    #[arg(long)]
+    pub(crate) scheduler: String,
+    /// Its name, unique for its life. Default: drawn.
+    #[arg(long)]
+    pub(crate) id: Option<spec::WorkerId>,
+    /// CPU cores it may use. Default: 1.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) cpus: u32,
+    /// Ends with this process: set by an engine that starts workers.
+    #[arg(long, hide = true)]
+    pub(crate) parent: Option<u32>,
+    /// What a trial is: a training, or nothing, to measure the road itself.
+    #[arg(long, hide = true, value_enum, default_value = "train")]
+    pub(crate) work: Work,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Work {
+    Train,
+    Noop,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// NAME@champion, NAME@challenger or NAME@VERSION.
+    #[arg(long)]
+    pub(crate) model: String,
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
+    /// File holding the API key; made at first use. Default: HOME/keys/serve.key.
+    #[arg(long)]
+    pub(crate) key_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Predict {
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    pub(crate) url: String,
+    /// Imported data set or Parquet file whose bars are sent.
+    #[arg(long)]
+    pub(crate) data: String,
+    #[arg(long, value_parser = parse_symbol)]
+    pub(crate) symbol: Symbol,
+    /// File holding the API key. Default: HOME/keys/serve.key.
+    #[arg(long)]
+    pub(crate) key_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Live {
+    /// Trades against the simulated exchange. The only venue of this build.
+    #[arg(long, required = true)]
+    pub(crate) paper: bool,
+    /// Where bars come from: replay:FILE or replay:NAME of an imported data set.
+    #[arg(long)]
+    pub(crate) feed: String,
+    /// NAME@champion, NAME@challenger or NAME@VERSION.
+    #[arg(long)]
+    pub(crate) model: String,
+    /// Journal of the session. Default: HOME/live/MODEL-DIGEST.journal; an existing one is continued.
+    #[arg(long)]
+    pub(crate) journal: Option<PathBuf>,
+    /// Largest position over equity, basis points.
+    #[arg(long, default_value_t = 10_000)]
+    pub(crate) position_max_bps: i32,
+    /// Largest value of one order in whole units of currency.
+    #[arg(long, default_value_t = 1_000_000)]
+    pub(crate) order_max: i64,
+    /// Loss of one day, in whole units of currency, after which only reducing orders pass.
+    #[arg(long, default_value_t = 10_000)]
+    pub(crate) daily_loss_max: i64,
+    /// While this file exists no order is sent. Default: HOME/live/KILL.
+    #[arg(long)]
+    pub(crate) kill_switch: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Data {
+    /// Imports a CSV of bars into HOME/data/NAME.parquet.
+    Import(Import),
+    /// Lists what is wrong in a CSV or Parquet file, row by row.
+    Check {
+        file: String,
+        #[arg(long, default_value = "1d", value_parser = parse_interval)]
+        interval: Interval,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    pub(crate) csv: PathBuf,
+    /// Name of the data set. Default: the file's stem.
+    #[arg(long)]
+    pub(crate) name: Option<ModelName>,
+    /// Only this symbol; its name where the file has no symbol column.
+    #[arg(long, value_parser = parse_symbol)]
+    pub(crate) symbol: Option<Symbol>,
+    #[arg(long, default_value = "1d", value_parser = parse_interval)]
+    pub(crate) interval: Interval,
+    /// How prices are adjusted, over all of open, high, low and close.
+    #[arg(long, value_enum, default_value = "adjusted-close")]
+    pub(crate) adjust: Adjust,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Adjust {
+    /// By adj_close / close where the column exists.
+    AdjustedClose,
+    /// Not at all.
+    None,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Bench {
+    /// No-op trials through the whole road.
+    Scheduler {
+        #[arg(long, default_value_t = 500)]
+        trials: u32,
+        #[arg(long, default_value_t = 2)]
+        workers: u32,
+    },
+}
+
+fn parse_symbol(text: &str) -> Result<Symbol, String> {
+    Symbol::try_from(text.to_owned()).map_err(|error| error.to_string())
+}
+
+fn parse_interval(text: &str) -> Result<Interval, String> {
+    match text {
+        "1d" => Ok(Interval::Day),
+        "1h" => Ok(Interval::Hour),
+        "1m" => Ok(Interval::Minute),
+        _ => Err("use 1d, 1h or 1m".to_owned()),
+    }
+}

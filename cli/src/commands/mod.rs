@@ -1,0 +1,111 @@
+//! One file a group of commands; each only calls the libraries and shows what they say.
+
+mod bench;
+mod cluster;
+mod data;
+mod live;
+mod models;
+mod run;
+mod serve;
+
+use anyhow::{Context as _, Result};
+use clap::CommandFactory as _;
+use serde::Serialize;
+
+use crate::args::{Bench, Cli, Command, Data};
+use crate::exit::Exit;
+use crate::home::Home;
+use crate::view::line;
+
+/// What every command gets.
+pub(crate) struct Context {
+    /// The home folder.
+    pub(crate) home: Home,
+    /// For whom the output is.
+    pub(crate) audience: Audience,
+}
+
+/// For whom the output is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Audience {
+    /// People: tables and sentences.
+    People,
+    /// Machines: one JSON object on the last line.
+    Machines,
+}
+
+impl Context {
+    /// Prints `object` for machines, `text` for people.
+    pub(crate) fn show<T: Serialize>(&self, object: &T, text: impl FnOnce() -> String) -> Result<()> {
+        match self.audience {
+            Audience::Machines => line(serde_json::to_string(object)?),
+            Audience::People => line(text()),
+        }
+        Ok(())
+    }
+
+    /// Prints a line for people alone.
+    pub(crate) fn say(&self, text: impl std::fmt::Display) {
+        if self.audience == Audience::People {
+            line(text);
+        }
+    }
+}
+
+/// Runs the command.
+pub(crate) fn dispatch(cli: &Cli) -> Result<Exit> {
+    match &cli.command {
+        Command::Schema => {
+            line(serde_json::to_string_pretty(&spec::schema())?);
+            return Ok(Exit::Ok);
+        }
+        Command::Completions { shell } => {
+            clap_complete::generate(*shell, &mut Cli::command(), "tradewind", &mut std::io::stdout());
+            return Ok(Exit::Ok);
+        }
+        _ => {}
+    }
+    let audience = if cli.json { Audience::Machines } else { Audience::People };
+    let context = Context { home: Home::open(&cli.home)?, audience };
+    match &cli.command {
+        Command::Run(options) => run::run(&context, options),
+        Command::Resume(options) => run::resume(&context, options),
+        Command::Ls => cluster::list(&context),
+        Command::Show { experiment } => cluster::show(&context, experiment),
+        Command::Explain { trial, scheduler } => cluster::explain(&context, trial, scheduler.as_deref()),
+        Command::Scheduler { listen } => cluster::scheduler(&context, *listen),
+        Command::Worker(options) => cluster::worker(&context, options),
+        Command::Models => models::models(&context),
+        Command::History { model } => models::history(&context, model),
+        Command::Serve(options) => serve::serve(&context, options),
+        Command::Predict(options) => serve::predict(&context, options),
+        Command::Live(options) => live::live(&context, options),
+        Command::Replay { journal } => live::replay(&context, journal),
+        Command::Data(Data::Import(options)) => data::import(&context, options),
+        Command::Data(Data::Check { file, interval }) => data::check(&context, file, *interval),
+        Command::Bench(Bench::Scheduler { trials, workers }) => bench::scheduler(&context, *trials, *workers),
+        Command::Schema | Command::Completions { .. } => Ok(Exit::Ok),
+    }
+}
+
+/// A runtime for the commands that wait for sockets.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("the system gives no threads")
+}
+
+/// Resolves at Ctrl-C or SIGTERM.
+pub(crate) async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = match signal(SignalKind::terminate()) {
+        Ok(terminate) => terminate,
+        Err(_) => return std::future::pending().await,
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}

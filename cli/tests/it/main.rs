@@ -1,0 +1,8 @@
+//! The program as its users meet it: real processes, real data, real kills.
+
+#![allow(clippy::unwrap_used, reason = "a test panics when it fails")]
+
+mod kills;
+mod refusals;
+mod road;
+mod site;

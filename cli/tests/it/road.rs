@@ -1,0 +1,92 @@
+//! The road from file to order: one artifact, the same bits everywhere.
+
+use std::io::{BufRead as _, BufReader};
+
+use live::journal::Record;
+use serde_json::Value;
+
+use crate::site::Site;
+
+fn quick(site: &Site) -> String {
+    let promote = "timeout: 10m\n\npromote:\n  model: road\n";
+    site.spec(&[("trials: 24", "trials: 2"), ("batch: 8", "batch: 2"), ("timeout: 10m\n", promote)])
+}
+
+#[test]
+fn one_artifact_goes_from_a_file_to_orders_and_every_decision_replays() {
+    let site = Site::new();
+    let spec = quick(&site);
+    let outcome = site.json(&["run", &spec]);
+    assert_eq!(outcome["trials"]["succeeded"], 2);
+    let bundle = outcome["best"]["bundle"].as_str().unwrap().to_owned();
+    assert!(std::fs::read_to_string(outcome["report"].as_str().unwrap()).unwrap().contains(&bundle));
+    let alias = outcome["promotion"]["alias"].as_str().unwrap();
+    let reference = format!("road@{alias}");
+
+    // The same question again trains nothing and counts no trial.
+    let again = site.json(&["run", &spec]);
+    assert_eq!(again, outcome);
+
+    let history = site.json(&["history", "road"]);
+    assert_eq!(history["moves"].as_array().unwrap().last().unwrap()["to"], bundle.as_str());
+
+    let journal = site.home().join("live/road.journal");
+    let journal = journal.to_str().unwrap();
+    let live =
+        site.json(&["live", "--paper", "--feed", "replay:aapl_daily", "--model", &reference, "--journal", journal]);
+    assert!(live["decisions"].as_u64().unwrap() > 600, "{live}");
+    let replay = site.json(&["replay", journal]);
+    assert_eq!((&replay["identical"], &replay["decisions"]), (&Value::Bool(true), &live["decisions"]));
+
+    let served = served(&site, &reference);
+    assert_eq!(served["artifact"], bundle.as_str());
+    assert_eq!(served["predictions"][0], journalled_last(journal));
+}
+
+/// What a server says of the last bar.
+fn served(site: &Site, reference: &str) -> Value {
+    let mut server = site.start(&["serve", "--model", reference, "--listen", "127.0.0.1:0"]);
+    let mut said = String::new();
+    BufReader::new(server.stdout.take().unwrap()).read_line(&mut said).unwrap();
+    let url = format!("http://{}", said.trim().rsplit_once("http://").unwrap().1);
+    let answer = site.json(&["predict", "--url", &url, "--data", "aapl_daily", "--symbol", "AAPL"]);
+    server.kill().unwrap();
+    server.wait().unwrap();
+    answer
+}
+
+/// The last prediction that live trading wrote down, in the server's form.
+fn journalled_last(journal: &str) -> Value {
+    let (_, records) = live::journal::read(journal.as_ref()).unwrap();
+    let prediction = records.iter().rev().find_map(|record| match record {
+        Record::Prediction(prediction) => Some(prediction),
+        _ => None,
+    });
+    let prediction = serde_json::to_value(prediction.unwrap()).unwrap();
+    let forecast = &prediction["output"]["forecast"];
+    serde_json::json!({
+        "bar": prediction["bar"],
+        "row": prediction["row"],
+        "expected_return": forecast["expected_return"],
+        "probabilities": {
+            "down": forecast["probabilities"][0],
+            "flat": forecast["probabilities"][1],
+            "up": forecast["probabilities"][2],
+        },
+    })
+}
+
+#[test]
+fn neither_workers_nor_parallelism_change_a_result() {
+    let site = Site::new();
+    let spec = site.spec(&[("trials: 24", "trials: 3"), ("batch: 8", "batch: 3"), ("epochs: 8", "epochs: 3")]);
+    let metrics = |site: &Site, cpus: &str| {
+        let outcome = site.json(&["run", &spec, "--cpus", cpus]);
+        let shown = site.json(&["show", outcome["experiment"].as_str().unwrap()]);
+        let trials = shown["trials"].as_array().unwrap().clone();
+        trials.iter().map(|trial| (trial["bundle"].clone(), trial["metrics"].clone())).collect::<Vec<_>>()
+    };
+    let one = metrics(&site, "1");
+    assert_eq!(one.len(), 3);
+    assert_eq!(one, metrics(&Site::new(), "2"));
+}

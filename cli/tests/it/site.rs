@@ -1,0 +1,90 @@
+//! A home folder of its own with the bundled data imported, and the program to run in it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// The repository.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The program under test.
+pub(crate) fn program() -> &'static str {
+    env!("CARGO_BIN_EXE_tradewind")
+}
+
+/// A temporary home.
+pub(crate) struct Site {
+    folder: tempfile::TempDir,
+}
+
+impl Site {
+    /// A home with AAPL imported.
+    pub(crate) fn new() -> Self {
+        let site = Self { folder: tempfile::tempdir().unwrap() };
+        let csv = root().join("data/aapl_daily_2013_2023.csv");
+        site.json(&["data", "import", csv.to_str().unwrap(), "--name", "aapl_daily", "--symbol", "AAPL"]);
+        site
+    }
+
+    /// The home folder.
+    pub(crate) fn home(&self) -> PathBuf {
+        self.folder.path().join("home")
+    }
+
+    /// Writes an experiment: the shipped chaos sweep with some text replaced.
+    pub(crate) fn spec(&self, changes: &[(&str, &str)]) -> String {
+        let mut text = std::fs::read_to_string(root().join("experiments/chaos.yaml")).unwrap();
+        for (from, to) in changes {
+            assert!(text.contains(from), "chaos.yaml no longer says {from}");
+            text = text.replace(from, to);
+        }
+        self.write("spec.yaml", &text)
+    }
+
+    /// Writes a file beside the home.
+    pub(crate) fn write(&self, name: &str, text: &str) -> String {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program());
+        command.arg("--home").arg(self.home()).args(arguments);
+        command
+    }
+
+    /// Runs the program to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Runs the program, which must succeed, and reads the last line it prints.
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
+        let output = self.run(&[arguments, &["--json"]].concat());
+        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success(), "{arguments:?}: {stderr}{stdout}");
+        serde_json::from_str(stdout.lines().last().unwrap()).unwrap()
+    }
+
+    /// Runs the program, which must fail with `code` and one message, and returns the message.
+    pub(crate) fn refused(&self, arguments: &[&str], code: i32) -> String {
+        let output = self.run(arguments);
+        let message = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {message}");
+        message
+    }
+
+    /// Starts the program in the background.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Child {
+        self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
+    }
+}
+
+/// Output as text.
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
