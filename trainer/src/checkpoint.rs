@@ -116,3 +116,6 @@ pub(crate) fn under(all: &Named, prefix: &str) -> Named {
     };
     all.iter().filter_map(cut).collect()
 }
+
+#[cfg(test)]
+mod tests;

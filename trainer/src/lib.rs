@@ -7,6 +7,8 @@
 mod algorithms;
 mod checkpoint;
 mod error;
+#[cfg(test)]
+mod fixtures;
 mod gae;
 mod optimiser;
 mod prepare;

@@ -29,7 +29,6 @@ pub struct CnnLstm {
 impl CnnLstm {
     /// # Shapes
     /// `[batch, window × width + rest]`, oldest bar first → `[batch, hidden + rest]`.
-    #[must_use]
     pub fn forward(&self, input: &Tensor, mode: Mode) -> Tensor {
         let seen = self.window * self.width;
         let window = input.narrow(1, 0, seen).reshape([-1, self.window, self.width]);
@@ -142,3 +141,6 @@ impl Encoder {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,8 @@
 mod actor_critic;
 mod encoder;
 mod error;
+#[cfg(test)]
+mod fixtures;
 mod forecaster;
 mod layers;
 mod network;

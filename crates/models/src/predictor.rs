@@ -11,8 +11,9 @@ use tch::{Device, Tensor};
 use crate::{Initial, ModelError, Network, NetworkKind, NetworkSpec, weights};
 
 /// Rows computed at a time, always. Kernels round differently for different batch sizes, so every batch is cut into tiles
-/// of this size and the last one filled with zeros. Small, since a live decision pays for a whole tile.
-const TILE: usize = 4;
+/// of this size and the last one filled with zeros. Small, since a live decision pays for a whole tile: the quickstart's
+/// network takes 0.65 ms for 8 rows, 0.5 for 4 and 1.0 for 16.
+const TILE: usize = 8;
 
 /// A network with its weights, ready to be asked.
 pub struct Predictor {

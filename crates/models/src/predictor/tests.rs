@@ -1,1 +1,172 @@
+use std::sync::OnceLock;
 
+use artifacts::{Bundle, BundleKind, Kernel, Parts};
+use market::Timestamp;
+use proptest::prelude::*;
+use spec::{BundleId, Digest, Output};
+
+use super::{Predictor, TILE, first_largest, row_digest};
+use crate::fixtures::{cnn_lstm, drawn, forecaster, mlp, policy, predictor, row};
+use crate::{ModelError, NetworkSpec};
+
+fn bits(output: &Output) -> Vec<u32> {
+    let values = match output {
+        Output::Forecast { probabilities, expected_return } => [&probabilities[..], &[*expected_return]].concat(),
+        Output::Policy { probabilities, .. } => probabilities.clone(),
+    };
+    values.iter().map(|value| value.to_bits()).collect()
+}
+
+fn shapes() -> [NetworkSpec; 4] {
+    [forecaster(cnn_lstm()), forecaster(mlp()), policy(cnn_lstm()), policy(mlp())]
+}
+
+/// Rows with what a predictor says of each alone.
+type Answered = (Vec<Vec<f32>>, Vec<Vec<u32>>);
+
+/// The shapes' networks cannot be shared between threads, their bytes and answers can.
+fn alone(shape: usize) -> &'static (Vec<u8>, Answered) {
+    static ALONE: [OnceLock<(Vec<u8>, Answered)>; 4] = [const { OnceLock::new() }; 4];
+    ALONE[shape].get_or_init(|| {
+        let spec = &shapes()[shape];
+        let bytes = drawn(spec);
+        let predictor = Predictor::from_parts(spec, &bytes, BundleId(Digest::of(b"any"))).unwrap();
+        let rows: Vec<Vec<f32>> = (0..40).map(|seed| row(spec.input_width(), seed)).collect();
+        let answers = rows.iter().map(|row| bits(&predictor.predict(&[row]).unwrap()[0])).collect();
+        (bytes, (rows, answers))
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn a_row_has_the_same_bits_in_every_batch(picked in prop::collection::vec(0usize..40, 0..70)) {
+        for (shape, spec) in shapes().iter().enumerate() {
+            let (bytes, (rows, answers)) = alone(shape);
+            let predictor = Predictor::from_parts(spec, bytes, BundleId(Digest::of(b"any"))).unwrap();
+            let batch: Vec<&[f32]> = picked.iter().map(|&index| rows[index].as_slice()).collect();
+            let outputs = predictor.predict(&batch).unwrap();
+            prop_assert_eq!(outputs.len(), batch.len());
+            for (output, index) in outputs.iter().zip(&picked) {
+                prop_assert_eq!(&bits(output), &answers[*index], "row {} of shape {}", index, shape);
+            }
+        }
+    }
+}
+
+#[test]
+fn rows_differ_so_equal_bits_mean_something() {
+    for shape in 0..4 {
+        let (_, (_, answers)) = alone(shape);
+        assert!((1..answers.len()).all(|index| answers[index] != answers[0]));
+    }
+}
+
+#[test]
+fn probabilities_sum_to_one_and_a_policy_takes_the_most_probable() {
+    let output = predictor(&forecaster(cnn_lstm())).predict(&[&row(140, 1)]).unwrap().remove(0);
+    let Output::Forecast { probabilities, expected_return } = output else { panic!("a forecaster forecasts") };
+    assert!((probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-6 && expected_return.is_finite());
+    let output = predictor(&policy(mlp())).predict(&[&row(142, 1)]).unwrap().remove(0);
+    let Output::Policy { action, probabilities } = output else { panic!("a policy chooses") };
+    assert!((probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-6);
+    assert!(probabilities.iter().all(|other| *other <= probabilities[action as usize]));
+    assert_eq!(first_largest(&[0.25, 0.375, 0.375]), 1);
+}
+
+#[test]
+fn a_prediction_names_bundle_bar_and_row() {
+    let predictor = predictor(&forecaster(mlp()));
+    let row = row(140, 1);
+    let output = predictor.predict(&[&row]).unwrap().remove(0);
+    let prediction = predictor.prediction(Timestamp::from_micros(5), &row, output);
+    assert_eq!((prediction.bundle, prediction.bar), (predictor.bundle(), Timestamp::from_micros(5)));
+    assert_eq!(prediction.row, row_digest(&row));
+    // printf '\x00\x00\x80\x3f\x00\x00\x00\xc0' | sha256sum
+    let golden = "ee4ac73c2bd27756ab82780f27c73a7bc4d3f0bb6acb37e008bc27eccd7e588b";
+    assert_eq!(row_digest(&[1.0, -2.0]).to_string(), golden);
+}
+
+#[test]
+fn bad_rows_are_refused_by_number() {
+    let predictor = predictor(&forecaster(mlp()));
+    let (good, short) = (row(140, 1), row(139, 1));
+    let error = predictor.predict(&[&good, &short]).unwrap_err();
+    assert_eq!(error.to_string(), "row 1 has 139 values, the network takes 140");
+    let mut broken = good.clone();
+    broken[7] = f32::NAN;
+    let error = predictor.predict(&[&good, &good, &broken]).unwrap_err();
+    assert!(matches!(error, ModelError::NotFinite { row: 2, index: 7 }), "{error}");
+    broken[7] = f32::MAX;
+    let outcome = predictor.predict(&[&good, &broken]);
+    assert!(outcome.is_ok(), "tanh takes any finite value: {outcome:?}");
+}
+
+#[test]
+fn an_output_that_is_not_finite_is_an_error_and_no_forecast() {
+    let spec = forecaster(mlp());
+    let mut tensors = crate::weights::unpack(&drawn(&spec)).unwrap();
+    tensors.insert("return.bias".to_owned(), tch::Tensor::from_slice(&[f32::MAX]));
+    tensors.insert("return_scale".to_owned(), tch::Tensor::from_slice(&[f32::MAX]));
+    let bytes = crate::weights::pack(&tensors);
+    let predictor = Predictor::from_parts(&spec, &bytes, BundleId(Digest::of(b"any"))).unwrap();
+    let rows: Vec<Vec<f32>> = (0..TILE as u64).map(|seed| row(140, seed)).collect();
+    let rows: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
+    assert!(matches!(predictor.predict(&rows), Err(ModelError::Output { row: 0 })));
+}
+
+fn bundle(kind: BundleKind, network: serde_json::Value, weights: Vec<u8>) -> Bundle {
+    let trial = serde_json::json!({
+        "trial": "quick-1.0", "params": {}, "seed": 1,
+        "data": {
+            "source": "aapl", "symbols": ["AAPL"], "interval": "1d",
+            "split": {
+                "train": ["2013-01-02", "2018-12-31"], "validation": ["2019-01-02", "2020-12-31"],
+                "test": ["2021-01-04", "2023-09-21"], "purge": 5, "embargo": 0
+            }
+        },
+        "data_digest": Digest::of(b"bars"), "features": [{"log_return": {"bars": 1}}],
+        "task": {"supervised": {"window": 4, "horizon": 1, "epochs": 1, "learning_rate": 0.001}},
+        "model": {"mlp": {"hidden": [4]}}, "env": {}, "strategy": {}, "device": "cpu", "threads": 1
+    });
+    Bundle::build(Parts {
+        kind,
+        network,
+        weights,
+        features: b"{}".to_vec(),
+        trial: serde_json::from_value(trial).unwrap(),
+        code_version: "0.1.0".to_owned(),
+        kernel: Kernel { cpu: "any".to_owned(), threads: 1, library: "any".to_owned(), degrade: 0 },
+        metrics: [].into(),
+    })
+}
+
+#[test]
+fn a_bundle_is_loaded_with_its_id_and_an_unknown_network_is_not() {
+    let spec = forecaster(mlp());
+    let weights = drawn(&spec);
+    let whole = bundle(BundleKind::Forecaster, serde_json::to_value(&spec).unwrap(), weights.clone());
+    let predictor = Predictor::load(&whole).unwrap();
+    assert_eq!((predictor.bundle(), predictor.spec()), (whole.id(), &spec));
+
+    let strange = bundle(BundleKind::Forecaster, serde_json::json!({"kind": "oracle"}), weights.clone());
+    assert!(matches!(Predictor::load(&strange), Err(ModelError::Unknown { .. })));
+    let crossed = bundle(BundleKind::Policy, serde_json::to_value(&spec).unwrap(), weights);
+    assert!(matches!(Predictor::load(&crossed), Err(ModelError::Kind { network: "forecaster", .. })));
+}
+
+#[test]
+fn a_shape_that_would_take_all_memory_is_refused_before_any_is_taken() {
+    let spec = NetworkSpec { window: 1 << 40, ..forecaster(cnn_lstm()) };
+    let error = Predictor::from_parts(&spec, &[], BundleId(Digest::of(b"any"))).unwrap_err();
+    assert_eq!(error.to_string(), "network: window is 1099511627776: use 1 to 512 bars");
+}
+
+#[test]
+fn a_predictor_can_move_to_a_thread_of_its_own() {
+    let predictor = predictor(&forecaster(cnn_lstm()));
+    let here = predictor.predict(&[&row(140, 1)]).unwrap();
+    let there = std::thread::spawn(move || predictor.predict(&[&row(140, 1)]).unwrap()).join().unwrap();
+    assert_eq!(here, there);
+}
