@@ -56,3 +56,6 @@ fn of_point(spec: &ExperimentSpec, facts: &Facts) -> Vec<Finding> {
     findings.extend(data::point_findings(spec, facts.data.as_ref()));
     findings
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,8 @@ mod prediction;
 mod problem;
 mod ranges;
 mod resolve;
+#[cfg(test)]
+mod sample;
 mod schema;
 mod substitute;
 mod task;

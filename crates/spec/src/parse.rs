@@ -109,3 +109,6 @@ fn section_faults(name: &str, value: &mut Value, reader: Reader) -> Vec<Finding>
     }
     findings
 }
+
+#[cfg(test)]
+mod tests;

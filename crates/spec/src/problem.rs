@@ -47,7 +47,7 @@ impl fmt::Display for Problem {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Finding {
     pub(crate) path: String,
-    aim: Aim,
+    pub(crate) aim: Aim,
     pub(crate) what: String,
     pub(crate) why: String,
     pub(crate) hint: String,
@@ -83,7 +83,7 @@ impl Finding {
 
 /// Which half of an entry a finding is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Aim {
+pub(crate) enum Aim {
     Key,
     Value,
 }
@@ -100,7 +100,7 @@ pub(crate) fn suggest<'a>(text: &str, known: impl IntoIterator<Item = &'a str> +
 }
 
 /// The most similar of `known`, when it is similar at all.
-fn nearest<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     /// Below this Jaro-Winkler similarity a suggestion misleads more than it helps; chosen on the typos of the tests.
     const SIMILAR: f64 = 0.78;
     let likeness = |name: &str| strsim::jaro_winkler(&text.to_lowercase(), &name.to_lowercase());

@@ -12,7 +12,7 @@ pub fn resolve(spec: &ExperimentSpec, positions: &Positions, facts: &Facts) -> E
         spec.data.split.purge = reach(&spec);
     }
     if !positions.written("sweep.batch") {
-        spec.sweep.batch = spec.sweep.batch.min(spec.sweep.trials);
+        spec.sweep.batch = spec.sweep.batch.min(spec.sweep.trials.max(1));
     }
     if spec.resources.device == Device::Auto {
         spec.resources.device = if facts.gpus > 0 { Device::Cuda } else { Device::Cpu };

@@ -9,3 +9,6 @@ use crate::ExperimentSpec;
 pub fn schema() -> serde_json::Value {
     SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<ExperimentSpec>().to_value()
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::parse::{Fault, child, strict};
-use crate::problem::{Finding, Problem, suggest};
+use crate::problem::{Finding, Problem, nearest};
 use crate::{Device, Digest, ExperimentSpec, ParamValue, Params, TrialId, TrialSpec, ranges};
 
 /// Sections that a trial may differ in. All others hold for the whole experiment: with other bars, costs of a trial or
@@ -64,22 +64,24 @@ fn whole(spec: &ExperimentSpec) -> Value {
     serde_json::to_value(spec).expect("a spec holds only finite numbers and text keys")
 }
 
+/// Refuses a path that leads nowhere or to what must not differ between trials.
+pub(crate) fn reachable(spec: &ExperimentSpec, path: &str) -> Result<(), Finding> {
+    target(&mut whole(spec), path).map(|_| ())
+}
+
 fn put(root: &mut Value, path: &str, param: &ParamValue) -> Result<(), Finding> {
-    let missing = |hint: String| Finding::new(path, format!("no `{path}`"), "a trial has no such value", hint);
-    let section = path.split('.').next().unwrap_or_default();
-    if !SWEPT.contains(&section) {
-        let why = "only features, task, model, env and strategy differ between trials";
-        return Err(Finding::new(path, format!("`{path}` cannot be swept"), why, near(root, path)));
-    }
-    let mut at = &mut *root;
-    for step in path.split('.') {
-        match child(at, step) {
-            Some(next) => at = next,
-            None => return Err(missing(near(root, path))),
-        }
-    }
-    *at = serde_json::to_value(param).expect("a parameter is JSON");
+    *target(root, path)? = serde_json::to_value(param).expect("a parameter is JSON");
     Ok(())
+}
+
+fn target<'a>(root: &'a mut Value, path: &str) -> Result<&'a mut Value, Finding> {
+    let hint = near(root, path);
+    if !SWEPT.contains(&path.split('.').next().unwrap_or_default()) {
+        let why = "it has to be the same in all trials";
+        return Err(Finding::new(path, format!("`{path}` cannot be swept"), why, hint));
+    }
+    let missing = || Finding::new(path, format!("no `{path}`"), "a trial of this experiment has no such value", hint);
+    path.split('.').try_fold(root, child).ok_or_else(missing)
 }
 
 /// What else `path` may have meant.
@@ -88,7 +90,10 @@ fn near(root: &Value, path: &str) -> String {
     for section in SWEPT {
         leaves(root.get(section).unwrap_or(&Value::Null), section, &mut known);
     }
-    suggest(path, known.iter().map(String::as_str))
+    match nearest(path, known.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("sweep a value below {}", SWEPT.map(|section| format!("`{section}`")).join(", ")),
+    }
 }
 
 /// Paths of everything below `value` that can be replaced by a parameter.
@@ -105,3 +110,6 @@ fn leaves(value: &Value, path: &str, found: &mut Vec<String>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

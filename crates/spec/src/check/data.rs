@@ -105,7 +105,7 @@ fn too_few(spec: &ExperimentSpec, data: &DataFacts, name: &str, range: DateRange
         (TaskSpec::Rl(_), "train") => (spec.env.episode_bars as usize + 1).max(ROWS_MIN),
         (TaskSpec::Rl(_) | TaskSpec::Supervised(_), _) => ROWS_MIN,
     };
-    (rows < needed).then(|| {
+    (rows < needed && range.from <= range.to).then(|| {
         let what = format!("`{name}` has {rows} rows");
         let why = format!(
             "{needed} are needed after {} bars of warm-up, a window of {window}, purge {} and embargo {embargo}",

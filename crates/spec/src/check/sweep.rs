@@ -2,7 +2,7 @@
 
 use crate::check::{Facts, of_point};
 use crate::problem::Finding;
-use crate::substitute::substitute;
+use crate::substitute::{reachable, substitute};
 use crate::{Dimension, Direction, ExperimentSpec, Objective, ParamValue, Sampler, TaskSpec};
 
 /// Values of an integer dimension that are all tried; of a longer one, both ends.
@@ -12,10 +12,11 @@ const TRIED_MAX: i64 = 256;
 pub(super) fn findings(spec: &ExperimentSpec, facts: Option<&Facts>) -> Vec<Finding> {
     let mut findings = objective(spec);
     for (path, dimension) in &spec.sweep.space {
-        match shape(path, dimension) {
-            Some(finding) => findings.push(finding),
-            None => findings.extend(facts.and_then(|facts| unfit(spec, path, dimension, facts))),
-        }
+        let finding = match reachable(spec, path) {
+            Err(finding) => Some(Finding { path: format!("sweep.space.{path}"), ..finding }.at_key()),
+            Ok(()) => shape(path, dimension).or_else(|| unfit(spec, path, dimension, facts?)),
+        };
+        findings.extend(finding);
     }
     findings.extend(grid(spec));
     if spec.sweep.space.is_empty() && spec.sweep.trials > 1 {

@@ -33,8 +33,15 @@ impl Fault {
             Segment::Enum { variant } => Some(variant.clone()),
             Segment::Unknown => None,
         };
-        let path = Path(error.path().iter().filter_map(step).collect());
-        Self { path, kind: Kind::read(&error.inner().to_string()) }
+        let mut path: Vec<_> = error.path().iter().filter_map(step).collect();
+        let kind = Kind::read(&error.inner().to_string());
+        // A key is refused while it is read, so the path ends in it; the finding is about what should have held it.
+        if let Kind::UnknownKey { name, .. } = &kind
+            && path.last() == Some(name)
+        {
+            path.pop();
+        }
+        Self { path: Path(path), kind }
     }
 
     /// The same fault seen from one level further out.
@@ -117,7 +124,7 @@ impl Kind {
         } else if let Some(found) = said.strip_prefix("invalid type: ").or(said.strip_prefix("invalid value: ")) {
             Self::Mismatch { found: plain_found(found), expected: plain_expected(expected) }
         } else if let Some(length) = said.strip_prefix("invalid length ") {
-            Self::Mismatch { found: format!("{length} elements"), expected: plain_expected(expected) }
+            Self::Mismatch { found: format!("a list of {length}"), expected: plain_expected(expected) }
         } else {
             let (what, hint) = message.split_once(": ").unwrap_or((message, "see `tradewind schema`"));
             Self::Own { what: what.to_owned(), hint: hint.to_owned() }
@@ -147,8 +154,8 @@ fn plain_expected(expected: &str) -> String {
         "f64" => "a number",
         "a string" => "text, in quotes if it looks like a number",
         "a boolean" => "`true` or `false`",
-        "a sequence" => "a list, such as `[1, 2]`",
-        "a tuple of size 2" | "tuple variant with 2 elements" | "tuple variant" => "a list of two, such as `[1, 2]`",
+        "a sequence" => "a list, such as `[a, b]`",
+        "a tuple of size 2" | "tuple variant with 2 elements" | "tuple variant" => "a list of two, such as `[a, b]`",
         "string or map" => "a name, or `name: { key: value }`",
         "map with a single key" => "one `name: { key: value }`",
         "struct variant" => "`name: { key: value }` with its keys",
