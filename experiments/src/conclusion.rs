@@ -20,8 +20,6 @@ use crate::verdict::{self, Verdict, VerdictError};
 pub struct Conclusion {
     /// The object that `--json` prints.
     pub summary: Summary,
-    /// The honest sentence.
-    pub sentence: String,
     /// Where the report lies.
     pub report: PathBuf,
 }
@@ -78,14 +76,14 @@ pub fn conclude(
         state,
         trials: ended,
         best: summary_best,
-        verdict: sentence.clone(),
+        verdict: sentence,
         report: Some(path.clone()),
         promotion: verdict.and_then(|verdict| verdict.promotion),
     };
     if state == ExperimentState::Succeeded {
         prepared.record.finish(&summary)?;
     }
-    Ok(Conclusion { summary, sentence, report: path })
+    Ok(Conclusion { summary, report: path })
 }
 
 fn no_verdict(state: ExperimentState) -> String {

@@ -48,6 +48,7 @@ pub struct Prepared {
     pub split: SplitIndices,
     /// How its trials are run; changes no result.
     pub policy: Policy,
+    trials: u32,
     /// Its folder under the home.
     pub record: Record,
     /// How it ended before: the same question on the same data, build and machine. Present means nothing needs to run,
@@ -172,12 +173,12 @@ fn checked(home: &Path, path: &Path, yaml: String, machine: &Machine) -> Result<
         code_version: machine.code_version.clone(),
         kernel,
     };
-    ExperimentSweep::new(question.clone())?;
+    let trials = ExperimentSweep::new(question.clone())?.trials();
     let (experiment, run_key) = (question.experiment(), question.run_key());
     let record = Record::new(home, &experiment);
     let finished = record.finished()?;
     let path = path.to_owned();
-    Ok(Prepared { path, yaml, question, experiment, run_key, dataset, split, policy, record, finished })
+    Ok(Prepared { path, yaml, question, experiment, run_key, dataset, split, policy, trials, record, finished })
 }
 
 /// The bars of the spec's first symbol, refused where they are unfit, and what a spec can disagree with.
@@ -228,8 +229,7 @@ impl Prepared {
     /// Trials in all: every point with every seed.
     #[must_use]
     pub fn trials(&self) -> u64 {
-        let sweep = &self.question.spec.sweep;
-        u64::from(sweep.trials) * sweep.seeds.len() as u64
+        u64::from(self.trials)
     }
 
     /// What is handed to the scheduler. Its payload opens the same sweep on any machine: see [`crate::sweep::open`].

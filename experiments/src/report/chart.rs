@@ -52,11 +52,20 @@ pub(super) struct Axis {
 }
 
 impl Axis {
-    /// Round steps around all finite `values`; the range grows to whole steps.
+    /// Round steps around all finite `values`; the range grows to full steps.
     pub(super) fn rounded(values: impl Iterator<Item = f64>, steps: usize, label: &str) -> Self {
+        Self::stepped(values, steps, 0.0, label)
+    }
+
+    /// As [`Axis::rounded`], for what is counted: no step is smaller than one.
+    pub(super) fn counted(values: impl Iterator<Item = f64>, steps: usize, label: &str) -> Self {
+        Self::stepped(values, steps, 1.0, label)
+    }
+
+    fn stepped(values: impl Iterator<Item = f64>, steps: usize, step_min: f64, label: &str) -> Self {
         let (low, high) = extent(values).unwrap_or((0.0, 1.0));
         let (low, high) = if low == high { (low - 0.5, high + 0.5) } else { (low, high) };
-        let step = round_step((high - low) / steps as f64);
+        let step = round_step((high - low) / steps as f64).max(step_min);
         let (first, last) = ((low / step).floor(), (high / step).ceil());
         let decimals = (-step.log10().floor()).clamp(0.0, 9.0) as usize;
         let ticks = (0..=(last - first) as usize)
@@ -66,14 +75,13 @@ impl Axis {
         Self { low: first * step, high: last * step, spread: Spread::Linear, ticks, label: label.to_owned() }
     }
 
-    /// The range of `values` itself, padded by a thirtieth, with round steps inside it.
-    pub(super) fn padded(values: impl Iterator<Item = f64>, steps: usize, label: &str) -> Self {
+    /// Cut back to the range of its `values`, padded by a thirtieth, so that points use the whole width.
+    pub(super) fn tight(mut self, values: impl Iterator<Item = f64>) -> Self {
         let (low, high) = extent(values).unwrap_or((0.0, 1.0));
         let pad = if low == high { 0.5 } else { (high - low) / 30.0 };
-        let mut axis = Self::rounded([low, high].into_iter(), steps, label);
-        (axis.low, axis.high) = (low - pad, high + pad);
-        axis.ticks.retain(|tick| (axis.low..=axis.high).contains(&tick.value));
-        axis
+        (self.low, self.high) = (low - pad, high + pad);
+        self.ticks.retain(|tick| (low - pad..=high + pad).contains(&tick.value));
+        self
     }
 
     /// A logarithmic axis over positive `values`, padded, with 1, 2, 5 of each decade, or 1 alone over many decades.
@@ -267,6 +275,14 @@ mod tests {
         assert_eq!(axis.place(0.5, 0.0, 100.0), 50.0);
         assert_eq!(texts(&Axis::rounded([-3.0, 7.0].into_iter(), 5, "")), ["−4", "−2", "0", "2", "4", "6", "8"]);
         assert!(Axis::rounded(std::iter::empty(), 4, "").ticks.len() > 1, "an empty chart still has an axis");
+    }
+
+    #[test]
+    fn what_is_counted_has_whole_ticks_and_a_tight_axis_keeps_those_within() {
+        assert_eq!(texts(&Axis::counted([1.0, 3.0].into_iter(), 5, "epoch")), ["1", "2", "3"]);
+        assert_eq!(texts(&Axis::counted([2.0].into_iter(), 5, "trial").tight([2.0].into_iter())), ["2"]);
+        let (values, wide) = ([0.07, 0.93], Axis::rounded([0.07, 0.93].into_iter(), 5, ""));
+        assert_eq!(texts(&wide.tight(values.into_iter())), ["0.2", "0.4", "0.6", "0.8"]);
     }
 
     #[test]

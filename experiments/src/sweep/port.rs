@@ -36,14 +36,15 @@ pub enum SweepError {
 }
 
 impl ExperimentSweep {
-    /// Makes every trial once, so that a point that does not fit is refused before anything starts.
+    /// Makes every point once, so that one that does not fit is refused before anything starts.
     ///
     /// # Errors
     /// [`SweepError`] naming the dimension or the first trial that does not fit.
     pub fn new(question: Question) -> Result<Self, SweepError> {
         let plan = Plan::new(&question.spec.sweep, question.sampling_key())?;
         let sweep = Self { experiment: question.experiment(), question, plan, asked: 0 };
-        for index in 0..sweep.plan.trials() {
+        // A seed fits everywhere, so the first of each point stands for all.
+        for index in (0..sweep.trials()).step_by(sweep.question.spec.sweep.seeds.len().max(1)) {
             sweep.trial(index)?;
         }
         Ok(sweep)
@@ -90,7 +91,7 @@ impl Sweep for ExperimentSweep {
         }
         self.asked = batch.end;
         let payload =
-            |index| canonical_json(&self.trial(index).expect("every trial was made once when the sweep was opened"));
+            |index| canonical_json(&self.trial(index).expect("every point was made once when the sweep was opened"));
         Ask::Batch(batch.map(payload).collect())
     }
 

@@ -110,6 +110,7 @@ fn a_point_that_does_not_fit_is_refused_before_anything_starts() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn any_order_and_any_outcome_of_tells_leaves_the_asks_as_they_are(
         told in prop::collection::vec((0u32..12, 0u8..4), 0..24),

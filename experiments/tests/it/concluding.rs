@@ -40,7 +40,10 @@ fn the_best_trial_is_tested_registered_and_reported_and_the_next_run_is_a_hit() 
     assert!(parity.passed, "{parity:?}");
     let registry = Registry::open(&home.path().join("registry.db")).unwrap();
     assert_eq!(registry.resolve("untrained@challenger").unwrap().1, best.bundle);
-    assert!(conclusion.sentence.contains("seen once") && conclusion.sentence.contains("3 trials were ever run"));
+    assert!(
+        conclusion.summary.verdict.contains("seen once")
+            && conclusion.summary.verdict.contains("3 trials were ever run")
+    );
 
     let page = std::fs::read_to_string(&conclusion.report).unwrap();
     for part in [
@@ -78,7 +81,7 @@ fn concluding_twice_gives_the_same_verdict_and_counts_its_trials_once() {
     let sweep = ExperimentSweep::new(more.question.clone()).unwrap();
     let views = (0..4).map(|index| home.succeed(&more, &sweep.trial(index).unwrap())).collect();
     let later = concluded(&home, &more, views);
-    assert!(later.sentence.contains("7 trials were ever run on this data"), "{}", later.sentence);
+    assert!(later.summary.verdict.contains("7 trials were ever run on this data"), "{}", later.summary.verdict);
 }
 
 #[test]
@@ -87,12 +90,12 @@ fn a_cancelled_or_failed_sweep_never_looks_at_the_test_split() {
     let prepared = home.prepare(YAML);
     let cancelled =
         conclude(&prepared, ExperimentState::Cancelled, ended(&home, &prepared), home.path(), now()).unwrap();
-    assert!(cancelled.sentence.contains("cancelled"), "{}", cancelled.sentence);
+    assert!(cancelled.summary.verdict.contains("cancelled"), "{}", cancelled.summary.verdict);
     assert_eq!((&cancelled.summary.best, &cancelled.summary.promotion), (&None, &None));
     let sweep = ExperimentSweep::new(prepared.question.clone()).unwrap();
     let views = (0..3).map(|index| failed(&sweep.trial(index).unwrap())).collect();
     let lost = conclude(&prepared, ExperimentState::Failed, views, home.path(), now()).unwrap();
-    assert!(lost.sentence.starts_with("No trial gave a finite objective"), "{}", lost.sentence);
+    assert!(lost.summary.verdict.starts_with("No trial gave a finite objective"), "{}", lost.summary.verdict);
     assert!(lost.report.is_file());
     assert!(!home.path().join("registry.db").is_file(), "nothing was registered");
     assert_eq!(home.prepare(YAML).finished, None, "what did not succeed is run again");

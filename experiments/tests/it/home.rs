@@ -33,6 +33,8 @@ task:
   supervised: { window: 4, horizon: 1, epochs: 1, learning_rate: 0.001 }
 model:
   cnn_lstm: { channels: 4, hidden: 8 }
+env:
+  positions: long_short
 strategy:
   edge_min: 0.0
 sweep:

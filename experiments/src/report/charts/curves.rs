@@ -52,7 +52,7 @@ fn chart(report: &Report<'_>, metric: Metric) -> Markup {
         .collect();
     let best = report.best_trial().filter(|trial| points(trial, metric).next().is_some());
     let all = || drawn.iter().copied().chain(best).flat_map(|trial| points(trial, metric));
-    let steps = Axis::rounded(all().map(|point| point.0), 5, report.unit_label()).written(steps);
+    let steps = Axis::counted(all().map(|point| point.0), 5, report.unit_label()).written(steps);
     let plane = Plane { frame: FRAME, x: steps, y: Axis::rounded(all().map(|point| point.1), 4, title(metric)) };
     html! {
         svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-label=(format!("{} by {}", title(metric), report.unit_label())) {

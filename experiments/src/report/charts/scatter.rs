@@ -31,7 +31,8 @@ pub(in crate::report) fn render(report: &Report<'_>) -> Vec<Markup> {
     if panels.len().is_multiple_of(2) && !panels.is_empty() {
         return panels;
     }
-    let axis = Axis::padded(report.trials.iter().map(|trial| f64::from(trial.index)), 6, "Trial (index)");
+    let indices = || report.trials.iter().map(|trial| f64::from(trial.index));
+    let axis = Axis::counted(indices(), 6, "Trial (index)").tight(indices());
     panels.push(chart(report, &axis, &|trial| Some(f64::from(trial.index))));
     panels
 }
@@ -85,12 +86,15 @@ fn parameter_axis(report: &Report<'_>, path: &str, dimension: &Dimension) -> Axi
     let drawn = || report.trials.iter().filter_map(|trial| place(report, trial, path, dimension));
     match dimension {
         Dimension::LogUniform(..) => Axis::logarithmic(drawn(), path),
-        Dimension::Uniform(..) | Dimension::Integer(..) => Axis::padded(drawn(), 6, path),
+        Dimension::Uniform(..) => Axis::rounded(drawn(), 6, path).tight(drawn()),
+        Dimension::Integer(..) => Axis::counted(drawn(), 6, path).tight(drawn()),
         Dimension::Choice(choices) => {
             let name =
                 |(place, choice): (usize, &ParamValue)| Tick { value: place as f64, text: figure::parameter(choice) };
             let ends = [-0.5, choices.len() as f64 - 0.5];
-            Axis::padded(ends.into_iter(), 6, path).with_ticks(choices.iter().enumerate().map(name).collect())
+            Axis::counted(ends.into_iter(), 6, path)
+                .tight(ends.into_iter())
+                .with_ticks(choices.iter().enumerate().map(name).collect())
         }
     }
 }
