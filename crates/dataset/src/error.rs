@@ -72,6 +72,14 @@ pub enum DataError {
         /// Symbols that are there.
         held: Vec<Symbol>,
     },
+    /// A file has one interval and each symbol once.
+    #[error("{path}: {symbol} comes twice or with another interval than the rest: write it to a file of its own")]
+    Mixed {
+        /// Which file.
+        path: PathBuf,
+        /// The symbol that does not fit.
+        symbol: Symbol,
+    },
     /// Nothing was imported.
     #[error("{path} holds no bar{}", .symbol.as_ref().map(|symbol| format!(" of {symbol}")).unwrap_or_default())]
     Empty {

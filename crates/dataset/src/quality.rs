@@ -87,6 +87,15 @@ pub struct Finding {
     pub detail: String,
 }
 
+impl Finding {
+    fn to_json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "row": self.row, "time": self.time, "symbol": self.symbol, "kind": self.kind,
+            "severity": self.kind.severity(), "detail": self.detail,
+        })
+    }
+}
+
 /// All that is wrong with some bars.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QualityReport {
@@ -107,6 +116,15 @@ impl QualityReport {
     #[must_use]
     pub fn fatal(&self) -> usize {
         self.findings.iter().filter(|finding| finding.kind.severity() == Severity::Fatal).count()
+    }
+
+    /// For machines: `rows`, `usable`, `fatal` and `findings`, each with its severity.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        let findings: Vec<_> = self.findings.iter().map(Finding::to_json).collect();
+        serde_json::json!({
+            "rows": self.rows, "usable": self.is_usable(), "fatal": self.fatal(), "findings": findings,
+        })
     }
 
     /// Adds another symbol's report.

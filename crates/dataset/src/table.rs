@@ -67,8 +67,17 @@ pub fn resolve(home: &Path, source: &str) -> PathBuf {
 /// Writes data sets of one interval into a file: whole or not at all.
 ///
 /// # Errors
-/// [`DataError::Io`], [`DataError::Format`].
+/// [`DataError::Empty`], [`DataError::Mixed`], [`DataError::Io`], [`DataError::Format`].
 pub fn write_parquet(path: &Path, sets: &[Dataset]) -> Result<(), DataError> {
+    let Some(first) = sets.first() else {
+        return Err(DataError::Empty { path: path.to_owned(), symbol: None });
+    };
+    let fits = |(at, set): (usize, &Dataset)| {
+        set.interval == first.interval && sets[..at].iter().all(|earlier| earlier.symbol != set.symbol)
+    };
+    if let Some(at) = sets.iter().enumerate().position(|set| !fits(set)) {
+        return Err(DataError::Mixed { path: path.to_owned(), symbol: sets[at].symbol.clone() });
+    }
     let io = |action| move |source| DataError::Io { path: path.to_owned(), action, source };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(io("making its folder"))?;

@@ -1,0 +1,190 @@
+//! From CSV to Parquet and back, and what stands in the way.
+
+#![allow(clippy::unwrap_used, reason = "a test panics when it fails")]
+
+use std::path::{Path, PathBuf};
+
+use dataset::{Adjustment, DataError, Dataset, ImportOptions, import_csv, read_parquet, resolve, write_parquet};
+use market::{Bar, Interval, Symbol, Timestamp};
+use proptest::prelude::*;
+
+fn shipped(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data").join(name)
+}
+
+fn symbol(text: &str) -> Symbol {
+    Symbol::try_from(text.to_owned()).unwrap()
+}
+
+fn options(adjustment: Adjustment) -> ImportOptions {
+    ImportOptions { symbol: None, interval: Interval::Day, adjustment }
+}
+
+/// Imports `text` as a file of its own and renders the error, the folder left out.
+fn refused(text: &str, adjustment: Adjustment) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bars.csv");
+    std::fs::write(&path, text).unwrap();
+    let error = import_csv(&path, &options(adjustment)).unwrap_err().to_string();
+    error.replace(&format!("{}/", folder.path().display()), "")
+}
+
+#[test]
+fn the_shipped_bars_are_clean_and_adjusted_in_all_prices() {
+    let path = shipped("aapl_daily_2013_2023.csv");
+    let raw = import_csv(&path, &options(Adjustment::None)).unwrap();
+    let adjusted = import_csv(&path, &options(Adjustment::AdjustedClose)).unwrap();
+    assert_eq!(adjusted.quality.findings, []);
+    assert_eq!((adjusted.sets.len(), adjusted.quality.rows), (1, 2699));
+    let (before, after) = (&raw.sets[0].bars, &adjusted.sets[0].bars);
+    let mut moved = 0;
+    for (raw, bar) in before.iter().zip(after) {
+        let factor = bar.close / raw.close;
+        for (price, was) in [(bar.open, raw.open), (bar.high, raw.high), (bar.low, raw.low)] {
+            assert!((price / was - factor).abs() < 1e-12, "{}: one factor for all prices", bar.time);
+        }
+        assert_eq!(bar.volume.to_bits(), raw.volume.to_bits());
+        moved += usize::from((factor - 1.0).abs() > 1e-6);
+    }
+    assert!(moved > 2000, "only {moved} bars were adjusted for dividends");
+}
+
+#[test]
+fn an_adjusted_split_is_no_fall() {
+    let fall = |adjustment| {
+        let import = import_csv(&shipped("us_daily_unadjusted_2005_h1.csv"), &options(adjustment)).unwrap();
+        assert!(import.quality.is_usable(), "{:?}", import.quality.findings);
+        let names: Vec<_> = import.sets.iter().map(|set| set.symbol.to_string()).collect();
+        assert_eq!(names, ["AAPL", "IBM"]);
+        let day: Timestamp = "2005-02-28".parse().unwrap();
+        let bars = &import.sets[0].bars;
+        let at = bars.iter().position(|bar| bar.time == day).unwrap();
+        (bars[at].close / bars[at - 1].close - 1.0, bars[at].open / bars[at - 1].close - 1.0)
+    };
+    let (close, open) = fall(Adjustment::None);
+    assert!(close < -0.49 && open < -0.49, "{close} {open}");
+    let (close, open) = fall(Adjustment::AdjustedClose);
+    assert!((close - 0.0082).abs() < 1e-3 && open.abs() < 0.01, "{close} {open}");
+}
+
+#[test]
+fn what_cannot_be_read_is_named_by_file_line_and_column() {
+    let header = "timestamp,symbol,open,high,low,close,volume\n";
+    let good = "2020-01-02,A,1,2,1,2,5\n";
+    let row = |text: &str| refused(&format!("{header}{good}{text}\n"), Adjustment::None);
+    assert_eq!(row("2020-01-03,A,1,x,1,2,5"), "bars.csv:3: column high: `x` is not a number");
+    assert_eq!(
+        row("03/01/2020,A,1,2,1,2,5"),
+        "bars.csv:3: column timestamp: `03/01/2020` is not a UTC time such as 2021-03-04"
+    );
+    assert_eq!(row("2020-01-03,A B,1,2,1,2,5"), "bars.csv:3: column symbol: `A B` is not a ticker");
+    let short = row("2020-01-03,A,1,2");
+    assert!(short.starts_with("bars.csv is not a readable table") && short.contains("line: 3"), "{short}");
+    assert_eq!(
+        refused(&format!("{header}{good}"), Adjustment::AdjustedClose),
+        "bars.csv: no column `adj_close`: the header must name timestamp, open, high, low, close, volume"
+    );
+    assert_eq!(refused(header, Adjustment::None), "bars.csv holds no bar");
+}
+
+#[test]
+fn an_empty_or_zero_cell_is_a_finding_with_its_row_even_when_adjusted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bars.csv");
+    let text = "date,symbol,open,high,low,close,volume,adj close\n2020-01-02,A,1,2,1,2,5,1\n\
+                2020-01-03,A,1,2,1,2,5,\n2020-01-06,A,1,2,1,0,5,1\n2020-01-07,A,1,2,1,2,5,-1\n";
+    std::fs::write(&path, text).unwrap();
+    let import = import_csv(&path, &options(Adjustment::AdjustedClose)).unwrap();
+    let found: Vec<_> = import.quality.findings.iter().map(|f| (f.row, f.kind.to_string())).collect();
+    let wanted = [(1, "not finite"), (2, "not finite"), (3, "non-positive price")];
+    assert_eq!(found, wanted.map(|(row, kind)| (row, kind.to_owned())));
+    assert!(!import.quality.is_usable());
+}
+
+#[test]
+fn what_was_written_is_read_back_with_its_digest_and_nothing_is_left_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data/us.parquet");
+    let sets =
+        import_csv(&shipped("us_daily_unadjusted_2005_h1.csv"), &options(Adjustment::AdjustedClose)).unwrap().sets;
+    write_parquet(&path, &sets).unwrap();
+    write_parquet(&path, &sets).unwrap();
+    for set in &sets {
+        assert_eq!(&read_parquet(&path, &set.symbol).unwrap(), set);
+    }
+    let names: Vec<_> = std::fs::read_dir(path.parent().unwrap()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(names, ["us.parquet"]);
+    let error = read_parquet(&path, &symbol("MSFT")).unwrap_err().to_string();
+    assert!(error.ends_with("us.parquet holds no MSFT; it holds AAPL, IBM"), "{error}");
+}
+
+#[test]
+fn a_write_that_fails_leaves_the_old_file_and_no_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = folder.path().join("taken.parquet");
+    std::fs::create_dir_all(taken.join("in the way")).unwrap();
+    let set = Dataset::new(symbol("A"), Interval::Day, vec![bar(0, 1.0)]);
+    assert!(matches!(write_parquet(&taken, std::slice::from_ref(&set)), Err(DataError::Io { .. })));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+
+    let path = folder.path().join("bars.parquet");
+    write_parquet(&path, std::slice::from_ref(&set)).unwrap();
+    let hourly = Dataset::new(symbol("B"), Interval::Hour, set.bars.clone());
+    assert!(matches!(write_parquet(&path, &[set.clone(), hourly]), Err(DataError::Mixed { .. })));
+    assert!(matches!(write_parquet(&path, &[set.clone(), set.clone()]), Err(DataError::Mixed { .. })));
+    assert!(matches!(write_parquet(&path, &[]), Err(DataError::Empty { .. })));
+    assert_eq!(read_parquet(&path, &symbol("A")).unwrap(), set);
+}
+
+#[test]
+fn a_missing_cut_or_edited_file_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bars.parquet");
+    let aapl = symbol("AAPL");
+    assert!(matches!(read_parquet(&path, &aapl), Err(DataError::Missing { .. })));
+    let sets = import_csv(&shipped("aapl_daily_2013_2023.csv"), &options(Adjustment::None)).unwrap().sets;
+    write_parquet(&path, &sets).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    assert!(matches!(read_parquet(&path, &aapl), Err(DataError::Format { .. })));
+    for at in [bytes.len() / 5, bytes.len() / 2] {
+        let mut edited = bytes.clone();
+        edited[at] ^= 1;
+        std::fs::write(&path, &edited).unwrap();
+        let error = read_parquet(&path, &aapl).unwrap_err();
+        assert!(matches!(error, DataError::Format { .. } | DataError::Changed { .. }), "byte {at}: {error}");
+    }
+}
+
+#[test]
+fn a_bare_name_lies_in_the_home_and_a_path_where_it_says() {
+    let home = Path::new("/home");
+    assert_eq!(resolve(home, "aapl"), Path::new("/home/data/aapl.parquet"));
+    assert_eq!(resolve(home, "./aapl.parquet"), Path::new("./aapl.parquet"));
+}
+
+fn bar(day: i64, close: f64) -> Bar {
+    let time = Timestamp::from_micros(day * 86_400_000_000);
+    Bar { time, open: close, high: close, low: close, close, volume: 1.0 }
+}
+
+proptest! {
+    #[test]
+    fn any_bars_survive_the_file_and_one_changed_bit_changes_the_digest(
+        closes in prop::collection::vec(1e-6..1e9f64, 1..50), at in any::<prop::sample::Index>(), bit in 0u32..64,
+    ) {
+        let bars: Vec<Bar> = closes.iter().enumerate().map(|(day, close)| bar(day as i64, *close)).collect();
+        let set = Dataset::new(symbol("A"), Interval::Day, bars.clone());
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.parquet");
+        write_parquet(&path, std::slice::from_ref(&set)).unwrap();
+        prop_assert_eq!(&read_parquet(&path, &set.symbol).unwrap(), &set);
+
+        let mut changed = bars.clone();
+        let value = &mut changed[at.index(bars.len())].volume;
+        *value = f64::from_bits(value.to_bits() ^ (1 << bit));
+        prop_assert_ne!(Dataset::new(symbol("A"), Interval::Day, changed).digest, set.digest.clone());
+        prop_assert_ne!(Dataset::new(symbol("B"), Interval::Day, bars.clone()).digest, set.digest.clone());
+        prop_assert_ne!(Dataset::new(symbol("A"), Interval::Hour, bars).digest, set.digest);
+    }
+}
