@@ -161,9 +161,10 @@ pub enum BundleError {
 }
 
 impl Bundle {
-    /// Builds a bundle and its id.
+    /// Builds a bundle and its id. A metric that is NaN or infinite was not measured and is left out.
     #[must_use]
-    pub fn build(parts: Parts) -> Self {
+    pub fn build(mut parts: Parts) -> Self {
+        parts.metrics.retain(|_, value| value.is_finite());
         let card = card(&parts).into_bytes();
         let files: BTreeMap<String, Vec<u8>> = [(WEIGHTS, parts.weights), (FEATURES, parts.features), (CARD, card)]
             .map(|(name, bytes)| (name.to_owned(), bytes))
@@ -187,7 +188,7 @@ impl Bundle {
     ///
     /// # Errors
     /// [`BundleError`] naming what differs.
-    pub fn read_manifest(id: BundleId, bytes: &[u8]) -> Result<Manifest, BundleError> {
+    pub(crate) fn read_manifest(id: BundleId, bytes: &[u8]) -> Result<Manifest, BundleError> {
         let actual = BundleId(Digest::of(bytes));
         if actual != id {
             return Err(BundleError::Manifest { expected: id, actual });
@@ -222,7 +223,7 @@ impl Bundle {
     ///
     /// # Errors
     /// [`BundleError`] naming the first file that differs.
-    pub fn assemble(
+    pub(crate) fn assemble(
         id: BundleId,
         manifest: Manifest,
         mut read: BTreeMap<String, Vec<u8>>,
@@ -308,6 +309,10 @@ pub(crate) mod tests {
 
     /// A small bundle; `seed` makes it another one.
     pub(crate) fn bundle(seed: u64) -> Bundle {
+        Bundle::build(parts(seed))
+    }
+
+    fn parts(seed: u64) -> Parts {
         let trial = serde_json::json!({
             "trial": "quick-1.0", "params": {}, "seed": seed,
             "data": {
@@ -321,7 +326,7 @@ pub(crate) mod tests {
             "task": {"supervised": {"window": 4, "horizon": 1, "epochs": 1, "learning_rate": 0.001}},
             "model": {"mlp": {"hidden": [4]}}, "env": {}, "strategy": {}, "device": "cpu", "threads": 1
         });
-        Bundle::build(Parts {
+        Parts {
             kind: BundleKind::Forecaster,
             network: serde_json::json!({"any": "shape"}),
             weights: vec![1, 2, 3],
@@ -330,7 +335,15 @@ pub(crate) mod tests {
             code_version: "0.1.0".to_owned(),
             kernel: Kernel { cpu: "any".to_owned(), threads: 1, library: "none".to_owned(), degrade: 0 },
             metrics: BTreeMap::from([(Metric::ValidationLoss, 0.25)]),
-        })
+        }
+    }
+
+    #[test]
+    fn a_metric_that_was_not_measured_is_left_out() {
+        let undefined = BTreeMap::from([(Metric::ValidationLoss, 0.25), (Metric::ValidationSharpe, f64::NAN)]);
+        let built = Bundle::build(Parts { metrics: undefined, ..parts(1) });
+        assert_eq!(built, bundle(1));
+        assert!(!String::from_utf8_lossy(built.file(CARD).unwrap()).contains("NaN"));
     }
 
     #[test]

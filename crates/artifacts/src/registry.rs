@@ -36,6 +36,9 @@ CREATE TRIGGER IF NOT EXISTS alias_log_keeps_lines BEFORE DELETE ON alias_log
     BEGIN SELECT RAISE(ABORT, 'the alias log is append-only'); END;
 CREATE TRIGGER IF NOT EXISTS alias_log_keeps_words BEFORE UPDATE ON alias_log
     BEGIN SELECT RAISE(ABORT, 'the alias log is append-only'); END;
+CREATE TRIGGER IF NOT EXISTS alias_log_keeps_numbers BEFORE INSERT ON alias_log
+    WHEN EXISTS (SELECT 1 FROM alias_log WHERE entry = NEW.entry)
+    BEGIN SELECT RAISE(ABORT, 'the alias log is append-only'); END;
 ";
 
 /// A pointer to a version.
@@ -403,7 +406,7 @@ impl Registry {
     /// [`RegistryError::Database`], [`RegistryError::Damaged`].
     pub fn at(&self, model: &ModelName, alias: Alias, moment: Timestamp) -> Result<Option<AliasMove>> {
         let history = self.history(model)?;
-        Ok(history.into_iter().filter(|entry| entry.alias == alias && entry.at <= moment).next_back())
+        Ok(history.into_iter().rfind(|entry| entry.alias == alias && entry.at <= moment))
     }
 
     /// Notes that a run tried `trials` trials on some data, and returns how many were ever tried on them. Noting a run

@@ -101,15 +101,16 @@ impl Store {
         let error = |why: String| StoreError::Open { url: location.to_owned(), why };
         let (objects, root): (Arc<dyn ObjectStore>, Path) = if location.contains("://") {
             let url = url::Url::parse(location).map_err(|parse| error(parse.to_string()))?;
-            let variables = std::env::vars().map(|(name, value)| (name.to_ascii_lowercase(), value));
-            let (objects, root) =
-                object_store::parse_url_opts(&url, variables).map_err(|open| error(open.to_string()))?;
-            (Arc::from(objects), root)
+            match url.to_file_path() {
+                Ok(folder) if url.scheme() == "file" => (local(&folder).map_err(error)?, Path::default()),
+                _ => {
+                    let (objects, root) =
+                        object_store::parse_url_opts(&url, credentials()).map_err(|open| error(open.to_string()))?;
+                    (Arc::from(objects), root)
+                }
+            }
         } else {
-            let folder = FilePath::new(location);
-            std::fs::create_dir_all(folder).map_err(|io| error(io.to_string()))?;
-            let local = LocalFileSystem::new_with_prefix(folder).map_err(|open| error(open.to_string()))?;
-            (Arc::new(local.with_fsync(true)), Path::default())
+            (local(FilePath::new(location)).map_err(error)?, Path::default())
         };
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -119,7 +120,7 @@ impl Store {
         Ok(Self { url: location.to_owned(), objects, root, runtime: Arc::new(Blocking(Some(runtime))) })
     }
 
-    /// Stores a bundle; one that is there stays.
+    /// Stores a bundle. One that is there is written again: the same bytes, or the right ones over damaged ones.
     ///
     /// # Errors
     /// [`StoreError::Transient`].
@@ -138,14 +139,10 @@ impl Store {
         let bytes = self.get(&self.bundle_path(id, MANIFEST), MANIFEST_BYTES_MAX, || format!("bundle {id}"))?;
         let manifest = Bundle::read_manifest(id, &bytes)?;
         let mut files = BTreeMap::new();
-        for (name, entry) in &manifest.files {
+        for name in manifest.files.keys() {
             let what = || format!("file {name} of bundle {id}");
-            match self.get(&self.bundle_path(id, name), entry.bytes.min(FILE_BYTES_MAX), what) {
-                Ok(bytes) => files.insert(name.clone(), bytes),
-                // A longer file is a changed file; let the digest say so.
-                Err(StoreError::TooLarge { .. }) => files.insert(name.clone(), Vec::new()),
-                Err(error) => return Err(error),
-            };
+            // Not the length in the manifest: a longer file is a changed file, and its digest says so.
+            files.insert(name.clone(), self.get(&self.bundle_path(id, name), FILE_BYTES_MAX, what)?);
         }
         Ok(Bundle::assemble(id, manifest, files)?)
     }
@@ -226,6 +223,23 @@ impl Store {
     }
 }
 
+/// A folder, made where missing. A put is on the disk when it returns.
+fn local(folder: &FilePath) -> Result<Arc<dyn ObjectStore>, String> {
+    std::fs::create_dir_all(folder).map_err(|io| io.to_string())?;
+    let store = LocalFileSystem::new_with_prefix(folder).map_err(|open| open.to_string())?;
+    Ok(Arc::new(store.with_fsync(true)))
+}
+
+/// What the environment says of the clouds; no other variable can be taken for an option of a store.
+fn credentials() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| {
+        let name = name.to_str()?.to_ascii_lowercase();
+        let cloud = ["aws_", "google_", "azure_"].iter().any(|prefix| name.starts_with(prefix));
+        cloud.then_some(())?;
+        Some((name, value.to_str()?.to_owned()))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -259,9 +273,35 @@ mod tests {
             std::fs::write(&file, damaged).unwrap();
             let error = store.get_bundle(bundle.id()).unwrap_err().to_string();
             assert!(error.contains("weights.safetensors was changed or cut short"), "{error}");
+            assert!(error.contains(&Digest::of(&[1, 2, 3]).to_string()), "{error}");
+            assert!(error.contains(&Digest::of(damaged).to_string()), "{error}");
         }
         std::fs::remove_file(&file).unwrap();
         assert!(store.get_bundle(bundle.id()).unwrap_err().to_string().contains("weights.safetensors"));
+    }
+
+    #[test]
+    fn an_edited_manifest_is_refused_and_putting_the_bundle_again_mends_it() {
+        let (folder, store) = store();
+        let bundle = bundle(1);
+        store.put_bundle(&bundle).unwrap();
+        let file = folder.path().join("bundles").join(bundle.id().to_string()).join(MANIFEST);
+        let edited = std::fs::read_to_string(&file).unwrap().replace("0.25", "9.25");
+        std::fs::write(&file, edited).unwrap();
+        let error = store.get_bundle(bundle.id()).unwrap_err().to_string();
+        assert!(error.contains("manifest was changed"), "{error}");
+        store.put_bundle(&bundle).unwrap();
+        assert_eq!(store.get_bundle(bundle.id()).unwrap(), bundle);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_refused_by_name() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let below = file.path().join("store");
+        let error = Store::open(below.to_str().unwrap()).unwrap_err().to_string();
+        assert!(error.contains(below.to_str().unwrap()), "{error}");
+        let error = Store::open("gopher://bucket").unwrap_err().to_string();
+        assert!(error.starts_with("store gopher://bucket cannot be opened"), "{error}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::sync::Barrier;
 
 use market::Timestamp;
+use proptest::prelude::*;
 use spec::{BundleId, Digest, GateSpec, ModelName, TrialId};
 
 use super::{Alias, Moved, Registry, RegistryError, Version};
@@ -116,9 +117,101 @@ fn the_alias_log_refuses_to_be_rewritten() {
     registry.register(&model(), bundle("a"), &trial(), at(0)).unwrap();
     registry.challenge(&model(), bundle("a"), &moved(None, 1)).unwrap();
     let meddler = rusqlite::Connection::open(folder.path().join("registry.db")).unwrap();
-    for statement in ["DELETE FROM alias_log", "UPDATE alias_log SET actor = 'nobody'"] {
+    let replace = "INSERT OR REPLACE INTO alias_log (entry, at, model, alias, after, actor, evidence)
+                   SELECT entry, at, model, alias, after, 'nobody', evidence FROM alias_log";
+    for statement in ["DELETE FROM alias_log", "UPDATE alias_log SET actor = 'nobody'", replace] {
         let error = meddler.execute(statement, []).unwrap_err();
         assert!(error.to_string().contains("append-only"), "{error}");
+    }
+    assert_eq!(registry.history(&model()).unwrap()[0].actor, "test");
+}
+
+#[test]
+fn many_may_open_a_new_registry_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("registry.db");
+    let barrier = Barrier::new(8);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                barrier.wait();
+                Registry::open(&path).unwrap();
+            });
+        }
+    });
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Attempt {
+    alias: Alias,
+    expected: Option<u8>,
+    to: u8,
+}
+
+const TARGETS: u8 = 3;
+
+fn attempts() -> impl Strategy<Value = Vec<Attempt>> {
+    let alias = prop_oneof![Just(Alias::Champion), Just(Alias::Challenger)];
+    let attempt = (alias, proptest::option::of(0..TARGETS), 0..TARGETS).prop_map(|(alias, expected, to)| Attempt {
+        alias,
+        expected,
+        to,
+    });
+    proptest::collection::vec(attempt, 1..8)
+}
+
+fn target(number: u8) -> BundleId {
+    bundle(&number.to_string())
+}
+
+/// How many of the attempts moved an alias.
+fn act(path: &std::path::Path, attempts: &[Attempt]) -> usize {
+    let mut own = Registry::open(path).unwrap();
+    let mut act = |&Attempt { alias, expected, to }: &Attempt| {
+        let moved = moved(expected.map(target), 1);
+        let done = match alias {
+            Alias::Champion => own.promote(&model(), &validated(target(to)), &moved),
+            Alias::Challenger => own.challenge(&model(), target(to), &moved),
+        };
+        match done {
+            Ok(()) => true,
+            Err(RegistryError::Conflict { expected: told, actual, .. }) => {
+                assert_eq!(told, expected.map(target));
+                assert_ne!(told, actual);
+                false
+            }
+            Err(error) => panic!("{error}"),
+        }
+    };
+    attempts.iter().filter(|attempt| act(attempt)).count()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(12) })]
+
+    #[test]
+    fn whatever_threads_attempt_each_line_of_the_log_begins_where_the_last_one_ended(
+        scripts in proptest::collection::vec(attempts(), 2..5)
+    ) {
+        let (folder, mut registry) = registry();
+        for number in 0..TARGETS {
+            registry.register(&model(), target(number), &trial(), at(0)).unwrap();
+        }
+        let path = folder.path().join("registry.db");
+        let moves: usize = std::thread::scope(|scope| {
+            let threads: Vec<_> = scripts.iter().map(|script| scope.spawn(|| act(&path, script))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        });
+        let history = registry.history(&model()).unwrap();
+        prop_assert_eq!(history.len(), moves);
+        for alias in [Alias::Champion, Alias::Challenger] {
+            let mut points = None;
+            for line in history.iter().filter(|line| line.alias == alias) {
+                prop_assert_eq!(line.from, points);
+                points = Some(line.to);
+            }
+            prop_assert_eq!(registry.alias(&model(), alias).unwrap(), points);
+        }
     }
 }
 
