@@ -48,6 +48,17 @@ mod tests {
         assert!((annualising_factor(12, &[]) - 12f64.sqrt()).abs() < 1e-14);
     }
 
+    /// AAPL's unadjusted close in `data/`; the figures were computed apart, with exact sums.
+    #[test]
+    fn growth_and_correlation_of_a_real_series_equal_an_independent_computation() {
+        let text = include_str!("../../../data/aapl_daily_2013_2023.csv");
+        let closes: Vec<f64> =
+            text.lines().skip(1).map(|line| line.split(',').nth(5).unwrap().parse().unwrap()).collect();
+        let returns: Vec<f64> = closes.windows(2).map(|pair| pair[1] / pair[0] - 1.0).collect();
+        assert!((annual_growth(&returns, 252.0) - 0.226_138_852_009_348_36).abs() < 1e-9);
+        assert!((autocorrelation(&returns, 1) + 0.05839711976733383).abs() < 1e-9);
+    }
+
     #[test]
     fn growth_compounds_to_the_total() {
         let returns = [0.01; 24];
