@@ -19,7 +19,8 @@ pub trait Sink {
     /// [`SinkError`] when it cannot be kept; training then ends.
     fn checkpoint(&mut self, step: u64, bytes: Vec<u8>) -> Result<(), SinkError>;
 
-    /// Whether training should hand over a checkpoint and end. Asked after every optimiser step.
+    /// Whether training should hand over a checkpoint and end. Asked after every optimiser step (supervised) or update
+    /// (RL): several times a second for the networks this is meant for.
     fn should_stop(&self) -> bool;
 }
 

@@ -51,7 +51,7 @@ fn losses_are_those_of_the_reference_to_seven_digits() {
     close(&moved.kl, 0.039_187_966_791_641_56);
     close(&value_loss(&tensor(&[1.0, 2.0]), &tensor(&[0.0, 5.0])), 2.5);
     let halves = tensor(&[0.5, 0.5, 0.25, 0.75]).log().view([2, 2]);
-    close(&entropy(&halves), (0.693_147_180_6 + 0.562_335_144_6) / 2.0);
+    close(&entropy(&halves), (std::f64::consts::LN_2 + 0.562_335_144_6) / 2.0);
     let advantages = normalised(&tensor(&[1.0, 2.0, 3.0, 4.0]));
     close(&advantages.mean(Kind::Float), 0.0);
     close(&advantages.get(3), 1.161_895_003_862_2);
