@@ -105,3 +105,45 @@ fn attend(model: &Model, inbox: &Receiver<Question>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A desk that nobody attends.
+    fn deserted() -> (Desk, Receiver<Question>, Arc<()>) {
+        let (questions, inbox) = sync_channel(QUEUE);
+        let life = Arc::new(());
+        (Desk { questions, alive: Arc::downgrade(&life) }, inbox, life)
+    }
+
+    #[tokio::test]
+    async fn beyond_its_bound_the_queue_turns_requests_away_at_once() {
+        let (desk, inbox, _life) = deserted();
+        let waiting: Vec<_> = (0..QUEUE)
+            .map(|_| {
+                let (reply, answer) = oneshot::channel();
+                desk.questions.try_send(Question { request: PredictRequest::default(), reply }).unwrap();
+                answer
+            })
+            .collect();
+        let refusal = desk.ask(PredictRequest::default()).await.unwrap_err();
+        assert_eq!(refusal.code, Code::Overloaded);
+        drop(inbox.recv().unwrap());
+        let admitted = desk.ask(PredictRequest::default());
+        let (admitted, ()) = tokio::join!(admitted, async { drop(inbox) });
+        assert_eq!(admitted.unwrap_err().code, Code::Unavailable);
+        for answer in waiting {
+            assert!(answer.await.is_err());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_model_that_has_stopped_is_unavailable_and_not_alive() {
+        let (desk, inbox, life) = deserted();
+        assert!(desk.is_alive());
+        drop((inbox, life));
+        assert!(!desk.is_alive());
+        assert_eq!(desk.ask(PredictRequest::default()).await.unwrap_err().code, Code::Unavailable);
+    }
+}

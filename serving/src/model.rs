@@ -74,8 +74,8 @@ impl Model {
     pub(crate) fn answer(&self, request: PredictRequest) -> Result<Answer, Refusal> {
         let position = self.position(request.position)?;
         let inputs = match (request.bars, request.rows) {
-            (Some(bars), None) => self.from_bars(&bars, last(request.last)?)?,
-            (None, Some(rows)) if request.last.is_none() => self.from_rows(rows)?,
+            (Some(bars), None) => self.windows(&bars, last(request.last)?)?,
+            (None, Some(rows)) if request.last.is_none() => self.given(rows)?,
             (None, Some(_)) => return Err(invalid("`last` goes with `bars`: every one of `rows` is predicted")),
             (Some(_), Some(_)) | (None, None) => return Err(invalid("send either `bars` or `rows`")),
         };
@@ -99,7 +99,7 @@ impl Model {
     }
 
     /// The windows that end with the newest `last` bars.
-    fn from_bars(&self, bars: &[Bar], last: usize) -> Result<Vec<Input>, Refusal> {
+    fn windows(&self, bars: &[Bar], last: usize) -> Result<Vec<Input>, Refusal> {
         let first = bars.first().ok_or_else(|| invalid("`bars` is empty"))?.time;
         let mut stream = Stream::for_history(&self.features, first).map_err(|error| unusable(0, &error))?;
         let mut inputs = Vec::new();
@@ -123,7 +123,8 @@ impl Model {
         )
     }
 
-    fn from_rows(&self, rows: Vec<Vec<f32>>) -> Result<Vec<Input>, Refusal> {
+    /// Rows as they were sent, each checked.
+    fn given(&self, rows: Vec<Vec<f32>>) -> Result<Vec<Input>, Refusal> {
         if rows.is_empty() {
             return Err(invalid("`rows` is empty"));
         }

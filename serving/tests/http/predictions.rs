@@ -1,0 +1,146 @@
+//! What is served is what the predictor says, to the last bit, however it is asked.
+
+use artifacts::Bundle;
+use features::{FeatureState, Stream, observation};
+use models::{Predictor, row_digest};
+use serde_json::{Value, json};
+use serving::{Answer, Description, Served};
+use spec::Output;
+
+use crate::fixture::{BARS, KEY, Kind, Running, TRAINED, bars, bundle};
+
+/// The windows that end with the newest `last` bars.
+fn windows(bundle: &Bundle, last: usize) -> Vec<Vec<f32>> {
+    let state: FeatureState = serde_json::from_slice(bundle.features()).unwrap();
+    let mut stream = Stream::from_anchor(&state).unwrap();
+    let windows = bars().iter().filter_map(|bar| stream.push(bar).unwrap().map(<[f32]>::to_vec)).collect::<Vec<_>>();
+    windows[windows.len() - last..].to_vec()
+}
+
+fn answer(reply: (u16, Value)) -> Answer {
+    assert_eq!(reply.0, 200, "{}", reply.1);
+    serde_json::from_value(reply.1).unwrap()
+}
+
+/// Bits of a prediction, and the digest of its row.
+fn bits(served: &Served) -> (Vec<u32>, String) {
+    match served {
+        Served::Forecast { probabilities: p, expected_return, row, .. } => {
+            ([p.down, p.flat, p.up, *expected_return].map(f32::to_bits).to_vec(), row.to_string())
+        }
+        Served::Policy { action, probabilities, row, .. } => {
+            let bits = std::iter::once(*action).chain(probabilities.iter().map(|value| value.to_bits()));
+            (bits.collect(), row.to_string())
+        }
+    }
+}
+
+/// The same of what the predictor says of each row by itself.
+fn predicted(bundle: &Bundle, rows: &[Vec<f32>]) -> Vec<(Vec<u32>, String)> {
+    let predictor = Predictor::load(bundle).unwrap();
+    let of = |row: &Vec<f32>| {
+        let bits = match predictor.predict(&[row]).unwrap().remove(0) {
+            Output::Forecast { probabilities: [down, flat, up], expected_return } => {
+                [down, flat, up, expected_return].map(f32::to_bits).to_vec()
+            }
+            Output::Policy { action, probabilities } => {
+                std::iter::once(action).chain(probabilities.iter().map(|value| value.to_bits())).collect()
+            }
+        };
+        (bits, row_digest(row).to_string())
+    };
+    rows.iter().map(of).collect()
+}
+
+#[tokio::test]
+async fn raw_bars_from_the_anchor_and_from_the_bundles_bar_on_give_the_predictors_bits() {
+    let server = Running::start(Kind::Forecaster).await;
+    let (bundle, bars) = (bundle(Kind::Forecaster), bars());
+    let expected = predicted(&bundle, &windows(&bundle, BARS - TRAINED));
+    for history in [&bars[..], &bars[TRAINED..]] {
+        let answer = answer(server.predict(&json!({"bars": history, "last": BARS - TRAINED})).await);
+        assert_eq!(answer.predictions.iter().map(bits).collect::<Vec<_>>(), expected);
+        assert_eq!((answer.artifact, answer.model.as_str()), (bundle.id(), "fixture@challenger"));
+        let times = answer.predictions.iter().map(|served| match served {
+            Served::Forecast { bar, .. } | Served::Policy { bar, .. } => bar.unwrap(),
+        });
+        assert_eq!(times.collect::<Vec<_>>(), bars[TRAINED..].iter().map(|bar| bar.time).collect::<Vec<_>>());
+    }
+    let newest = answer(server.predict(&json!({"bars": &bars})).await);
+    assert_eq!(newest.predictions.iter().map(bits).collect::<Vec<_>>(), expected[expected.len() - 1..]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn rows_give_the_same_bits_alone_together_and_in_any_company() {
+    let server = Running::start(Kind::Forecaster).await;
+    let bundle = bundle(Kind::Forecaster);
+    let rows = windows(&bundle, 23);
+    let expected = predicted(&bundle, &rows);
+    let together = answer(server.predict(&json!({"rows": &rows})).await);
+    assert_eq!(together.predictions.iter().map(bits).collect::<Vec<_>>(), expected);
+    for size in [1, 2, 3, 5] {
+        let mut apart = Vec::new();
+        for batch in rows.chunks(size) {
+            apart.extend(answer(server.predict(&json!({"rows": batch})).await).predictions.iter().map(bits));
+        }
+        assert_eq!(apart, expected, "in batches of {size}");
+    }
+    let mut turned = rows.clone();
+    turned.reverse();
+    let mut turned: Vec<_> =
+        answer(server.predict(&json!({"rows": turned})).await).predictions.iter().map(bits).collect();
+    turned.reverse();
+    assert_eq!(turned, expected);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn many_clients_at_once_are_each_given_their_own_answer() {
+    let server = std::sync::Arc::new(Running::start(Kind::Forecaster).await);
+    let bundle = bundle(Kind::Forecaster);
+    let rows = windows(&bundle, 16);
+    let expected = predicted(&bundle, &rows);
+    let clients: Vec<_> = rows
+        .into_iter()
+        .map(|row| {
+            let server = std::sync::Arc::clone(&server);
+            tokio::spawn(async move { answer(server.predict(&json!({"rows": [row]})).await).predictions.remove(0) })
+        })
+        .collect();
+    for (client, expected) in clients.into_iter().zip(expected) {
+        assert_eq!(bits(&client.await.unwrap()), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_policy_sees_its_position_after_the_window() {
+    let server = Running::start(Kind::Policy).await;
+    let bundle = bundle(Kind::Policy);
+    let window = windows(&bundle, 1).remove(0);
+    let observed = |position: &observation::Position| {
+        let mut row = vec![0.0; window.len() + observation::POSITION_WIDTH];
+        observation::write(&window, position, &mut row);
+        predicted(&bundle, &[row])
+    };
+    let flat = answer(server.predict(&json!({"bars": bars()})).await);
+    assert_eq!(flat.predictions.iter().map(bits).collect::<Vec<_>>(), observed(&observation::Position::default()));
+    let long = json!({"rows": [&window], "position": {"exposure": 0.9, "unrealised": -0.125}});
+    let long = answer(server.predict(&long).await);
+    let position = observation::Position { exposure: 0.9, unrealised: -0.125 };
+    assert_eq!(long.predictions.iter().map(bits).collect::<Vec<_>>(), observed(&position));
+    assert_ne!(bits(&long.predictions[0]), bits(&flat.predictions[0]));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_model_is_described_by_digest_and_feature_names() {
+    let server = Running::start(Kind::Forecaster).await;
+    let (status, value) = server.get("/v1/model", Some(KEY)).await;
+    assert_eq!(status, 200);
+    let described: Description = serde_json::from_value(value).unwrap();
+    assert_eq!(described.artifact, bundle(Kind::Forecaster).id());
+    assert_eq!((described.window, described.features.len(), described.row_values), (4, 3, 12));
+    assert_eq!(described.at, Some(bars()[TRAINED - 1].time));
+    server.stop().await;
+}
