@@ -13,7 +13,7 @@ use crate::report::{self, GateLine, Report, Tone};
 use crate::run::Prepared;
 use crate::summary::{Best, Ended, GateFigure, Promotion, Summary};
 use crate::trials::{self, Trial, TrialError};
-use crate::verdict::{self, Verdict, VerdictError};
+use crate::verdict::{self, Books, Verdict, VerdictError};
 
 /// What an experiment found.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,8 +55,9 @@ pub fn conclude(
     let trials = trials::read(views)?;
     let sweep = &prepared.question.spec.sweep;
     let best = trials::best(sweep, &trials).filter(|_| state == ExperimentState::Succeeded);
+    let mut books = Books::open(prepared, &ended, home)?;
     let verdict = match &best {
-        Some((trial, outcome, _)) => Some(verdict::reach(prepared, &trials, (trial, outcome), home, now)?),
+        Some((trial, outcome, _)) => Some(verdict::reach(prepared, &trials, (trial, outcome), &mut books, now)?),
         None => None,
     };
     let summary_best = best.map(|(trial, outcome, objective)| Best {

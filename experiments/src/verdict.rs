@@ -15,7 +15,7 @@ use spec::{GateSpec, TrialOutcome, TrialSpec};
 
 use crate::report::{TestRun, Tone};
 use crate::run::Prepared;
-use crate::summary::{GateFigure, Promotion};
+use crate::summary::{Ended, GateFigure, Promotion};
 use crate::trials::Trial;
 use figures::{Tested, trial_sharpes};
 use standing::Candidate;
@@ -56,21 +56,38 @@ pub enum VerdictError {
     Registry(#[from] RegistryError),
 }
 
+/// The home's store and registry, with this run's trials already counted: a trial counts once it was run, whether or
+/// not its sweep came to a verdict.
+pub(crate) struct Books {
+    store: Store,
+    registry: Registry,
+    /// Trials ever run on this data, this run's included.
+    trials_ever: u64,
+}
+
+impl Books {
+    pub(crate) fn open(prepared: &Prepared, ended: &Ended, home: &Path) -> Result<Self, VerdictError> {
+        let store = Store::open(&home.join("store").display().to_string())?;
+        let mut registry = Registry::open(&home.join("registry.db"))?;
+        let run = ended.succeeded + ended.pruned + ended.failed;
+        let trials_ever = registry.count_trials(prepared.question.data_digest, prepared.run_key, run)?;
+        Ok(Self { store, registry, trials_ever })
+    }
+}
+
 /// Tests the best trial, judges it, registers its bundle and moves an alias. Doing it twice changes nothing more.
 pub(crate) fn reach(
     prepared: &Prepared,
     trials: &[Trial],
     best: (&Trial, &TrialOutcome),
-    home: &Path,
+    books: &mut Books,
     now: Timestamp,
 ) -> Result<Verdict, VerdictError> {
     let (trial, outcome) = best;
-    let bundle = Store::open(&home.join("store").display().to_string())?.get_bundle(outcome.bundle)?;
+    let trials_ever = books.trials_ever;
+    let bundle = books.store.get_bundle(outcome.bundle)?;
     let failed = |source| VerdictError::Backtest { trial: trial.view.trial.clone(), source };
     let (tested, parity) = test(prepared, &trial.spec, &bundle).map_err(failed)?;
-    let mut registry = Registry::open(&home.join("registry.db"))?;
-    let run_trials = u32::try_from(trials.len()).unwrap_or(u32::MAX);
-    let trials_ever = registry.count_trials(prepared.question.data_digest, prepared.run_key, run_trials)?;
     let evidence = evidence(&tested, parity, trials, trials_ever);
     let promote = prepared.question.spec.promote.as_ref();
     let gates = promote.map_or_else(GateSpec::default, |promote| promote.gates.clone());
@@ -80,7 +97,7 @@ pub(crate) fn reach(
     let promotion = match promote {
         Some(promote) => {
             let candidate = Candidate { model: &promote.model, trial: &trial.view.trial, bundle: outcome.bundle };
-            Some(standing::take(&mut registry, candidate, &judged, &evidence, now)?)
+            Some(standing::take(&mut books.registry, candidate, &judged, &evidence, now)?)
         }
         None => None,
     };

@@ -32,7 +32,7 @@ pub(crate) fn sentence(returns: &Returns, trials_ever: u64) -> String {
         count => format!("{} trials were", figure::grouped(i64::try_from(count).unwrap_or(i64::MAX))),
     };
     format!(
-        "After costs the best trial returned {} on the test split, which was seen once: it {comparison}; {ever} ever run on this data.",
+        "After costs the best trial returned {} on the test split, seen once by this experiment: it {comparison}; {ever} ever run on this data.",
         figure::change(returns.model)
     )
 }
@@ -49,8 +49,8 @@ mod tests {
     fn the_sentence_says_which_baselines_are_beaten_and_by_what_figures() {
         assert_eq!(
             said(0.117, 0.382),
-            "After costs the best trial returned +11.7 % on the test split, which was seen once: it beats holding nothing \
-             (0.0 %) but does not beat buy-and-hold (+38.2 %); 24 trials were ever run on this data."
+            "After costs the best trial returned +11.7 % on the test split, seen once by this experiment: it beats \
+             holding nothing (0.0 %) but does not beat buy-and-hold (+38.2 %); 24 trials were ever run on this data."
         );
         assert!(said(0.5, 0.4).contains("it beats buy-and-hold (+40.0 %) and holding nothing (0.0 %)"));
         assert!(said(-0.1, -0.2).contains("it beats buy-and-hold (−20.0 %) but does not beat holding nothing"));

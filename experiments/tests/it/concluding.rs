@@ -97,7 +97,10 @@ fn a_cancelled_or_failed_sweep_never_looks_at_the_test_split() {
     let lost = conclude(&prepared, ExperimentState::Failed, views, home.path(), now()).unwrap();
     assert!(lost.summary.verdict.starts_with("No trial gave a finite objective"), "{}", lost.summary.verdict);
     assert!(lost.report.is_file());
-    assert!(!home.path().join("registry.db").is_file(), "nothing was registered");
+    let mut registry = Registry::open(&home.path().join("registry.db")).unwrap();
+    assert!(registry.models().unwrap().is_empty(), "nothing was registered");
+    let counted = registry.count_trials(prepared.dataset.digest, prepared.run_key, 0).unwrap();
+    assert_eq!(counted, 3, "its trials were run and count");
     assert_eq!(home.prepare(YAML).finished, None, "what did not succeed is run again");
 }
 

@@ -101,7 +101,11 @@ fn held(test: &TestRun, plane: &Plane) -> Markup {
             rect.held-track x=(px(HELD.left)) y=(px(HELD.top)) width=(px(HELD.width())) height=(px(HELD.bottom - HELD.top)) rx="2" {
                 title { "Position held: filled while in the market" }
             }
-            text.tick x=(px(HELD.right + 12.0)) y=(px(HELD.bottom)) { "in the market" }
+            text.tick x=(px(HELD.right + 12.0)) y=(px(HELD.bottom)) {
+                "held"
+                @if spans.iter().any(|span| span.2) { tspan.long { " long" } }
+                @if spans.iter().any(|span| !span.2) { tspan.short { " short" } }
+            }
         }
         @for (from, to, long) in spans {
             rect class=(if long { "held" } else { "held short" }) x=(px(x(from))) y=(px(HELD.top)) width=(px((x(to) - x(from)).max(1.0))) height=(px(HELD.bottom - HELD.top)) {}
