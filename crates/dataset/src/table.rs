@@ -195,3 +195,13 @@ fn decode(batch: &RecordBatch, symbol: &Symbol, bars: &mut Vec<Bar>) -> Option<(
     }
     Some(())
 }
+
+/// Symbols of a file written by an import, by name.
+///
+/// # Errors
+/// [`DataError::Missing`], [`DataError::Io`], [`DataError::Format`].
+pub fn symbols(path: &Path) -> Result<Vec<Symbol>, DataError> {
+    let names = metadata(&open(path)?);
+    let names = names.iter().filter_map(|pair| pair.key.strip_prefix(DIGEST_KEY).map(str::to_owned));
+    Ok(names.filter_map(|name| Symbol::try_from(name).ok()).collect())
+}

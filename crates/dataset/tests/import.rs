@@ -183,8 +183,8 @@ proptest! {
         let mut changed = bars.clone();
         let value = &mut changed[at.index(bars.len())].volume;
         *value = f64::from_bits(value.to_bits() ^ (1 << bit));
-        prop_assert_ne!(Dataset::new(symbol("A"), Interval::Day, changed).digest, set.digest.clone());
-        prop_assert_ne!(Dataset::new(symbol("B"), Interval::Day, bars.clone()).digest, set.digest.clone());
+        prop_assert_ne!(Dataset::new(symbol("A"), Interval::Day, changed).digest, set.digest);
+        prop_assert_ne!(Dataset::new(symbol("B"), Interval::Day, bars.clone()).digest, set.digest);
         prop_assert_ne!(Dataset::new(symbol("A"), Interval::Hour, bars).digest, set.digest);
     }
 }

@@ -7,6 +7,8 @@ use market::{Bar, Interval, Symbol, Timestamp};
 use proptest::prelude::*;
 use spec::{DateRange, SplitSpec};
 
+type Spoil = fn(&mut Bar);
+
 fn time(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
@@ -34,7 +36,7 @@ fn a_week_with_a_holiday_is_clean() {
 
 #[test]
 fn every_defect_is_found_in_its_row_and_is_fatal() {
-    let cases: [(fn(&mut Bar), FindingKind); 7] = [
+    let cases: [(Spoil, FindingKind); 7] = [
         (|bar| bar.open = f64::NAN, FindingKind::NotFinite),
         (|bar| bar.volume = f64::INFINITY, FindingKind::NotFinite),
         (|bar| bar.low = 0.0, FindingKind::NonPositivePrice),
