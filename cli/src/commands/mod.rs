@@ -54,16 +54,14 @@ impl Context {
 
 /// Runs the command.
 pub(crate) fn dispatch(cli: &Cli) -> Result<Exit> {
-    match &cli.command {
-        Command::Schema => {
-            line(serde_json::to_string_pretty(&spec::schema())?);
-            return Ok(Exit::Ok);
-        }
-        Command::Completions { shell } => {
-            clap_complete::generate(*shell, &mut Cli::command(), "tradewind", &mut std::io::stdout());
-            return Ok(Exit::Ok);
-        }
-        _ => {}
+    // These two need no home, so they make none.
+    if let Command::Schema = &cli.command {
+        line(serde_json::to_string_pretty(&spec::schema())?);
+        return Ok(Exit::Ok);
+    }
+    if let Command::Completions { shell } = &cli.command {
+        clap_complete::generate(*shell, &mut Cli::command(), "tradewind", &mut std::io::stdout());
+        return Ok(Exit::Ok);
     }
     let audience = if cli.json { Audience::Machines } else { Audience::People };
     let context = Context { home: Home::open(&cli.home)?, audience };

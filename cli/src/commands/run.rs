@@ -3,7 +3,7 @@
 use std::io::IsTerminal as _;
 
 use anyhow::{Context as _, Result, anyhow};
-use experiments::{Conclusion, Machine, Prepared, Promotion, Summary};
+use experiments::{Conclusion, Machine, PrepareError, Prepared, Promotion, Summary};
 use protocol::{Client, ExperimentState, Token, TrialView, Update};
 use scheduler::engines::{Command, Local};
 use scheduler::{Config, Options, Recovery, Scope};
@@ -34,11 +34,8 @@ pub(crate) fn resume(context: &Context, options: &Resume) -> Result<Exit> {
 }
 
 /// A refused file is the user's to mend; a home that cannot be written is not.
-fn refusal(error: experiments::PrepareError) -> anyhow::Error {
-    match error {
-        experiments::PrepareError::Record(_) => error.into(),
-        other => bad_input(format!("{:#}", anyhow!(other))),
-    }
+fn refusal(error: PrepareError) -> anyhow::Error {
+    if let PrepareError::Record(_) = error { error.into() } else { bad_input(format!("{:#}", anyhow!(error))) }
 }
 
 fn machine(place: &Place) -> Result<Machine> {

@@ -58,10 +58,10 @@ fn served(site: &Site, reference: &str) -> Value {
 /// The last prediction that live trading wrote down, in the server's form.
 fn journalled_last(journal: &str) -> Value {
     let (_, records) = live::journal::read(journal.as_ref()).unwrap();
-    let prediction = records.iter().rev().find_map(|record| match record {
-        Record::Prediction(prediction) => Some(prediction),
-        _ => None,
-    });
+    let prediction = records
+        .iter()
+        .rev()
+        .find_map(|record| if let Record::Prediction(prediction) = record { Some(prediction) } else { None });
     let prediction = serde_json::to_value(prediction.unwrap()).unwrap();
     let forecast = &prediction["output"]["forecast"];
     serde_json::json!({

@@ -143,15 +143,8 @@ fn batch(set: &Dataset) -> Result<RecordBatch, ArrowError> {
 /// [`DataError::Missing`], [`DataError::Symbol`], [`DataError::Format`] and [`DataError::Changed`].
 pub fn read_parquet(path: &Path, symbol: &Symbol) -> Result<Dataset, DataError> {
     let format = |why: String| DataError::Format { path: path.to_owned(), why };
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(DataError::Missing { path: path.to_owned() });
-        }
-        Err(source) => return Err(DataError::Io { path: path.to_owned(), action: "reading", source }),
-    };
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| format(error.to_string()))?;
-    let metadata = builder.metadata().file_metadata().key_value_metadata().cloned().unwrap_or_default();
+    let builder = open(path)?;
+    let metadata = metadata(&builder);
     let value = |key: &str| metadata.iter().find(|pair| pair.key == key).and_then(|pair| pair.value.clone());
     let interval = match value(INTERVAL_KEY).as_deref() {
         Some("1d") => Interval::Day,
@@ -175,6 +168,22 @@ pub fn read_parquet(path: &Path, symbol: &Symbol) -> Result<Dataset, DataError> 
         return Err(DataError::Changed { path: path.to_owned(), symbol: symbol.clone() });
     }
     Ok(set)
+}
+
+fn open(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, DataError> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(DataError::Missing { path: path.to_owned() });
+        }
+        Err(source) => return Err(DataError::Io { path: path.to_owned(), action: "reading", source }),
+    };
+    ParquetRecordBatchReaderBuilder::try_new(file)
+        .map_err(|error| DataError::Format { path: path.to_owned(), why: error.to_string() })
+}
+
+fn metadata(builder: &ParquetRecordBatchReaderBuilder<File>) -> Vec<KeyValue> {
+    builder.metadata().file_metadata().key_value_metadata().cloned().unwrap_or_default()
 }
 
 fn decode(batch: &RecordBatch, symbol: &Symbol, bars: &mut Vec<Bar>) -> Option<()> {

@@ -74,11 +74,12 @@ fn is_new_year(date: Date) -> bool {
 
 /// A fixed day of this month, moved from Saturday to Friday and from Sunday to Monday.
 fn is_observed(date: Date, day: i8) -> bool {
-    match date.weekday() {
-        Weekday::Friday => date.day() == day || date.day() + 1 == day,
-        Weekday::Monday => date.day() == day || date.day() - 1 == day,
-        _ => date.day() == day,
-    }
+    let moved = match date.weekday() {
+        Weekday::Friday => date.day() + 1 == day,
+        Weekday::Monday => date.day() - 1 == day,
+        Weekday::Tuesday | Weekday::Wednesday | Weekday::Thursday | Weekday::Saturday | Weekday::Sunday => false,
+    };
+    moved || date.day() == day
 }
 
 /// Two days before Easter Sunday (Gregorian computus, Meeus, Jones and Butcher).

@@ -105,7 +105,7 @@ impl Instrument {
     /// [`InstrumentError::Price`] when it is not finite, below one tick, or beyond 64 bits.
     pub fn price(&self, value: f64) -> Result<Price, InstrumentError> {
         let ticks = (value * self.ticks_per_unit()).round();
-        if ticks >= 1.0 && ticks < 9.0e15 { Ok(Price(ticks as i64)) } else { Err(InstrumentError::Price(value)) }
+        if (1.0..9.0e15).contains(&ticks) { Ok(Price(ticks as i64)) } else { Err(InstrumentError::Price(value)) }
     }
 
     /// The price in quote currency; for display and statistics.

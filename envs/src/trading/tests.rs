@@ -1,3 +1,5 @@
+//! The trading environment against hand-made episodes and against exchange and portfolio.
+
 use std::path::Path;
 
 use dataset::{Adjustment, ImportOptions, read_csv};

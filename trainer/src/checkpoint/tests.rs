@@ -1,3 +1,5 @@
+//! Checkpoints: whole or refused.
+
 use models::weights::Named;
 use proptest::prelude::*;
 use spec::{TaskSpec, TrialSpec};

@@ -1,3 +1,5 @@
+//! Adam against the formula by hand.
+
 use models::{single_threaded, weights};
 use tch::nn::{Init, VarStore};
 use tch::{Device, Kind, Tensor};

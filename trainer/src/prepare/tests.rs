@@ -1,3 +1,5 @@
+//! Rows and labels: fitted on the training split, blind to the future.
+
 use features::Stream;
 use market::Bar;
 use spec::{FailureClass, TaskSpec, TrialSpec};

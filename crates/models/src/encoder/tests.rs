@@ -1,3 +1,5 @@
+//! The encoder: shapes, dropout and what attention looks at.
+
 use spec::ModelSpec;
 use tch::nn::VarStore;
 use tch::{Device, Tensor};

@@ -1,3 +1,5 @@
+//! The predictor in every company: the same bits.
+
 use std::sync::OnceLock;
 
 use artifacts::{Bundle, BundleKind, Kernel, Parts};

@@ -1,3 +1,5 @@
+//! Weights out and in: deterministic, checked, refused by name.
+
 use proptest::prelude::*;
 use tch::nn::VarStore;
 use tch::{Device, Tensor};

@@ -1,3 +1,5 @@
+//! PPO: golden losses, probes it must solve, and resuming to the same bytes.
+
 use envs::VectorEnv;
 use envs::probe::{Kind as ProbeKind, Probe};
 use models::{Mode, NetworkKind, NetworkSpec, Predictor};

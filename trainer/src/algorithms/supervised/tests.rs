@@ -1,3 +1,5 @@
+//! Supervised training: learns what is there, and resumes to the same bytes.
+
 use models::Predictor;
 use spec::{BundleId, Digest, FailureClass, Metric, Output, SupervisedSpec, TaskSpec, TrialSpec};
 
