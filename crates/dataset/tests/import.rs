@@ -4,7 +4,9 @@
 
 use std::path::{Path, PathBuf};
 
-use dataset::{Adjustment, DataError, Dataset, ImportOptions, import_csv, read_parquet, resolve, write_parquet};
+use dataset::{
+    Adjustment, DataError, Dataset, ImportOptions, import_csv, read_parquet, resolve, symbols, write_parquet,
+};
 use market::{Bar, Interval, Symbol, Timestamp};
 use proptest::prelude::*;
 
@@ -112,6 +114,7 @@ fn what_was_written_is_read_back_with_its_digest_and_nothing_is_left_beside_it()
     for set in &sets {
         assert_eq!(&read_parquet(&path, &set.symbol).unwrap(), set);
     }
+    assert_eq!(symbols(&path).unwrap(), [symbol("AAPL"), symbol("IBM")]);
     let names: Vec<_> = std::fs::read_dir(path.parent().unwrap()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(names, ["us.parquet"]);
     let error = read_parquet(&path, &symbol("MSFT")).unwrap_err().to_string();
