@@ -62,7 +62,8 @@ fn journalled_last(journal: &str) -> Value {
         .iter()
         .rev()
         .find_map(|record| if let Record::Prediction(prediction) = record { Some(prediction) } else { None });
-    let prediction = serde_json::to_value(prediction.unwrap()).unwrap();
+    // Through text: a 32-bit number keeps its shortest form there.
+    let prediction: Value = serde_json::from_str(&serde_json::to_string(prediction.unwrap()).unwrap()).unwrap();
     let forecast = &prediction["output"]["forecast"];
     serde_json::json!({
         "bar": prediction["bar"],
