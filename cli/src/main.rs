@@ -21,10 +21,16 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     match commands::dispatch(&cli) {
         Ok(exit) => exit.into(),
-        Err(error) => {
-            eprintln!("tradewind: {error:#}");
-            let exit = if error.downcast_ref::<BadInput>().is_some() { Exit::BadInput } else { Exit::Failed };
-            exit.into()
-        }
+        Err(error) => match error.downcast_ref::<BadInput>() {
+            // Without a prefix, so that `file:line:column:` opens the line and editors can jump there.
+            Some(bad_input) => {
+                eprintln!("{bad_input}");
+                Exit::BadInput.into()
+            }
+            None => {
+                eprintln!("tradewind: {error:#}");
+                Exit::Failed.into()
+            }
+        },
     }
 }

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use worker::{Options, Rehearsal, Served, WorkerError};
 
 mod processes;
+mod trial;
 
 /// One batch: the payload's lines, each the script of a trial.
 struct Scripts(Vec<Vec<u8>>);

@@ -1,0 +1,102 @@
+//! The training runner on real bars: stopped, resumed, and resumed over a damaged checkpoint, it hands in the same bundle.
+
+#![allow(clippy::disallowed_methods, reason = "waits for a training to get going")]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use artifacts::Store;
+use dataset::{Adjustment, ImportOptions};
+use market::Interval;
+use protocol::Assignment;
+use spec::{AttemptId, CheckpointRef, canonical_json};
+use worker::{Ended, Reporter, Runner as _, Trial};
+
+/// A home with AAPL imported, and the payload of a short trial on it.
+fn home() -> (tempfile::TempDir, Vec<u8>) {
+    let folder = tempfile::tempdir().unwrap();
+    let csv = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/aapl_daily_2013_2023.csv");
+    let options = ImportOptions { symbol: None, interval: Interval::Day, adjustment: Adjustment::AdjustedClose };
+    let sets = dataset::import_csv(&csv, &options).unwrap().sets;
+    dataset::write_parquet(&folder.path().join("data/aapl.parquet"), &sets).unwrap();
+    let payload = serde_json::json!({
+        "trial": "quick-1.0", "params": {}, "seed": 7, "device": "cpu", "threads": 1,
+        "data": {
+            "source": "aapl", "symbols": ["AAPL"], "interval": "1d",
+            "split": {
+                "train": ["2013-01-02", "2018-12-31"], "validation": ["2019-01-02", "2020-12-31"],
+                "test": ["2021-01-04", "2023-09-21"], "purge": 5, "embargo": 0
+            }
+        },
+        "data_digest": sets[0].digest,
+        "features": [{"log_return": {"bars": 1}}, {"rsi": {"bars": 14}}],
+        "task": {"supervised": {"window": 12, "horizon": 5, "epochs": 60, "learning_rate": 0.003, "patience": 60}},
+        "model": {"cnn_lstm": {"channels": 8, "hidden": 16, "dropout": 0.3}},
+        "env": {}, "strategy": {}
+    });
+    (folder, canonical_json(&payload))
+}
+
+fn assignment(payload: &[u8], checkpoints: Vec<CheckpointRef>) -> Assignment {
+    let trial = "quick-1.0".parse().unwrap();
+    Assignment { trial, attempt: AttemptId(1), degrade: 0, payload: payload.to_vec(), checkpoints }
+}
+
+fn run(home: &Path, assignment: &Assignment, stop: Arc<AtomicBool>) -> Ended {
+    let store = Store::open(home.join("store").to_str().unwrap()).unwrap();
+    Trial::new(home, store, "test").run(assignment, &mut Reporter::detached(stop)).unwrap()
+}
+
+/// Checkpoints in the store, newest first.
+fn checkpoints(home: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(home.join("store/checkpoints")) else { return Vec::new() };
+    let mut found: Vec<_> = entries
+        .map(|entry| entry.unwrap())
+        .map(|entry| (entry.metadata().unwrap().modified().unwrap(), entry.path()))
+        .collect();
+    found.sort();
+    found.into_iter().rev().map(|(_, path)| path).collect()
+}
+
+fn reference(path: &Path) -> CheckpointRef {
+    CheckpointRef { digest: path.file_name().unwrap().to_str().unwrap().parse().unwrap(), step: 0 }
+}
+
+/// Runs until two checkpoints are there, then asks to stop.
+fn interrupted(home: &Path, payload: &[u8]) -> Vec<PathBuf> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let ended = std::thread::scope(|scope| {
+        let training = scope.spawn(|| run(home, &assignment(payload, Vec::new()), Arc::clone(&stop)));
+        while checkpoints(home).len() < 2 && !training.is_finished() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        stop.store(true, Ordering::Relaxed);
+        training.join().unwrap()
+    });
+    assert_eq!(ended, Ended::Stopped, "the training ended before it could be stopped: make it longer");
+    checkpoints(home)
+}
+
+#[test]
+fn a_half_written_checkpoint_is_passed_over_and_the_result_is_the_same() {
+    let (undisturbed, payload) = home();
+    let never = || Arc::new(AtomicBool::new(false));
+    let expected = run(undisturbed.path(), &assignment(&payload, Vec::new()), never());
+    assert!(matches!(expected, Ended::Succeeded(_)));
+    assert!(checkpoints(undisturbed.path()).is_empty(), "checkpoints of a finished trial are removed");
+
+    let (home, payload) = home();
+    let kept = interrupted(home.path(), &payload);
+    let newest = std::fs::read(&kept[0]).unwrap();
+    let references: Vec<_> = kept.iter().map(|path| reference(path)).collect();
+
+    // Half of the newest is gone: the one before is used. Then both are damaged: training starts over.
+    std::fs::write(&kept[0], &newest[..newest.len() / 2]).unwrap();
+    assert_eq!(run(home.path(), &assignment(&payload, references.clone()), never()), expected);
+    for path in &kept {
+        std::fs::write(path, b"nothing").unwrap();
+    }
+    assert_eq!(run(home.path(), &assignment(&payload, references), never()), expected);
+}
