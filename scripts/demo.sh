@@ -7,8 +7,8 @@ binary=$1
 export TRADEWIND_HOME=$2
 began=$SECONDS
 
-bold=$(tput bold 2>/dev/null || true)
-plain=$(tput sgr0 2>/dev/null || true)
+bold= plain=
+if [ -t 1 ]; then bold=$(tput bold 2>/dev/null || true) plain=$(tput sgr0 2>/dev/null || true); fi
 step() { printf '\n%s── %s%s\n' "$bold" "$1" "$plain"; }
 field() { python3 -c 'import json,sys; value=json.loads(sys.stdin.read().strip().splitlines()[-1])
 for key in sys.argv[1].split("."): value=value[key]
