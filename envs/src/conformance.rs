@@ -1,6 +1,6 @@
 //! What every environment must pass: one seed is one trace, a saved state goes on bit for bit, nothing is undefined.
 
-use crate::{Buffers, VectorEnv};
+use crate::{ActionSpace, Actions, Buffers, VectorEnv};
 
 /// Steps driven in each check; enough for several episodes of a probe and for one of most others.
 const STEPS: usize = 200;
@@ -40,7 +40,7 @@ fn drive<E: VectorEnv>(env: &mut E, buffers: &mut Buffers, steps: std::ops::Rang
     let mut rows = Vec::new();
     for step in steps {
         buffers.final_observations.fill(UNTOUCHED);
-        env.step(&actions(env, step), buffers.lend());
+        env.step(Actions::Discrete(&actions(env, step)), buffers.lend());
         check_step(env, buffers);
         let floats = [&buffers.observations, &buffers.rewards, &buffers.final_observations];
         let bits = floats.into_iter().flatten().map(|value| value.to_bits());
@@ -52,7 +52,14 @@ fn drive<E: VectorEnv>(env: &mut E, buffers: &mut Buffers, steps: std::ops::Rang
 /// Varied but fixed: a multiplicative hash of step and copy.
 fn actions<E: VectorEnv>(env: &E, step: usize) -> Vec<u32> {
     let hash = |copy: usize| ((step / 3 * 31 + copy) as u32).wrapping_mul(2_654_435_769) >> 16;
-    (0..env.envs()).map(|copy| hash(copy) % env.actions() as u32).collect()
+    (0..env.envs()).map(|copy| hash(copy) % count(env)).collect()
+}
+
+fn count<E: VectorEnv>(env: &E) -> u32 {
+    match env.action_space() {
+        ActionSpace::Discrete(actions) => *actions as u32,
+        ActionSpace::Continuous(_) => panic!("{env}: only discrete actions are checked"),
+    }
 }
 
 fn check_step<E: VectorEnv>(env: &E, buffers: &Buffers) {
@@ -102,13 +109,13 @@ fn a_strange_state_is_refused<E: VectorEnv>(make: &impl Fn() -> E) {
 
 fn actions_outside_the_space_are_the_last_and_counted<E: VectorEnv>(make: &impl Fn() -> E) {
     let (mut inside, mut outside) = (make(), make());
-    let last = inside.actions() as u32 - 1;
+    let last = count(&inside) - 1;
     let (mut expected, mut got) = (Buffers::new(&inside), Buffers::new(&outside));
     inside.reset(3, &mut expected.observations);
     outside.reset(3, &mut got.observations);
     for beyond in [last + 1, u32::MAX] {
-        inside.step(&vec![last; inside.envs()], expected.lend());
-        outside.step(&vec![beyond; outside.envs()], got.lend());
+        inside.step(Actions::Discrete(&vec![last; inside.envs()]), expected.lend());
+        outside.step(Actions::Discrete(&vec![beyond; outside.envs()]), got.lend());
         assert_eq!(got, expected, "{outside}: an action beyond the last is the last");
     }
     assert_eq!((inside.clamped(), outside.clamped()), (0, 2 * outside.envs() as u64), "{outside}: counts them");

@@ -12,6 +12,6 @@ mod history;
 pub mod probe;
 mod trading;
 
-pub use env::{Buffers, StateError, StepBuffers, StepOutcome, VectorEnv};
+pub use env::{ActionSpace, Actions, Autoreset, Bounds, Buffers, StateError, StepBuffers, StepOutcome, VectorEnv};
 pub use history::{EnvError, History, Rows};
 pub use trading::{Episodes, TradingEnv};

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::draws::Draws;
 use crate::env::{check_lengths, clamp};
-use crate::{StateError, StepBuffers, StepOutcome, VectorEnv};
+use crate::{ActionSpace, Actions, Autoreset, StateError, StepBuffers, StepOutcome, VectorEnv};
 
 /// Steps until [`Kind::EndlessReward`] is cut off.
 const ENDLESS_STEPS: u32 = 4;
@@ -107,6 +107,7 @@ pub struct Probe {
     draws: Draws,
     places: Vec<Place>,
     clamped: u64,
+    space: ActionSpace,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -123,7 +124,8 @@ impl Probe {
     #[must_use]
     pub fn new(kind: Kind, envs: usize) -> Self {
         let places = vec![Place { episode: 0, steps: 0, coin: 0 }; envs];
-        let mut probe = Self { kind, draws: Draws::new(0), places, clamped: 0 };
+        let mut probe =
+            Self { kind, draws: Draws::new(0), places, clamped: 0, space: ActionSpace::Discrete(kind.actions()) };
         probe.restart(0);
         probe
     }
@@ -156,8 +158,12 @@ impl VectorEnv for Probe {
         1
     }
 
-    fn actions(&self) -> usize {
-        self.kind.actions()
+    fn action_space(&self) -> &ActionSpace {
+        &self.space
+    }
+
+    fn autoreset(&self) -> Autoreset {
+        Autoreset::SameStep
     }
 
     fn reset(&mut self, seed: u64, observations: &mut [f32]) {
@@ -165,9 +171,9 @@ impl VectorEnv for Probe {
         self.observe(observations);
     }
 
-    fn step(&mut self, actions: &[u32], out: StepBuffers<'_>) {
+    fn step(&mut self, actions: Actions<'_>, out: StepBuffers<'_>) {
         check_lengths(self, actions, &out);
-        for (env, action) in actions.iter().enumerate() {
+        for (env, action) in actions.discrete().iter().enumerate() {
             let (action, outside) = clamp(*action, self.kind.actions());
             self.clamped += u64::from(outside);
             let place = self.places[env];
@@ -233,7 +239,7 @@ mod tests {
             let mut buffers = Buffers::new(&probe);
             let mut seen = Vec::new();
             for _ in 0..5 {
-                probe.step(&[0], buffers.lend());
+                probe.step(Actions::Discrete(&[0]), buffers.lend());
                 seen.push((buffers.rewards[0], buffers.outcomes[0]));
             }
             seen
@@ -252,7 +258,7 @@ mod tests {
         probe.reset(3, &mut buffers.observations);
         let matching: Vec<u32> = buffers.observations.iter().map(|&sign| u32::from(sign > 0.0)).collect();
         assert!((10..54).contains(&matching.iter().sum::<u32>()), "both sides come up");
-        probe.step(&matching, buffers.lend());
+        probe.step(Actions::Discrete(&matching), buffers.lend());
         assert!(buffers.rewards.iter().all(|&reward| reward == 1.0));
     }
 }

@@ -17,7 +17,7 @@ use venue::CostModel;
 
 use crate::draws::Draws;
 use crate::env::{check_lengths, clamp};
-use crate::{EnvError, History, StateError, StepBuffers, StepOutcome, VectorEnv};
+use crate::{ActionSpace, Actions, Autoreset, EnvError, History, StateError, StepBuffers, StepOutcome, VectorEnv};
 
 /// Where episodes start and how long they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +38,7 @@ pub struct TradingEnv {
     history: Arc<History>,
     costs: CostModel,
     exposures: Vec<BasisPoints>,
+    space: ActionSpace,
     cash: Money,
     reward: Reward,
     range: Range<usize>,
@@ -97,10 +98,12 @@ impl TradingEnv {
             Episodes::OnePass => (1, whole),
         };
         let cash = Money::units(i64::from(spec.cash));
+        let exposures = exposures(spec.positions, spec.exposure_max_bps);
         let identity = identity(&history, spec, &range, episodes);
         let mut env = Self {
             costs: CostModel::new(spec.costs.clone()),
-            exposures: exposures(spec.positions, spec.exposure_max_bps),
+            space: ActionSpace::Discrete(exposures.len()),
+            exposures,
             cash,
             reward: spec.reward,
             range,
@@ -246,8 +249,12 @@ impl VectorEnv for TradingEnv {
         self.history.window_width() + POSITION_WIDTH
     }
 
-    fn actions(&self) -> usize {
-        self.exposures.len()
+    fn action_space(&self) -> &ActionSpace {
+        &self.space
+    }
+
+    fn autoreset(&self) -> Autoreset {
+        Autoreset::SameStep
     }
 
     fn reset(&mut self, seed: u64, observations: &mut [f32]) {
@@ -255,12 +262,13 @@ impl VectorEnv for TradingEnv {
         self.observe(observations);
     }
 
-    fn step(&mut self, actions: &[u32], out: StepBuffers<'_>) {
+    fn step(&mut self, actions: Actions<'_>, out: StepBuffers<'_>) {
         check_lengths(self, actions, &out);
         let width = self.observation_width();
         let rows = out.observations.chunks_exact_mut(width).zip(out.final_observations.chunks_exact_mut(width));
         let results = out.rewards.iter_mut().zip(out.outcomes.iter_mut());
-        for (env, (((shown, last), (reward, outcome)), action)) in rows.zip(results).zip(actions).enumerate() {
+        for (env, (((shown, last), (reward, outcome)), action)) in rows.zip(results).zip(actions.discrete()).enumerate()
+        {
             let (action, outside) = clamp(*action, self.exposures.len());
             self.lanes.clamped += u64::from(outside);
             (*reward, *outcome) = self.advance(env, self.exposures[action]);

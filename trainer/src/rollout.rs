@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use envs::{Buffers, StepOutcome, VectorEnv};
+use envs::{Actions, Buffers, StepOutcome, VectorEnv};
 use models::{ActorCritic, Mode};
 use rand::Rng as _;
 use serde::{Deserialize, Serialize};
@@ -96,7 +96,10 @@ impl Collector<'_> {
         for step in 0..self.steps {
             let (logits, values) = self.judge(&buffers.observations, env.observation_width());
             let mut rng = seeds::generator(self.seed, Stream::Actions, self.taken + step as u64);
-            for (action, logits) in chosen.iter_mut().zip(logits.chunks_exact(env.actions())) {
+            for (action, logits) in chosen
+                .iter_mut()
+                .zip(logits.chunks_exact(env.action_space().actions().expect("its actions are discrete")))
+            {
                 let (drawn, log_probability) = draw(logits, uniform(rng.next_u64()));
                 *action = drawn;
                 columns.actions.push(i64::from(drawn));
@@ -104,7 +107,7 @@ impl Collector<'_> {
             }
             columns.observations.extend_from_slice(&buffers.observations);
             columns.values.extend(values);
-            env.step(&chosen, buffers.lend());
+            env.step(Actions::Discrete(&chosen), buffers.lend());
             episodes.record(buffers);
             columns.rewards.extend(buffers.rewards.iter().map(|reward| f64::from(*reward)));
             columns.outcomes.extend_from_slice(&buffers.outcomes);

@@ -70,7 +70,7 @@ fn pass(env: &mut TradingEnv, actions: &[u32]) -> (Vec<f32>, StepOutcome, Buffer
     env.reset(0, &mut buffers.observations);
     let mut rewards = Vec::new();
     for action in actions {
-        env.step(&[*action], buffers.lend());
+        env.step(Actions::Discrete(&[*action]), buffers.lend());
         rewards.push(buffers.rewards[0]);
     }
     (rewards, buffers.outcomes[0], buffers)
@@ -101,14 +101,14 @@ fn a_short_episode_pays_borrow_each_bar() {
     // 1000 sold at 100. Borrow is 1 bp a bar on 101 000: worth 98 989.9. That is a target of 980 short: 20 are
     // bought back at 101, the rest gains 1 a share and pays 1 bp on 98 000.
     let mut buffers = Buffers::new(&env);
-    env.step(&[0], buffers.lend());
+    env.step(Actions::Discrete(&[0]), buffers.lend());
     assert_eq!(env.equity(0), Money(98_989_900_000));
     assert_eq!(buffers.rewards[0], (0.989_899_f64).ln() as f32);
     assert_eq!(env.account(0).position(), Quantity(-1_000));
     let exposure = -101_000.0 / 98_989.9_f64;
     let unrealised = -(101_000.0_f64 / 100_000.0).ln();
     assert_eq!(buffers.observations, [1.0, exposure as f32, unrealised as f32]);
-    env.step(&[0], buffers.lend());
+    env.step(Actions::Discrete(&[0]), buffers.lend());
     let worth = 98_989.9 + 980.0 * 1.0 - 9.8;
     assert_eq!(buffers.rewards[0], (worth / 98_989.9_f64).ln() as f32);
 }
@@ -194,7 +194,7 @@ fn the_future_does_not_change_the_past() {
         let mut buffers = Buffers::new(&env);
         env.reset(0, &mut buffers.observations);
         let step = |step: u32| {
-            env.step(&[step * 7 % 3], buffers.lend());
+            env.step(Actions::Discrete(&[step * 7 % 3]), buffers.lend());
             buffers.clone()
         };
         (0..150).map(step).collect::<Vec<_>>()
@@ -262,7 +262,7 @@ proptest! {
         let expected = by_exchange(&history, &spec, range, &actions);
         let mut buffers = Buffers::new(&env);
         for (action, expected) in actions.iter().zip(&expected[1..]) {
-            env.step(&[*action], buffers.lend());
+            env.step(Actions::Discrete(&[*action]), buffers.lend());
             if buffers.outcomes[0] == StepOutcome::Terminated {
                 prop_assert!(expected.2 <= Money(0));
                 break;

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use envs::{Buffers, History, TradingEnv, VectorEnv};
+use envs::{Actions, Buffers, History, TradingEnv, VectorEnv};
 use market::Instrument;
 use models::weights::{self, Named};
 use models::{ActorCritic, Initial, Mode, Network, NetworkKind, NetworkSpec, Predictor};
@@ -135,7 +135,10 @@ fn trading<'a>(
     let pass = envs::Episodes::OnePass;
     let validation = TradingEnv::new(history, &trial.env, ready(&data.split.validation), pass).map_err(failed)?;
     let spec = NetworkSpec {
-        kind: NetworkKind::Policy { actions: env.actions(), observation_width: env.observation_width() },
+        kind: NetworkKind::Policy {
+            actions: env.action_space().actions().expect("its actions are discrete"),
+            observation_width: env.observation_width(),
+        },
         model: trial.model.clone(),
         window: data.rows.window,
         width: data.rows.width,
@@ -295,7 +298,7 @@ impl<'a> Run<'a> {
                 Some(Output::Policy { action, .. }) => *action,
                 Some(Output::Forecast { .. }) | None => return Ok(None),
             };
-            env.step(&[action], buffers.lend());
+            env.step(Actions::Discrete(&[action]), buffers.lend());
             log_return += f64::from(buffers.rewards[0]);
             if buffers.outcomes[0].is_end() {
                 return Ok(Some(log_return.exp_m1()));

@@ -79,7 +79,10 @@ impl Learned<'_> {
 fn learned<'a>(kind: ProbeKind, steps: u64, trial: &'a TrialSpec, ppo: &'a PpoSpec) -> Learned<'a> {
     models::single_threaded();
     let env = Probe::new(kind, ppo.envs as usize);
-    let network = NetworkKind::Policy { actions: env.actions(), observation_width: 1 };
+    let network = NetworkKind::Policy {
+        actions: env.action_space().actions().expect("its actions are discrete"),
+        observation_width: 1,
+    };
     let spec = NetworkSpec { kind: network, model: mlp(), window: 1, width: 1 };
     let problem = Problem { trial, ppo, steps, spec, env: Box::new(env), validation: None };
     let mut run = Run::start(problem).unwrap();
