@@ -1,0 +1,153 @@
+//! Adam over a flat buffer in one pass, and Polyak averaging.
+
+use crate::elementary::{sum_of_squares, vectorised};
+
+/// Decay of the gradient's running mean.
+const BETA_1: f32 = 0.9;
+/// Decay of its square's.
+const BETA_2: f32 = 0.999;
+
+/// What Adam is told once.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamOptions {
+    /// Added to the denominator.
+    pub epsilon: f32,
+    /// Largest norm of the gradient of all weights together; a longer one is scaled down.
+    pub norm_max: Option<f64>,
+}
+
+/// The gradient holds NaN or infinity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotFinite;
+
+/// Adam (Kingma and Ba 2015) with its gradient, moments and count.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Adam {
+    options: AdamOptions,
+    /// Steps done.
+    pub steps: u64,
+    /// Filled by backward passes, which add to it; zero after each step.
+    pub gradient: Vec<f32>,
+    /// Running mean of the gradient.
+    pub first: Vec<f32>,
+    /// Running mean of its square.
+    pub second: Vec<f32>,
+}
+
+impl Adam {
+    /// For a flat buffer of `len` weights.
+    #[must_use]
+    pub fn new(len: usize, options: AdamOptions) -> Self {
+        Self { options, steps: 0, gradient: vec![0.0; len], first: vec![0.0; len], second: vec![0.0; len] }
+    }
+
+    /// Norm of the gradient as it stands.
+    #[must_use]
+    pub fn norm(&self) -> f64 {
+        sum_of_squares(&self.gradient).sqrt()
+    }
+
+    /// One step against the gradient, which is zero afterwards.
+    ///
+    /// # Errors
+    /// [`NotFinite`]; the weights are unchanged then.
+    ///
+    /// # Panics
+    /// When `weights` has another length: a caller's bug.
+    pub fn step(&mut self, weights: &mut [f32], learning_rate: f64) -> Result<(), NotFinite> {
+        assert_eq!(weights.len(), self.gradient.len(), "one gradient a weight");
+        let norm = self.norm();
+        if !norm.is_finite() {
+            return Err(NotFinite);
+        }
+        let scale = match self.options.norm_max {
+            Some(most) if norm > most => (most / (norm + 1e-6)) as f32,
+            Some(_) | None => 1.0,
+        };
+        self.steps += 1;
+        let exponent = self.steps as f64;
+        let bias = |beta: f32| 1.0 - f64::from(beta).powf(exponent);
+        let rate = (learning_rate / bias(BETA_1)) as f32;
+        let (unbias, epsilon) = ((1.0 / bias(BETA_2).sqrt()) as f32, self.options.epsilon);
+        let moments = self.first.iter_mut().zip(&mut self.second).zip(&mut self.gradient);
+        vectorised(|| {
+            for (weight, ((first, second), gradient)) in weights.iter_mut().zip(moments) {
+                let g = *gradient * scale;
+                *gradient = 0.0;
+                *first += (1.0 - BETA_1) * (g - *first);
+                *second += (1.0 - BETA_2) * (g * g - *second);
+                *weight -= rate * *first / (second.sqrt() * unbias + epsilon);
+            }
+        });
+        Ok(())
+    }
+}
+
+/// target ← (1 − τ)·target + τ·weights.
+pub fn polyak(target: &mut [f32], weights: &[f32], tau: f64) {
+    let (keep, take) = ((1.0 - tau) as f32, tau as f32);
+    vectorised(|| target.iter_mut().zip(weights).for_each(|(target, weight)| *target = keep * *target + take * weight));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_those_of_the_paper() {
+        let options = AdamOptions { epsilon: 1e-8, norm_max: None };
+        let mut adam = Adam::new(2, options);
+        let mut weights = [1.0_f32, -2.0];
+        let (mut first, mut second, mut wanted) = ([0.0_f64; 2], [0.0_f64; 2], [1.0_f64, -2.0]);
+        for step in 1..=5_i32 {
+            for index in 0..2 {
+                let g = f64::from(step) * [0.1, -0.3][index];
+                adam.gradient[index] = g as f32;
+                first[index] = 0.9 * first[index] + 0.1 * g;
+                second[index] = 0.999 * second[index] + 0.001 * g * g;
+                let (m, v) = (first[index] / (1.0 - 0.9_f64.powi(step)), second[index] / (1.0 - 0.999_f64.powi(step)));
+                wanted[index] -= 0.01 * m / (v.sqrt() + 1e-8);
+            }
+            adam.step(&mut weights, 0.01).unwrap();
+            assert_eq!(adam.gradient, [0.0, 0.0], "a step uses its gradient up");
+        }
+        for (weight, wanted) in weights.iter().zip(wanted) {
+            assert!((f64::from(*weight) - wanted).abs() < 1e-6, "{weight} is not {wanted}");
+        }
+    }
+
+    #[test]
+    fn a_long_gradient_is_scaled_to_the_norm_and_a_short_one_is_left() {
+        let options = AdamOptions { epsilon: 1.0, norm_max: Some(1.0) };
+        let moved = |gradient: [f32; 2]| {
+            let mut adam = Adam::new(2, options);
+            adam.gradient.copy_from_slice(&gradient);
+            adam.step(&mut [0.0; 2], 1.0).unwrap();
+            [adam.first[0] * 10.0, adam.first[1] * 10.0]
+        };
+        let [a, b] = moved([30.0, 40.0]);
+        assert!((a - 0.6).abs() < 1e-5 && (b - 0.8).abs() < 1e-5, "{a} {b}");
+        let [a, b] = moved([0.3, 0.4]);
+        assert!((a - 0.3).abs() < 1e-6 && (b - 0.4).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_gradient_that_is_not_finite_changes_nothing() {
+        let mut adam = Adam::new(1, AdamOptions { epsilon: 1e-8, norm_max: Some(1.0) });
+        adam.gradient[0] = f32::NAN;
+        let mut weights = [5.0];
+        assert_eq!(adam.step(&mut weights, 0.1), Err(NotFinite));
+        assert_eq!((weights, adam.steps), ([5.0], 0));
+    }
+
+    #[test]
+    fn polyak_keeps_one_minus_tau_of_the_error_each_step() {
+        let mut target = [0.0_f32];
+        for _ in 0..100 {
+            polyak(&mut target, &[1.0], 0.005);
+        }
+        assert!((f64::from(1.0 - target[0]) - 0.995_f64.powi(100)).abs() < 1e-6);
+        polyak(&mut target, &[3.5], 1.0);
+        assert_eq!(target, [3.5], "τ = 1 copies");
+    }
+}

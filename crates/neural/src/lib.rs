@@ -1,0 +1,23 @@
+//! Small networks on the CPU, forward and backward, over one flat buffer of weights.
+//!
+//! Agents learn with networks of a few ten thousand weights and batches of a few hundred rows: a general tensor library
+//! spends more time on dispatch than on arithmetic there. Here a [`Layout`] says where each tensor lies in one `Vec<f32>`,
+//! layers are plain functions over slices with their activations in preallocated tapes, matrix products are the `gemm`
+//! crate's, and [`Adam`] is one pass. No step allocates. Gradients are written by hand and tested against libtorch's.
+//!
+//! Knows no environment, no loss and no file format.
+
+mod adam;
+mod attention;
+mod cnn_lstm;
+mod convolution;
+pub mod elementary;
+mod layout;
+mod lstm;
+pub mod matrix;
+mod mlp;
+
+pub use adam::{Adam, AdamOptions, NotFinite, polyak};
+pub use cnn_lstm::{CnnLstm, CnnLstmShape, CnnLstmTape};
+pub use layout::{Draw, Layout, Place};
+pub use mlp::{Activation, Mlp, MlpShape, MlpTape, Toward};
