@@ -200,14 +200,13 @@ impl Engine {
 
     fn predict(&mut self, bar: &Bar, close: Price) -> Result<Option<Prediction>, EngineError> {
         let Some(window) = self.stream.push(bar)? else { return Ok(None) };
-        let row = match self.predictor.spec().kind {
-            NetworkKind::Forecaster => window,
-            NetworkKind::Policy { .. } => {
-                let (exposure, unrealised) = self.portfolio.view(&self.header.instrument, close);
-                let position = observation::Position { exposure, unrealised };
-                observation::write(window, &position, &mut self.observed);
-                &self.observed
-            }
+        let row = if self.predictor.spec().observes_position() {
+            let (exposure, unrealised) = self.portfolio.view(&self.header.instrument, close);
+            let position = observation::Position { exposure, unrealised };
+            observation::write(window, &position, &mut self.observed);
+            &self.observed
+        } else {
+            window
         };
         let output = self.predictor.predict(&[row])?.remove(0);
         Ok(Some(self.predictor.prediction(bar.time, row, output)))

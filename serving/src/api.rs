@@ -75,6 +75,26 @@ pub enum Served {
         /// Digest of the input.
         row: Digest,
     },
+    /// A policy's choice by value.
+    Values {
+        /// Last bar of the window.
+        bar: Option<Timestamp>,
+        /// Index of the most valuable action.
+        action: u32,
+        /// Expected discounted return of each action.
+        values: Vec<f32>,
+        /// Digest of the input.
+        row: Digest,
+    },
+    /// A policy's continuous action.
+    Control {
+        /// Last bar of the window.
+        bar: Option<Timestamp>,
+        /// Each component in halves of its range, −1 to 1.
+        action: Vec<f32>,
+        /// Digest of the input.
+        row: Digest,
+    },
 }
 
 /// Probabilities of the direction classes.

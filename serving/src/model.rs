@@ -162,10 +162,7 @@ struct Input {
 }
 
 fn position_width(predictor: &Predictor) -> usize {
-    match predictor.spec().kind {
-        NetworkKind::Forecaster => 0,
-        NetworkKind::Policy { .. } => observation::POSITION_WIDTH,
-    }
+    if predictor.spec().observes_position() { observation::POSITION_WIDTH } else { 0 }
 }
 
 fn describe(bundle: &Bundle, features: &FeatureState, model: String) -> Description {
@@ -192,6 +189,8 @@ fn served(input: &Input, output: Output) -> Served {
             Served::Forecast { bar, probabilities: Probabilities { down, flat, up }, expected_return, row }
         }
         Output::Policy { action, probabilities } => Served::Policy { bar, action, probabilities, row },
+        Output::Values { action, values } => Served::Values { bar, action, values, row },
+        Output::Control { action } => Served::Control { bar, action, row },
     }
 }
 

@@ -9,7 +9,7 @@ const NOUNS: [&str; 3] = ["market", "spec", "statistics"];
 const COMPOSERS: [&str; 2] = ["cli", "xtask"];
 
 /// Each crate and what it may use beside the nouns. The nouns themselves use only what stands here.
-const TABLE: [(&str, &[&str]); 21] = [
+const TABLE: [(&str, &[&str]); 22] = [
     ("market", &[]),
     ("statistics", &[]),
     ("spec", &["market"]),
@@ -20,12 +20,13 @@ const TABLE: [(&str, &[&str]); 21] = [
     ("risk", &["venue", "portfolio"]),
     ("protocol", &[]),
     ("artifacts", &[]),
-    ("models", &["features", "artifacts"]),
+    ("neural", &[]),
+    ("models", &["features", "artifacts", "neural"]),
     ("strategy", &["venue", "portfolio"]),
     ("backtest", &["dataset", "features", "venue", "portfolio", "risk", "strategy", "artifacts", "models"]),
     ("brokers", &["venue", "portfolio", "risk"]),
     ("envs", &["dataset", "features", "venue", "portfolio"]),
-    ("trainer", &["dataset", "features", "models", "envs"]),
+    ("trainer", &["dataset", "features", "neural", "models", "envs"]),
     ("worker", &["protocol", "dataset", "artifacts", "trainer", "backtest"]),
     ("scheduler", &["protocol"]),
     ("experiments", &["protocol", "scheduler", "dataset", "artifacts", "backtest"]),

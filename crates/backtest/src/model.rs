@@ -2,7 +2,7 @@
 
 use artifacts::Bundle;
 use features::{FeatureState, Pipeline, observation};
-use models::{NetworkKind, Predictor};
+use models::Predictor;
 use spec::FeatureSpec;
 
 use crate::{Backtest, BacktestError, Parity, Setting, forecast_rows, parity, run};
@@ -40,7 +40,7 @@ impl Model {
     /// As [`forecast_rows`] and [`parity()`].
     pub fn parity(&self, setting: &Setting<'_>) -> Result<Parity, BacktestError> {
         let mut rows = forecast_rows(&self.features, setting.dataset, setting.range.clone())?;
-        if let NetworkKind::Policy { .. } = self.predictor.spec().kind {
+        if self.predictor.spec().observes_position() {
             for row in &mut rows {
                 let mut observed = vec![0.0; row.len() + observation::POSITION_WIDTH];
                 observation::write(row, &observation::Position::default(), &mut observed);

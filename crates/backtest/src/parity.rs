@@ -58,6 +58,7 @@ fn bits(output: &Output) -> (u32, Vec<u32>) {
     let of = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect();
     match output {
         Output::Forecast { probabilities, expected_return } => (expected_return.to_bits(), of(probabilities)),
-        Output::Policy { action, probabilities } => (*action, of(probabilities)),
+        Output::Policy { action, probabilities: values } | Output::Values { action, values } => (*action, of(values)),
+        Output::Control { action } => (0, of(action)),
     }
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use dataset::Dataset;
 use features::{FeatureState, Stream, observation};
 use market::Bar;
-use models::{NetworkKind, Predictor};
+use models::Predictor;
 use spec::{Decision, Output, Reason};
 
 use crate::desk::Desk;
@@ -19,9 +19,10 @@ use crate::{Backtest, BacktestError, Setting};
 pub fn run(predictor: &Predictor, features: &FeatureState, setting: &Setting<'_>) -> Result<Backtest, BacktestError> {
     setting.bars()?;
     let windows = Windows::over(features, setting.dataset, setting.range.clone())?;
-    match predictor.spec().kind {
-        NetworkKind::Forecaster => forecaster(predictor, &windows, setting),
-        NetworkKind::Policy { .. } => policy(predictor, &windows, setting),
+    if predictor.spec().observes_position() {
+        policy(predictor, &windows, setting)
+    } else {
+        forecaster(predictor, &windows, setting)
     }
 }
 

@@ -1,15 +1,13 @@
 //! From an input row to learned features: CNN+LSTM with attention over a window, or an MLP over the row as it is.
 
-use spec::ModelSpec;
+use spec::{Activation, ModelSpec};
 use tch::Tensor;
 use tch::nn::{Init, Path};
 
-use crate::layers::{Dense, Draw, Mlp};
+use crate::layers::{Dense, Mlp};
 use crate::{Initial, Mode, NetworkSpec};
 
 /// Conv1d ×2 with ReLU → LSTM → additive attention pooling (Bahdanau et al. 2015).
-///
-/// What follows the window in a row (a policy's own position) bypasses it and is appended to the pooled features.
 #[derive(Debug)]
 pub struct CnnLstm {
     window: i64,
@@ -23,18 +21,14 @@ pub struct CnnLstm {
     score: Dense,
     /// `[1, hidden]`: no bias, the softmax would cancel it.
     context: Tensor,
-    outputs: i64,
 }
 
 impl CnnLstm {
     /// # Shapes
-    /// `[batch, window × width + rest]`, oldest bar first → `[batch, hidden + rest]`.
+    /// `[batch, window × width]`, oldest bar first → `[batch, hidden]`.
     pub fn forward(&self, input: &Tensor, mode: Mode) -> Tensor {
-        let seen = self.window * self.width;
-        let window = input.narrow(1, 0, seen).reshape([-1, self.window, self.width]);
-        let pooled = self.pool(&self.recur(&self.convolve(&window), mode)).dropout(self.dropout, mode.is_training());
-        let rest = self.outputs - self.hidden;
-        if rest == 0 { pooled } else { Tensor::cat(&[pooled, input.narrow(1, seen, rest)], 1) }
+        let window = input.reshape([-1, self.window, self.width]);
+        self.pool(&self.recur(&self.convolve(&window), mode)).dropout(self.dropout, mode.is_training())
     }
 
     /// `[batch, window, width]` → `[batch, window, channels]`.
@@ -64,8 +58,8 @@ impl CnnLstm {
     }
 }
 
-fn cnn_lstm(path: &Path<'_>, spec: &NetworkSpec, draw: Draw, initial: Initial) -> Option<CnnLstm> {
-    let ModelSpec::CnnLstm { channels, kernel, hidden, layers, dropout } = spec.model else { return None };
+fn cnn_lstm(path: &Path<'_>, spec: &NetworkSpec, initial: Initial) -> Option<CnnLstm> {
+    let ModelSpec::CnnLstm { channels, kernel, hidden, layers, dropout, .. } = spec.model else { return None };
     let [channels, kernel, hidden, layers] = [channels, kernel, hidden, layers].map(i64::from);
     let (window, width) = (spec.window as i64, spec.width as i64);
     let convolution = |name: &str, inputs: i64| {
@@ -77,11 +71,7 @@ fn cnn_lstm(path: &Path<'_>, spec: &NetworkSpec, draw: Draw, initial: Initial) -
     let convolutions = [convolution("convolution0", width), convolution("convolution1", channels)];
     let bound = 1.0 / (hidden as f64).sqrt();
     let uniform = Init::Uniform { lo: -bound, up: bound };
-    let (matrix, bias) = match draw {
-        Draw::Uniform => (uniform, uniform),
-        Draw::Orthogonal(_) => (Init::Orthogonal { gain: 1.0 }, Init::Const(0.0)),
-    };
-    let (matrix, bias) = (initial.or_zeros(matrix), initial.or_zeros(bias));
+    let (matrix, bias) = (initial.or_zeros(uniform), initial.or_zeros(uniform));
     let mut lstm = Vec::new();
     for layer in 0..layers {
         let path = path / format!("lstm{layer}");
@@ -101,9 +91,8 @@ fn cnn_lstm(path: &Path<'_>, spec: &NetworkSpec, draw: Draw, initial: Initial) -
         layers,
         hidden,
         dropout,
-        score: Dense::new(&(&attention / "score"), hidden, hidden, Draw::Uniform, initial),
+        score: Dense::new(&(&attention / "score"), hidden, hidden, initial),
         context: attention.var("context", &[1, hidden], initial.or_zeros(uniform)),
-        outputs: hidden + spec.input_width() as i64 - window * width,
     })
 }
 
@@ -115,19 +104,22 @@ pub(crate) enum Encoder {
 }
 
 impl Encoder {
-    pub(crate) fn new(path: &Path<'_>, spec: &NetworkSpec, draw: Draw, initial: Initial) -> Self {
+    pub(crate) fn new(path: &Path<'_>, spec: &NetworkSpec, initial: Initial) -> Self {
         match &spec.model {
             ModelSpec::CnnLstm { .. } => {
-                Self::CnnLstm(cnn_lstm(path, spec, draw, initial).expect("the spec was matched above"))
+                Self::CnnLstm(cnn_lstm(path, spec, initial).expect("the spec was matched above"))
             }
-            ModelSpec::Mlp { hidden } => Self::Mlp(Mlp::new(path, spec.input_width() as i64, hidden, draw, initial)),
+            ModelSpec::Mlp { hidden, activation } => {
+                let activation = activation.unwrap_or(Activation::Tanh);
+                Self::Mlp(Mlp::new(path, (spec.input_width() as i64, hidden, activation), initial))
+            }
         }
     }
 
     /// Features put out.
     pub(crate) fn outputs(&self) -> i64 {
         match self {
-            Self::CnnLstm(network) => network.outputs,
+            Self::CnnLstm(network) => network.hidden,
             Self::Mlp(network) => network.outputs,
         }
     }

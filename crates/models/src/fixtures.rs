@@ -1,33 +1,62 @@
 //! What the tests of this crate share: shapes, drawn weights and made-up rows.
 
-use spec::{BundleId, Digest, ModelSpec};
+use neural::Layout;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng as _;
+use spec::{BundleId, Digest, ModelSpec, QHead};
 use tch::Device;
 use tch::nn::VarStore;
 
-use crate::{Initial, Network, NetworkKind, NetworkSpec, Predictor, single_threaded, weights};
+use crate::{
+    Forecaster, Initial, NetworkKind, NetworkSpec, PolicyHead, PolicyNetwork, Predictor, single_threaded, weights,
+};
 
 pub(crate) fn cnn_lstm() -> ModelSpec {
-    ModelSpec::CnnLstm { channels: 16, kernel: 3, hidden: 24, layers: 2, dropout: 0.3 }
+    ModelSpec::CnnLstm { channels: 16, kernel: 3, hidden: 24, layers: 2, dropout: 0.3, burn_in: 0 }
 }
 
 pub(crate) fn mlp() -> ModelSpec {
-    ModelSpec::Mlp { hidden: vec![64, 64] }
+    ModelSpec::Mlp { hidden: vec![64, 64], activation: None }
 }
 
 pub(crate) fn forecaster(model: ModelSpec) -> NetworkSpec {
     NetworkSpec { kind: NetworkKind::Forecaster, model, window: 20, width: 7 }
 }
 
-pub(crate) fn policy(model: ModelSpec) -> NetworkSpec {
-    NetworkSpec { kind: NetworkKind::Policy { actions: 3, observation_width: 142 }, model, window: 20, width: 7 }
+pub(crate) fn policy(head: PolicyHead, model: ModelSpec) -> NetworkSpec {
+    let kind = NetworkKind::Policy { head, observation_width: 142, normalised: true };
+    NetworkSpec { kind, model, window: 20, width: 7 }
+}
+
+/// One of each head.
+pub(crate) fn heads() -> [PolicyHead; 6] {
+    let actions = 3;
+    [
+        PolicyHead::Categorical { actions },
+        PolicyHead::Values { actions, layer: QHead::Plain },
+        PolicyHead::Values { actions, layer: QHead::Dueling },
+        PolicyHead::Gaussian { width: 2 },
+        PolicyHead::Deterministic { width: 2 },
+        PolicyHead::SquashedGaussian { width: 2 },
+    ]
 }
 
 /// The bytes of drawn weights. libtorch's generator is one per process, so tests that compare draw once.
 pub(crate) fn drawn(spec: &NetworkSpec) -> Vec<u8> {
+    if spec.observes_position() {
+        let mut layout = Layout::default();
+        let network = PolicyNetwork::new(&mut layout, spec).unwrap();
+        let mut weights = layout.draw(&mut ChaCha8Rng::seed_from_u64(5));
+        if let Some([mean, scale]) = network.normaliser() {
+            weights[mean].copy_from_slice(&row(spec.input_width(), 77));
+            weights[scale].fill(0.5);
+        }
+        return weights::pack(&network.named(&layout, &weights));
+    }
     single_threaded();
     tch::manual_seed(5);
     let store = VarStore::new(Device::Cpu);
-    Network::build(spec, &store.root(), Initial::Drawn).unwrap();
+    Forecaster::build(spec, &store.root(), Initial::Drawn).unwrap();
     weights::to_bytes(&store)
 }
 

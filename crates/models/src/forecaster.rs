@@ -4,7 +4,7 @@ use tch::nn::{Init, Path};
 use tch::{Kind, Tensor};
 
 use crate::encoder::Encoder;
-use crate::layers::{Dense, Draw};
+use crate::layers::Dense;
 use crate::{Initial, Mode, NetworkSpec};
 
 /// What the heads put out.
@@ -28,12 +28,12 @@ pub struct Forecaster {
 
 impl Forecaster {
     pub(crate) fn new(path: &Path<'_>, spec: &NetworkSpec, initial: Initial) -> Self {
-        let encoder = Encoder::new(&(path / "encoder"), spec, Draw::Uniform, initial);
+        let encoder = Encoder::new(&(path / "encoder"), spec, initial);
         let features = encoder.outputs();
         Self {
             encoder,
-            direction: Dense::new(&(path / "direction"), features, 3, Draw::Uniform, initial),
-            value: Dense::new(&(path / "return"), features, 1, Draw::Uniform, initial),
+            direction: Dense::new(&(path / "direction"), features, 3, initial),
+            value: Dense::new(&(path / "return"), features, 1, initial),
             return_scale: path.add("return_scale", tch::nn::init(Init::Const(1.0), &[1], path.device()), false),
         }
     }

@@ -1,5 +1,6 @@
 //! Dense layers and the choices every layer shares.
 
+use spec::Activation;
 use tch::Tensor;
 use tch::nn::{Init, Path};
 
@@ -37,16 +38,7 @@ impl Initial {
     }
 }
 
-/// How a layer's weights are drawn.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Draw {
-    /// Uniform within 1/√inputs, biases too: libtorch's own.
-    Uniform,
-    /// Orthogonal with this gain, biases zero (Saxe et al. 2014).
-    Orthogonal(f64),
-}
-
-/// x·Wᵀ + b.
+/// x·Wᵀ + b, first drawn uniformly within 1/√inputs.
 #[derive(Debug)]
 pub(crate) struct Dense {
     weight: Tensor,
@@ -54,17 +46,10 @@ pub(crate) struct Dense {
 }
 
 impl Dense {
-    pub(crate) fn new(path: &Path<'_>, inputs: i64, outputs: i64, draw: Draw, initial: Initial) -> Self {
+    pub(crate) fn new(path: &Path<'_>, inputs: i64, outputs: i64, initial: Initial) -> Self {
         let bound = 1.0 / (inputs as f64).sqrt();
-        let uniform = Init::Uniform { lo: -bound, up: bound };
-        let (weight, bias) = match draw {
-            Draw::Uniform => (uniform, uniform),
-            Draw::Orthogonal(gain) => (Init::Orthogonal { gain }, Init::Const(0.0)),
-        };
-        Self {
-            weight: path.var("weight", &[outputs, inputs], initial.or_zeros(weight)),
-            bias: path.var("bias", &[outputs], initial.or_zeros(bias)),
-        }
+        let uniform = initial.or_zeros(Init::Uniform { lo: -bound, up: bound });
+        Self { weight: path.var("weight", &[outputs, inputs], uniform), bias: path.var("bias", &[outputs], uniform) }
     }
 
     /// # Shapes
@@ -74,29 +59,37 @@ impl Dense {
     }
 }
 
-/// Dense layers with tanh after each.
+/// Dense layers, each with an activation.
 #[derive(Debug)]
 pub(crate) struct Mlp {
     layers: Vec<Dense>,
+    activation: Activation,
     /// Units of the last layer.
     pub(crate) outputs: i64,
 }
 
 impl Mlp {
-    pub(crate) fn new(path: &Path<'_>, inputs: i64, hidden: &[u32], draw: Draw, initial: Initial) -> Self {
+    pub(crate) fn new(
+        path: &Path<'_>,
+        (inputs, hidden, activation): (i64, &[u32], Activation),
+        initial: Initial,
+    ) -> Self {
         let mut width = inputs;
         let mut layers = Vec::with_capacity(hidden.len());
         for (index, units) in hidden.iter().enumerate() {
             let units = i64::from(*units);
-            layers.push(Dense::new(&(path / format!("layer{index}")), width, units, draw, initial));
+            layers.push(Dense::new(&(path / format!("layer{index}")), width, units, initial));
             width = units;
         }
-        Self { layers, outputs: width }
+        Self { layers, activation, outputs: width }
     }
 
     /// # Shapes
     /// `[batch, inputs]` → `[batch, outputs]`.
     pub(crate) fn forward(&self, input: &Tensor) -> Tensor {
-        self.layers.iter().fold(input.shallow_clone(), |x, layer| layer.forward(&x).tanh())
+        self.layers.iter().fold(input.shallow_clone(), |x, layer| match self.activation {
+            Activation::Relu => layer.forward(&x).relu(),
+            Activation::Tanh => layer.forward(&x).tanh(),
+        })
     }
 }

@@ -2,10 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use spec::ModelSpec;
-use tch::Tensor;
 use tch::nn::Path;
 
-use crate::{ActorCritic, Forecaster, Initial, ModelError};
+use crate::{Forecaster, Initial, ModelError, PolicyHead};
 
 /// What a network puts out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,12 +12,14 @@ use crate::{ActorCritic, Forecaster, Initial, ModelError};
 pub enum NetworkKind {
     /// Direction and return.
     Forecaster,
-    /// A choice among actions.
+    /// An agent's actions.
     Policy {
-        /// How many.
-        actions: usize,
+        /// What the outputs mean.
+        head: PolicyHead,
         /// Values of an observation: the window, then the trader's own position.
         observation_width: usize,
+        /// Whether it brings observations to unit scale itself.
+        normalised: bool,
     },
 }
 
@@ -46,6 +47,12 @@ impl NetworkSpec {
         }
     }
 
+    /// Whether a row ends with the trader's own position.
+    #[must_use]
+    pub const fn observes_position(&self) -> bool {
+        matches!(self.kind, NetworkKind::Policy { .. })
+    }
+
     /// Refuses a shape that no spec may ask for, before memory is taken for it.
     ///
     /// # Errors
@@ -53,12 +60,12 @@ impl NetworkSpec {
     pub fn check(&self) -> Result<(), ModelError> {
         within("window", self.window, 1, 512, "1 to 512 bars")?;
         within("width", self.width, 1, 4_096, "1 to 4096 features")?;
-        if let NetworkKind::Policy { actions, observation_width } = self.kind {
-            within("actions", actions, 1, 1_024, "1 to 1024")?;
+        if let NetworkKind::Policy { head, observation_width, .. } = self.kind {
+            within("actions", head.size(), 1, 1_024, "1 to 1024")?;
             within("observation_width", observation_width, 1, 1 << 22, "1 to 2^22 values")?;
         }
         match &self.model {
-            ModelSpec::CnnLstm { channels, kernel, hidden, layers, dropout } => {
+            ModelSpec::CnnLstm { channels, kernel, hidden, layers, dropout, burn_in } => {
                 within("channels", *channels as usize, 1, 1_024, "1 to 1024")?;
                 within("hidden", *hidden as usize, 1, 1_024, "1 to 1024")?;
                 within("layers", *layers as usize, 1, 3, "1 to 3")?;
@@ -70,11 +77,14 @@ impl NetworkSpec {
                 if !(0.0..1.0).contains(dropout) {
                     return shape("dropout", dropout.to_string(), "0 to below 1");
                 }
+                if *burn_in as usize >= self.window {
+                    return shape("burn_in", burn_in.to_string(), "less than window");
+                }
                 if self.input_width() < self.window * self.width {
                     return shape("observation_width", self.input_width().to_string(), "at least window × width");
                 }
             }
-            ModelSpec::Mlp { hidden } => {
+            ModelSpec::Mlp { hidden, .. } => {
                 within("mlp layers", hidden.len(), 1, 8, "1 to 8")?;
                 for units in hidden {
                     within("mlp units", *units as usize, 1, 4_096, "1 to 4096")?;
@@ -93,34 +103,18 @@ fn within(what: &'static str, value: usize, least: usize, most: usize, range: &'
     }
 }
 
-/// A network in tensors.
-#[derive(Debug)]
-pub enum Network {
-    /// Direction and return.
-    Forecaster(Forecaster),
-    /// A choice among actions.
-    Policy(ActorCritic),
-}
-
-impl Network {
+impl Forecaster {
     /// Builds the network with its variables under `path`.
     ///
     /// # Errors
-    /// As [`NetworkSpec::check`].
+    /// As [`NetworkSpec::check`]; [`ModelError::Shape`] for a network that is an agent's.
     pub fn build(spec: &NetworkSpec, path: &Path<'_>, initial: Initial) -> Result<Self, ModelError> {
         spec.check()?;
-        Ok(match spec.kind {
-            NetworkKind::Forecaster => Self::Forecaster(Forecaster::new(path, spec, initial)),
-            NetworkKind::Policy { actions, .. } => Self::Policy(ActorCritic::new(path, spec, actions as i64, initial)),
-        })
-    }
-
-    /// What a prediction is made of: `[batch, 4]` for a forecaster (three probabilities, expected return), `[batch,
-    /// actions]` probabilities for a policy. Inference mode.
-    pub(crate) fn outputs(&self, input: &Tensor) -> Tensor {
-        match self {
-            Self::Forecaster(network) => network.outputs(input),
-            Self::Policy(network) => network.outputs(input),
+        match spec.kind {
+            NetworkKind::Forecaster => Ok(Self::new(path, spec, initial)),
+            NetworkKind::Policy { .. } => {
+                Err(ModelError::Shape { what: "kind", value: "policy".to_owned(), range: "a forecaster" })
+            }
         }
     }
 }

@@ -1,19 +1,35 @@
 //! The one way a prediction is made. A row's bits depend on nothing but the row.
 
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
 use artifacts::{Bundle, BundleKind};
 use market::Timestamp;
+use neural::Layout;
 use spec::{BundleId, Digest, Output, Prediction};
 use tch::nn::VarStore;
 use tch::{Device, Tensor};
 
-use crate::{Initial, ModelError, Network, NetworkKind, NetworkSpec, weights};
+use crate::{
+    Forecaster, Initial, ModelError, NetworkKind, NetworkSpec, PolicyHead, PolicyNetwork, PolicyTape, assign_flat,
+    weights,
+};
 
 /// Rows computed at a time, always. Kernels round differently for different batch sizes, so every batch is cut into tiles
 /// of this size and the last one filled with zeros. Small, since a live decision pays for a whole tile: the quickstart's
 /// network takes 0.65 ms for 8 rows, 0.5 for 4 and 1.0 for 16.
 const TILE: usize = 8;
+
+/// A network with its weights.
+enum Network {
+    Forecaster(Forecaster),
+    /// The tape is scratch: what an answer is depends on nothing left in it.
+    Policy {
+        network: Box<PolicyNetwork>,
+        weights: Vec<f32>,
+        tape: Box<Mutex<PolicyTape>>,
+    },
+}
 
 /// A network with its weights, ready to be asked.
 pub struct Predictor {
@@ -54,10 +70,22 @@ impl Predictor {
     /// # Errors
     /// [`ModelError`] when the shape is out of range or the weights are not its.
     pub fn from_parts(spec: &NetworkSpec, bytes: &[u8], bundle: BundleId) -> Result<Self, ModelError> {
-        let mut store = VarStore::new(Device::Cpu);
-        let network = Network::build(spec, &store.root(), Initial::Zeros)?;
-        weights::load(&mut store, bytes)?;
-        store.freeze();
+        let network = match spec.kind {
+            NetworkKind::Forecaster => {
+                let mut store = VarStore::new(Device::Cpu);
+                let network = Forecaster::build(spec, &store.root(), Initial::Zeros)?;
+                weights::load(&mut store, bytes)?;
+                store.freeze();
+                Network::Forecaster(network)
+            }
+            NetworkKind::Policy { .. } => {
+                let mut layout = Layout::default();
+                let network = Box::new(PolicyNetwork::new(&mut layout, spec)?);
+                let weights = assign_flat(&layout, weights::unpack(bytes)?)?;
+                let tape = Box::new(Mutex::new(network.tape(TILE)));
+                Network::Policy { network, weights, tape }
+            }
+        };
         Ok(Self { spec: spec.clone(), network, bundle })
     }
 
@@ -122,21 +150,36 @@ impl Predictor {
 
     /// `[TILE × input_width]` → `[TILE × outputs]`.
     fn compute(&self, tile: &[f32]) -> Result<Vec<f32>, ModelError> {
-        let _guard = tch::no_grad_guard();
-        let input = Tensor::f_from_slice(tile)?.f_view([TILE as i64, self.input_width() as i64])?;
-        let outputs = self.network.outputs(&input).f_contiguous()?;
-        let mut values = vec![0.0; outputs.numel()];
-        outputs.f_copy_data(&mut values, outputs.numel())?;
-        Ok(values)
+        match &self.network {
+            Network::Forecaster(network) => {
+                let _guard = tch::no_grad_guard();
+                let input = Tensor::f_from_slice(tile)?.f_view([TILE as i64, self.input_width() as i64])?;
+                let outputs = network.outputs(&input).f_contiguous()?;
+                let mut values = vec![0.0; outputs.numel()];
+                outputs.f_copy_data(&mut values, outputs.numel())?;
+                Ok(values)
+            }
+            Network::Policy { network, weights, tape } => {
+                let mut values = vec![0.0; TILE * network.head().size()];
+                let mut tape = tape.lock().unwrap_or_else(PoisonError::into_inner);
+                network.respond(weights, tile, &mut tape, &mut values);
+                Ok(values)
+            }
+        }
     }
 
     fn output(&self, row: &[f32]) -> Output {
-        match (self.spec.kind, row) {
-            (NetworkKind::Forecaster, &[down, flat, up, expected_return]) => {
-                Output::Forecast { probabilities: [down, flat, up], expected_return }
+        let NetworkKind::Policy { head, .. } = self.spec.kind else {
+            let [down, flat, up, expected_return] = *row.first_chunk().expect("a forecaster puts out four values");
+            return Output::Forecast { probabilities: [down, flat, up], expected_return };
+        };
+        match head {
+            PolicyHead::Categorical { .. } => {
+                Output::Policy { action: first_largest(row), probabilities: row.to_vec() }
             }
-            (NetworkKind::Forecaster | NetworkKind::Policy { .. }, probabilities) => {
-                Output::Policy { action: first_largest(probabilities), probabilities: probabilities.to_vec() }
+            PolicyHead::Values { .. } => Output::Values { action: first_largest(row), values: row.to_vec() },
+            PolicyHead::Gaussian { .. } | PolicyHead::Deterministic { .. } | PolicyHead::SquashedGaussian { .. } => {
+                Output::Control { action: row.to_vec() }
             }
         }
     }
@@ -149,7 +192,7 @@ pub fn row_digest(row: &[f32]) -> Digest {
     Digest::of(&bytes)
 }
 
-/// The most probable action; the lowest index among equals.
+/// The best action; the lowest index among equals.
 fn first_largest(probabilities: &[f32]) -> u32 {
     let mut best = 0;
     for (index, probability) in probabilities.iter().enumerate() {

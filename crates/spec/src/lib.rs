@@ -13,6 +13,7 @@ mod prediction;
 mod problem;
 mod ranges;
 mod resolve;
+mod rl;
 #[cfg(test)]
 mod sample;
 mod schema;
@@ -35,8 +36,12 @@ pub use parse::parse;
 pub use prediction::{Decision, Output, Prediction, Reason};
 pub use problem::{Place, Problem};
 pub use resolve::resolve;
+pub use rl::{
+    Algorithm, Bootstrap, DqnSpec, EpsilonSpec, EvaluationSpec, Exploration, Keep, Normalise, PpoSpec, PrioritySpec,
+    QHead, ReplaySpec, RlSpec, SacSpec, Schedule, TargetUpdate, Td3Spec, Temperature,
+};
 pub use schema::schema;
 pub use substitute::trial;
-pub use task::{Algorithm, ModelSpec, PpoSpec, RlSpec, SupervisedSpec, TaskSpec};
+pub use task::{Activation, ModelSpec, SupervisedSpec, TaskSpec};
 pub use trial::{CheckpointRef, ParamValue, Params, Series, TrialOutcome, TrialSpec};
 pub use yaml::Positions;

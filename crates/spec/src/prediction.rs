@@ -23,6 +23,18 @@ pub enum Output {
         /// Probability of each action.
         probabilities: Vec<f32>,
     },
+    /// A choice by value.
+    Values {
+        /// Index of the action taken: the most valuable one.
+        action: u32,
+        /// Expected discounted return of each action.
+        values: Vec<f32>,
+    },
+    /// A continuous action.
+    Control {
+        /// Each component in halves of its range: −1 is its least value, 1 its largest.
+        action: Vec<f32>,
+    },
 }
 
 /// One prediction, with all that is needed to make it again.

@@ -1,5 +1,6 @@
 //! The ranges that the doc of each field states.
 
+mod rl;
 mod task;
 
 use std::fmt::Display;
@@ -8,7 +9,7 @@ use std::ops::RangeInclusive;
 use market::BasisPoints;
 
 use crate::problem::Finding;
-use crate::{EnvSpec, ExperimentSpec, FeatureSpec, StrategySpec};
+use crate::{EnvSpec, ExperimentSpec, FeatureSpec, StrategySpec, TaskSpec};
 
 /// Longest window of a feature, bars.
 const FEATURE_BARS_MAX: u32 = 1_000;
@@ -22,6 +23,9 @@ pub(crate) fn of_trial(spec: &ExperimentSpec) -> Vec<Finding> {
     ranges.features(&spec.features);
     ranges.task(&spec.task);
     ranges.model(&spec.model);
+    if let TaskSpec::Rl(task) = &spec.task {
+        ranges.agent_model(task, &spec.model);
+    }
     ranges.env(&spec.env);
     ranges.strategy(&spec.strategy);
     ranges.findings

@@ -16,7 +16,10 @@ use venue::CostModel;
 pub fn decide(strategy: &StrategySpec, env: &EnvSpec, prediction: &Prediction) -> Decision {
     let target = match &prediction.output {
         Output::Forecast { probabilities: [down, _, up], .. } => forecast_target(strategy, env, *up - *down),
-        Output::Policy { action, .. } => exposures(env.positions, env.exposure_max_bps).get(*action as usize).copied(),
+        Output::Policy { action, .. } | Output::Values { action, .. } => {
+            exposures(env.positions, env.exposure_max_bps).get(*action as usize).copied()
+        }
+        Output::Control { action } => action.first().and_then(|action| control_target(env, *action)),
     };
     let reason = if target.is_some() { Reason::Signal } else { Reason::EdgeBelowCost };
     Decision { bar: prediction.bar, target, reason }
@@ -33,6 +36,16 @@ fn forecast_target(strategy: &StrategySpec, env: &EnvSpec, edge: f32) -> Option<
         (false, PositionMode::LongFlat) => BasisPoints(0),
         (false, PositionMode::LongShort) => BasisPoints(-exposure),
     })
+}
+
+/// The share of the allowed exposures that −1 (least) to 1 (most) names, to the nearest basis point.
+fn control_target(env: &EnvSpec, action: f32) -> Option<BasisPoints> {
+    let share = match env.positions {
+        PositionMode::LongFlat => (f64::from(action) + 1.0) / 2.0,
+        PositionMode::LongShort => f64::from(action),
+    };
+    let exposure = (share.clamp(-1.0, 1.0) * f64::from(env.exposure_max_bps.0)).round();
+    exposure.is_finite().then_some(BasisPoints(exposure as i32))
 }
 
 /// The order that brings the position to the decision's target, or `None` when there is nothing to do.
@@ -94,6 +107,20 @@ mod tests {
         };
         assert_eq!([act(0), act(1), act(2)], [-10_000, 0, 10_000].map(|bps| Some(BasisPoints(bps))));
         assert_eq!(act(3), None);
+    }
+
+    #[test]
+    fn a_continuous_action_is_a_share_of_the_allowed_exposures() {
+        let target = |positions, action: f32| {
+            let env = EnvSpec { positions, exposure_max_bps: BasisPoints(8_000), ..EnvSpec::default() };
+            decide(&StrategySpec::default(), &env, &prediction(Output::Control { action: vec![action] })).target
+        };
+        let bps = |bps| Some(BasisPoints(bps));
+        let both = [-1.0, 0.0, 0.5, 3.0].map(|action| target(PositionMode::LongShort, action));
+        assert_eq!(both, [bps(-8_000), bps(0), bps(4_000), bps(8_000)]);
+        let flat_or_long = [-1.0, 0.0, 1.0].map(|action| target(PositionMode::LongFlat, action));
+        assert_eq!(flat_or_long, [bps(0), bps(4_000), bps(8_000)]);
+        assert_eq!(target(PositionMode::LongShort, f32::NAN), None);
     }
 
     #[test]

@@ -8,19 +8,27 @@ use proptest::prelude::*;
 use spec::{BundleId, Digest, Output};
 
 use super::{Predictor, TILE, first_largest, row_digest};
-use crate::fixtures::{cnn_lstm, drawn, forecaster, mlp, policy, predictor, row};
-use crate::{ModelError, NetworkSpec};
+use crate::fixtures::{cnn_lstm, drawn, forecaster, heads, mlp, policy, predictor, row};
+use crate::{ModelError, NetworkSpec, PolicyHead};
 
 fn bits(output: &Output) -> Vec<u32> {
     let values = match output {
         Output::Forecast { probabilities, expected_return } => [&probabilities[..], &[*expected_return]].concat(),
         Output::Policy { probabilities, .. } => probabilities.clone(),
+        Output::Values { values, .. } => values.clone(),
+        Output::Control { action } => action.clone(),
     };
     values.iter().map(|value| value.to_bits()).collect()
 }
 
-fn shapes() -> [NetworkSpec; 4] {
-    [forecaster(cnn_lstm()), forecaster(mlp()), policy(cnn_lstm()), policy(mlp())]
+const SHAPES: usize = 14;
+
+/// Each network with each encoder.
+fn shapes() -> [NetworkSpec; SHAPES] {
+    let models = [cnn_lstm(), mlp()];
+    let policies = heads().into_iter().flat_map(|head| models.clone().map(|model| policy(head, model)));
+    let all: Vec<_> = models.clone().map(forecaster).into_iter().chain(policies).collect();
+    all.try_into().expect("two of each")
 }
 
 /// Rows with what a predictor says of each alone.
@@ -28,7 +36,7 @@ type Answered = (Vec<Vec<f32>>, Vec<Vec<u32>>);
 
 /// The shapes' networks cannot be shared between threads, their bytes and answers can.
 fn alone(shape: usize) -> &'static (Vec<u8>, Answered) {
-    static ALONE: [OnceLock<(Vec<u8>, Answered)>; 4] = [const { OnceLock::new() }; 4];
+    static ALONE: [OnceLock<(Vec<u8>, Answered)>; SHAPES] = [const { OnceLock::new() }; SHAPES];
     ALONE[shape].get_or_init(|| {
         let spec = &shapes()[shape];
         let bytes = drawn(spec);
@@ -40,7 +48,7 @@ fn alone(shape: usize) -> &'static (Vec<u8>, Answered) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    #![proptest_config(ProptestConfig::with_cases(20))]
 
     #[test]
     fn a_row_has_the_same_bits_in_every_batch(picked in prop::collection::vec(0usize..40, 0..70)) {
@@ -59,7 +67,7 @@ proptest! {
 
 #[test]
 fn rows_differ_so_equal_bits_mean_something() {
-    for shape in 0..4 {
+    for shape in 0..SHAPES {
         let (_, (_, answers)) = alone(shape);
         assert!((1..answers.len()).all(|index| answers[index] != answers[0]));
     }
@@ -70,7 +78,8 @@ fn probabilities_sum_to_one_and_a_policy_takes_the_most_probable() {
     let output = predictor(&forecaster(cnn_lstm())).predict(&[&row(140, 1)]).unwrap().remove(0);
     let Output::Forecast { probabilities, expected_return } = output else { panic!("a forecaster forecasts") };
     assert!((probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-6 && expected_return.is_finite());
-    let output = predictor(&policy(mlp())).predict(&[&row(142, 1)]).unwrap().remove(0);
+    let output =
+        predictor(&policy(PolicyHead::Categorical { actions: 3 }, mlp())).predict(&[&row(142, 1)]).unwrap().remove(0);
     let Output::Policy { action, probabilities } = output else { panic!("a policy chooses") };
     assert!((probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-6);
     assert!(probabilities.iter().all(|other| *other <= probabilities[action as usize]));

@@ -6,11 +6,11 @@ use tch::{Device, Tensor};
 
 use super::{Named, load, pack, to_bytes, unpack};
 use crate::fixtures::{cnn_lstm, drawn, forecaster};
-use crate::{Initial, Network};
+use crate::{Forecaster, Initial};
 
 fn empty() -> VarStore {
     let store = VarStore::new(Device::Cpu);
-    Network::build(&forecaster(cnn_lstm()), &store.root(), Initial::Zeros).unwrap();
+    Forecaster::build(&forecaster(cnn_lstm()), &store.root(), Initial::Zeros).unwrap();
     store
 }
 

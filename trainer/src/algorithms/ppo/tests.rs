@@ -37,7 +37,7 @@ fn setting(algorithm: PpoSpec, steps: u64, model: ModelSpec) -> (TrialSpec, Trai
 }
 
 fn mlp() -> ModelSpec {
-    ModelSpec::Mlp { hidden: vec![16, 16] }
+    ModelSpec::Mlp { hidden: vec![16, 16], activation: None }
 }
 
 #[test]
