@@ -5,6 +5,7 @@
 //! the same to the millionth. [`probe`] holds tiny problems with known answers, [`conformance`] what every environment
 //! passes. Knows no tensors, no trainer, no clock; randomness is a seed.
 
+pub mod classic;
 pub mod conformance;
 mod draws;
 mod env;
@@ -12,6 +13,7 @@ mod history;
 pub mod probe;
 mod trading;
 
+pub use classic::{Classic, ClassicKind};
 pub use env::{ActionSpace, Actions, Autoreset, Bounds, Buffers, StateError, StepBuffers, StepOutcome, VectorEnv};
 pub use history::{EnvError, History, Rows};
 pub use trading::{Episodes, TradingEnv};
