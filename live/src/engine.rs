@@ -5,7 +5,7 @@
 
 use features::{FeatureError, FeatureState, Stream, observation};
 use market::{Bar, InstrumentError, Money, Price, Timestamp};
-use models::{ModelError, NetworkKind, Predictor};
+use models::{ModelError, Predictor};
 use portfolio::{Portfolio, Tape};
 use risk::{Approved, Context, Gate, KillSwitch, Refusal};
 use spec::{BundleId, Decision, Digest, Prediction, Reason};

@@ -3,7 +3,7 @@
 use artifacts::Bundle;
 use features::{FeatureError, FeatureState, Stream, observation};
 use market::{Bar, Timestamp};
-use models::{ModelError, NetworkKind, Predictor, row_digest};
+use models::{ModelError, Predictor, row_digest};
 use spec::{BundleId, Output};
 
 use crate::api::{Answer, Description, PREDICTIONS_MAX, Position, PredictRequest, Probabilities, Served};

@@ -7,7 +7,7 @@
 use models::weights::{self, Named};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use spec::{Digest, TrialSpec, canonical_json};
+use spec::Digest;
 
 const MAGIC: &[u8; 8] = b"twckpt01";
 const SUM: usize = MAGIC.len() + 32;
@@ -53,18 +53,18 @@ pub enum CheckpointError {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Head<S> {
-    /// SHA-256 of the canonical spec of the trial.
+    /// SHA-256 of the canonical spec of the trial, or of whatever else decides the result.
     trial: Digest,
     state: S,
 }
 
-/// Writes a checkpoint of `trial`.
+/// Writes a checkpoint of the trial whose spec hashes to `trial`.
 ///
 /// # Panics
 /// Never: the states of this crate serialise, and hold finite numbers alone.
 #[must_use]
-pub(crate) fn write<S: Serialize>(trial: &TrialSpec, state: &S, tensors: &Named) -> Vec<u8> {
-    let head = Head { trial: Digest::of(&canonical_json(trial)), state };
+pub(crate) fn write<S: Serialize>(trial: Digest, state: &S, tensors: &Named) -> Vec<u8> {
+    let head = Head { trial, state };
     let json = serde_json::to_vec(&head).expect("states are plain data");
     let mut rest = Vec::with_capacity(json.len() + 8);
     rest.extend((json.len() as u64).to_le_bytes());
@@ -73,11 +73,11 @@ pub(crate) fn write<S: Serialize>(trial: &TrialSpec, state: &S, tensors: &Named)
     [MAGIC.as_slice(), Digest::of(&rest).as_bytes(), &rest].concat()
 }
 
-/// Reads a checkpoint of `trial`.
+/// Reads a checkpoint of the trial whose spec hashes to `wanted`.
 ///
 /// # Errors
 /// [`CheckpointError`] naming what is wrong with it; nothing of it is used then.
-pub(crate) fn read<S: DeserializeOwned>(trial: &TrialSpec, bytes: &[u8]) -> Result<(S, Named), CheckpointError> {
+pub(crate) fn read<S: DeserializeOwned>(wanted: Digest, bytes: &[u8]) -> Result<(S, Named), CheckpointError> {
     let magic = &bytes[..bytes.len().min(MAGIC.len())];
     if !MAGIC.starts_with(magic) {
         return Err(CheckpointError::Foreign);
@@ -95,7 +95,6 @@ pub(crate) fn read<S: DeserializeOwned>(trial: &TrialSpec, bytes: &[u8]) -> Resu
     let json = usize::try_from(length).ok().and_then(|length| bytes[PREFIX..].split_at_checked(length));
     let (json, tensors) = json.ok_or_else(|| content("its JSON is longer than all of it".to_owned()))?;
     let head: Head<S> = serde_json::from_slice(json).map_err(|error| content(error.to_string()))?;
-    let wanted = Digest::of(&canonical_json(trial));
     if head.trial != wanted {
         return Err(CheckpointError::OtherTrial { wanted, given: head.trial });
     }

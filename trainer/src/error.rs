@@ -50,6 +50,24 @@ pub enum TrainError {
         /// Optimiser steps done.
         step: u64,
     },
+    /// An environment put out NaN or infinity.
+    #[error("{what} is not finite after environment step {step}: look at the environment's data and costs")]
+    Broken {
+        /// What it is.
+        what: &'static str,
+        /// Environment steps taken.
+        step: u64,
+    },
+    /// The algorithm cannot act there.
+    #[error("{algorithm} takes {takes} actions, and {env} has others: choose another algorithm or `env.action`")]
+    Actions {
+        /// Which algorithm.
+        algorithm: &'static str,
+        /// The kind it takes.
+        takes: &'static str,
+        /// Which environment.
+        env: String,
+    },
     /// This build does not compute there.
     #[error("device {0:?} is not available to this build: use cpu")]
     Device(Device),
@@ -86,11 +104,11 @@ impl TrainError {
             Self::Data(_) | Self::Feature(_) | Self::OtherData { .. } | Self::TooFewRows { .. } | Self::Env { .. } => {
                 FailureClass::Data
             }
-            Self::NotFinite { .. } | Self::Model(ModelError::Output { .. } | ModelError::NotFinite { .. }) => {
+            Self::NotFinite { .. } | Self::Broken { .. } | Self::Model(ModelError::Output { .. } | ModelError::NotFinite { .. }) => {
                 FailureClass::Nan
             }
             Self::Torch(error) | Self::Model(ModelError::Torch(error)) if is_out_of_memory(error) => FailureClass::Oom,
-            Self::Device(_) | Self::Checkpoint(_) | Self::Sink { .. } | Self::Model(_) | Self::Torch(_) => {
+            Self::Actions { .. } | Self::Device(_) | Self::Checkpoint(_) | Self::Sink { .. } | Self::Model(_) | Self::Torch(_) => {
                 FailureClass::Bug
             }
         }

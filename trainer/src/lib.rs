@@ -1,29 +1,45 @@
 //! Learning algorithms: dataset in, checkpoints and weights out.
 //!
 //! [`prepare()`] turns bars into rows and labels, [`train`] learns from them, resuming bit for bit from any checkpoint it
-//! handed to its [`Sink`]. Each algorithm is one file that reads like its paper. Knows no scheduler, wire or store, and
+//! handed to its [`Sink`]. [`learn()`] does the same for an agent in any environment. Each algorithm is one file that reads
+//! like its paper. Knows no scheduler, wire or store, and
 //! reads no clock.
 
+mod agent;
 mod algorithms;
 mod checkpoint;
+mod critics;
+mod distribution;
 mod error;
+mod exploration;
 #[cfg(test)]
 mod fixtures;
 mod gae;
+mod learn;
+mod moments;
+mod off_policy;
 mod optimiser;
 mod prepare;
+mod priorities;
+mod replay;
 mod rollout;
 mod seeds;
 mod sink;
+mod trading;
+mod world;
 
 use std::sync::{Mutex, PoisonError};
 
 use spec::{Device, TaskSpec, TrialSpec};
 
+pub use agent::Window;
 pub use checkpoint::CheckpointError;
 pub use error::{SinkError, TrainError};
 pub use gae::{Trace, advantages};
+pub use learn::{Learned, Problem, learn};
+pub use moments::Moments;
 pub use prepare::{Label, Labels, TrainingData, prepare};
+pub use replay::{Batch, Replay, Transition, Widths};
 pub use sink::{Ended, Sink, Trained};
 
 /// libtorch has one random generator per process: trainings in one process take turns.
@@ -45,10 +61,17 @@ pub fn train(
         Device::Cpu => {}
         Device::Cuda | Device::Auto => return Err(TrainError::Device(spec.device)),
     }
-    models::set_threads(spec.threads);
-    let _turn = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
     match &spec.task {
-        TaskSpec::Supervised(task) => algorithms::supervised::train((spec, task), data, resume, sink),
-        TaskSpec::Rl(task) => algorithms::ppo::train((spec, task), data, resume, sink),
+        TaskSpec::Supervised(task) => {
+            models::set_threads(spec.threads);
+            let _turn = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
+            algorithms::supervised::train((spec, task), data, resume, sink)
+        }
+        TaskSpec::Rl(task) => trading::train((spec, task), data, resume, sink),
     }
+}
+
+/// An error with its sources, on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

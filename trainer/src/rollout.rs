@@ -1,189 +1,151 @@
-//! Steps of a vector environment under a policy, as an on-policy algorithm learns from them.
+//! Steps of all environments under a policy, as an on-policy method learns from them.
 
-use std::collections::VecDeque;
+use envs::StepOutcome;
+use models::{PolicyHead, PolicyTape};
+use neural::{Mlp, MlpTape};
+use rand::RngExt as _;
+use rand_distr::StandardNormal;
 
-use envs::{Actions, Buffers, StepOutcome, VectorEnv};
-use models::{ActorCritic, Mode};
-use rand::Rng as _;
-use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor};
-
+use crate::TrainError;
+use crate::agent::Agent;
+use crate::distribution::{draw_categorical, gaussian_log_density, log_softmax};
 use crate::gae::{Trace, advantages};
 use crate::seeds::{self, Stream};
+use crate::world::World;
 
-/// Finished episodes that the mean return is taken over.
-const EPISODES_KEPT: usize = 100;
-
-/// Returns of episodes: those that run, and the last that ended.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Episodes {
-    /// Undiscounted return so far, per environment.
-    running: Vec<f64>,
-    finished: VecDeque<f64>,
-}
-
-impl Episodes {
-    pub(crate) fn new(envs: usize) -> Self {
-        Self { running: vec![0.0; envs], finished: VecDeque::new() }
-    }
-
-    fn record(&mut self, buffers: &Buffers) {
-        for ((sum, reward), outcome) in self.running.iter_mut().zip(&buffers.rewards).zip(&buffers.outcomes) {
-            *sum += f64::from(*reward);
-            if outcome.is_end() {
-                self.finished.push_back(std::mem::take(sum));
-            }
-        }
-        while self.finished.len() > EPISODES_KEPT {
-            self.finished.pop_front();
-        }
-    }
-
-    /// Mean return of the last finished episodes; `None` before the first ends.
-    pub(crate) fn mean_return(&self) -> Option<f64> {
-        (!self.finished.is_empty()).then(|| self.finished.iter().sum::<f64>() / self.finished.len() as f64)
-    }
-}
-
-/// Where and how to collect.
-pub(crate) struct Collector<'a> {
-    pub(crate) network: &'a ActorCritic,
-    pub(crate) seed: u64,
-    /// Steps per environment.
-    pub(crate) steps: usize,
-    /// Steps per environment taken in earlier rollouts: counts the draws of actions.
-    pub(crate) taken: u64,
-}
-
-/// A rollout: `[steps × envs]`, step by step.
+/// A rollout: `[steps × envs]`, step by step. Allocated once, filled again and again.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Rollout {
-    /// `[steps × envs, observation_width]`.
-    pub(crate) observations: Tensor,
-    /// `[steps × envs]`, i64.
-    pub(crate) actions: Tensor,
-    /// ln of the probability that each action had.
-    pub(crate) log_probabilities: Tensor,
-    pub(crate) advantages: Tensor,
+    /// Normalised, `[steps × envs, observation_width]`.
+    pub(crate) observations: Vec<f32>,
+    /// As drawn, before they are cut to their range: `[steps × envs, action_width]`.
+    pub(crate) actions: Vec<f32>,
+    /// ln of the probability (density) that each action had.
+    pub(crate) log_probabilities: Vec<f64>,
+    pub(crate) values: Vec<f64>,
+    pub(crate) advantages: Vec<f64>,
     /// What the value function should have said: advantage + value.
-    pub(crate) returns: Tensor,
-}
-
-/// Columns while they grow.
-#[derive(Default)]
-struct Columns {
-    observations: Vec<f32>,
-    actions: Vec<i64>,
-    log_probabilities: Vec<f32>,
+    pub(crate) returns: Vec<f64>,
+    /// Rows that are transitions: a reset of an environment is none.
+    pub(crate) rows: Vec<usize>,
     rewards: Vec<f64>,
-    values: Vec<f64>,
     outcomes: Vec<StepOutcome>,
     final_values: Vec<f64>,
 }
 
-impl Collector<'_> {
-    /// Steps the environment from what `buffers.observations` shows.
-    pub(crate) fn collect(
-        &self,
-        env: &mut dyn VectorEnv,
-        buffers: &mut Buffers,
-        episodes: &mut Episodes,
-        (gamma, lambda): (f64, f64),
-    ) -> Rollout {
-        let _guard = tch::no_grad_guard();
-        let mut columns = Columns::default();
-        let mut chosen = vec![0; env.envs()];
-        for step in 0..self.steps {
-            let (logits, values) = self.judge(&buffers.observations, env.observation_width());
-            let mut rng = seeds::generator(self.seed, Stream::Actions, self.taken + step as u64);
-            for (action, logits) in chosen
-                .iter_mut()
-                .zip(logits.chunks_exact(env.action_space().actions().expect("its actions are discrete")))
-            {
-                let (drawn, log_probability) = draw(logits, uniform(rng.next_u64()));
-                *action = drawn;
-                columns.actions.push(i64::from(drawn));
-                columns.log_probabilities.push(log_probability);
-            }
-            columns.observations.extend_from_slice(&buffers.observations);
-            columns.values.extend(values);
-            env.step(Actions::Discrete(&chosen), buffers.lend());
-            episodes.record(buffers);
-            columns.rewards.extend(buffers.rewards.iter().map(|reward| f64::from(*reward)));
-            columns.outcomes.extend_from_slice(&buffers.outcomes);
-            columns.final_values.extend(self.final_values(buffers, env.observation_width()));
-        }
-        let (_, last_values) = self.judge(&buffers.observations, env.observation_width());
-        columns.finish(&last_values, gamma, lambda)
-    }
-
-    /// Logits `[envs × actions]` and values `[envs]`.
-    fn judge(&self, observations: &[f32], width: usize) -> (Vec<f32>, Vec<f64>) {
-        let input = Tensor::from_slice(observations).view([-1, width as i64]);
-        let judged = self.network.forward(&input, Mode::Inference);
-        (values_of(&judged.logits), values_of(&judged.values).into_iter().map(f64::from).collect())
-    }
-
-    /// Values of final observations where an episode was truncated, zero elsewhere.
-    fn final_values(&self, buffers: &Buffers, width: usize) -> Vec<f64> {
-        if !buffers.outcomes.contains(&StepOutcome::Truncated) {
-            return vec![0.0; buffers.outcomes.len()];
-        }
-        let (_, mut values) = self.judge(&buffers.final_observations, width);
-        for (value, outcome) in values.iter_mut().zip(&buffers.outcomes) {
-            if *outcome != StepOutcome::Truncated {
-                *value = 0.0;
-            }
-        }
-        values
-    }
+/// Who collects: policy and value function with their scratch.
+pub(crate) struct Collector<'a> {
+    pub(crate) agent: &'a mut Agent,
+    pub(crate) critic: &'a Mlp,
+    pub(crate) tape: &'a mut PolicyTape,
+    pub(crate) critic_tape: &'a mut MlpTape,
 }
 
-impl Columns {
-    fn finish(self, last_values: &[f64], gamma: f64, lambda: f64) -> Rollout {
+impl Rollout {
+    fn clear(&mut self) {
+        let Self { observations, actions, log_probabilities, values, rows, rewards, outcomes, final_values, .. } = self;
+        [observations, actions].into_iter().for_each(Vec::clear);
+        [log_probabilities, values, rewards, final_values].into_iter().for_each(Vec::clear);
+        rows.clear();
+        outcomes.clear();
+    }
+
+    /// Steps every environment `steps` times from where it stands.
+    pub(crate) fn collect(
+        &mut self,
+        mut collector: Collector<'_>,
+        world: &mut World,
+        steps: usize,
+        (gamma, lambda): (f64, f64),
+    ) -> Result<(), TrainError> {
+        self.clear();
+        let envs = world.envs();
+        let mut observations = Vec::new();
+        for _ in 0..steps {
+            collector.look(&world.buffers.observations, world, &mut observations);
+            self.observations.extend_from_slice(&observations);
+            collector.judge(&observations, envs, &mut self.values);
+            let start = self.actions.len();
+            collector.draw(world, &mut self.actions, &mut self.log_probabilities);
+            let resetting = world.step(&self.actions[start..])?;
+            let first = self.rewards.len();
+            self.rows.extend((0..envs).filter(|env| !resetting[*env]).map(|env| first + env));
+            self.rewards.extend(world.buffers.rewards.iter().map(|reward| f64::from(*reward)));
+            self.outcomes.extend_from_slice(&world.buffers.outcomes);
+            self.judge_cut_off(&mut collector, world, &mut observations);
+        }
+        let mut last_values = Vec::new();
+        collector.look(&world.buffers.observations, world, &mut observations);
+        collector.judge(&observations, envs, &mut last_values);
         let trace = Trace {
             rewards: &self.rewards,
             values: &self.values,
             outcomes: &self.outcomes,
             final_values: &self.final_values,
-            last_values,
+            last_values: &last_values,
         };
-        let advantages = advantages(&trace, gamma, lambda);
-        let returns: Vec<f64> =
-            advantages.iter().zip(&self.values).map(|(advantage, value)| advantage + value).collect();
-        let count = self.actions.len() as i64;
-        Rollout {
-            observations: Tensor::from_slice(&self.observations).view([count, -1]),
-            actions: Tensor::from_slice(&self.actions),
-            log_probabilities: Tensor::from_slice(&self.log_probabilities),
-            advantages: Tensor::from_slice(&advantages).to_kind(Kind::Float),
-            returns: Tensor::from_slice(&returns).to_kind(Kind::Float),
+        self.advantages = advantages(&trace, gamma, lambda);
+        self.returns.clear();
+        self.returns.extend(self.advantages.iter().zip(&self.values).map(|(advantage, value)| advantage + value));
+        Ok(())
+    }
+
+    /// Values of the final observations of truncated episodes, zero elsewhere.
+    fn judge_cut_off(&mut self, collector: &mut Collector<'_>, world: &World, observations: &mut Vec<f32>) {
+        let outcomes = &world.buffers.outcomes;
+        if !outcomes.contains(&StepOutcome::Truncated) {
+            self.final_values.resize(self.final_values.len() + outcomes.len(), 0.0);
+            return;
         }
+        collector.look(&world.buffers.final_observations, world, observations);
+        collector.judge(observations, outcomes.len(), &mut self.final_values);
     }
 }
 
-fn values_of(tensor: &Tensor) -> Vec<f32> {
-    Vec::try_from(tensor.contiguous().view(-1)).expect("a flat f32 tensor is a vector")
-}
+impl Collector<'_> {
+    /// Normalises observations by what is known so far.
+    fn look(&mut self, raw: &[f32], world: &World, observations: &mut Vec<f32>) {
+        observations.clear();
+        observations.extend_from_slice(raw);
+        world.inform(self.agent);
+        self.agent.network.normalise(&self.agent.weights, observations);
+    }
 
-/// 53 random bits as a number in [0, 1).
-fn uniform(bits: u64) -> f64 {
-    (bits >> 11) as f64 / (1u64 << 53) as f64
-}
+    /// Computes the policy's outputs and appends the values.
+    fn judge(&mut self, observations: &[f32], rows: usize, values: &mut Vec<f64>) {
+        let (weights, network) = (&self.agent.weights, &self.agent.network);
+        let features = network.see(weights, observations, rows, &mut self.tape.torso);
+        network.mlp().forward(weights, features, rows, &mut self.tape.head);
+        self.critic.forward(weights, features, rows, self.critic_tape);
+        values.extend(self.critic_tape.output(rows).iter().map(|value| f64::from(*value)));
+    }
 
-/// The action that `uniform` falls on, and ln of its probability.
-fn draw(logits: &[f32], uniform: f64) -> (u32, f32) {
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let shifted = |logit: f32| f64::from(logit) - f64::from(largest);
-    let total: f64 = logits.iter().map(|logit| shifted(*logit).exp()).sum();
-    let mut left = uniform * total;
-    let mut drawn = logits.len() - 1;
-    for (action, logit) in logits.iter().enumerate() {
-        left -= shifted(*logit).exp();
-        if left < 0.0 {
-            drawn = action;
-            break;
+    /// Draws an action for each environment from the outputs last computed.
+    fn draw(&self, world: &World, actions: &mut Vec<f32>, log_probabilities: &mut Vec<f64>) {
+        let head = self.agent.network.head();
+        let mut rng = seeds::generator(world.seed, Stream::Actions, world.memory.steps);
+        let outputs = self.tape.head.output(world.envs()).chunks_exact(head.outputs());
+        let deviations = self.agent.network.log_deviation().map(|range| &self.agent.weights[range]);
+        for outputs in outputs {
+            match (head, deviations) {
+                (PolicyHead::Gaussian { .. }, Some(log_deviations)) => {
+                    let mut density = 0.0;
+                    for (mean, log_deviation) in outputs.iter().zip(log_deviations) {
+                        let action = mean + log_deviation.exp() * rng.sample::<f32, _>(StandardNormal);
+                        let [value, mean, log] = [action, *mean, *log_deviation].map(f64::from);
+                        density += gaussian_log_density(value, mean, log);
+                        actions.push(action);
+                    }
+                    log_probabilities.push(density);
+                }
+                _ => {
+                    let mut logs: Vec<f64> = outputs.iter().map(|logit| f64::from(*logit)).collect();
+                    log_softmax(&mut logs);
+                    let action = draw_categorical(&logs, rng.random());
+                    actions.push(action as f32);
+                    log_probabilities.push(logs[action]);
+                }
+            }
         }
     }
-    (drawn as u32, (shifted(logits[drawn]) - total.ln()) as f32)
 }

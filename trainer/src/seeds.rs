@@ -17,6 +17,16 @@ pub(crate) enum Stream {
     Actions = 4,
     /// Episodes of the environment.
     Episodes = 5,
+    /// Episodes of an evaluation.
+    Evaluation = 6,
+    /// Noise on actions.
+    Noise = 7,
+    /// The matrix of state-dependent noise.
+    NoiseMatrix = 8,
+    /// Which transitions are learned from.
+    Replay = 9,
+    /// What an update draws.
+    Update = 10,
 }
 
 /// The seed of `stream` at `step`.

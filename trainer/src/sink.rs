@@ -22,6 +22,11 @@ pub trait Sink {
     /// Whether training should hand over a checkpoint and end. Asked after every optimiser step (supervised) or update
     /// (RL): several times a second for the networks this is meant for.
     fn should_stop(&self) -> bool;
+
+    /// Whether checkpoints are kept at all. Where not, none is made.
+    fn keeps_checkpoints(&self) -> bool {
+        true
+    }
 }
 
 /// How training ended.

@@ -9,7 +9,7 @@ const NOUNS: [&str; 3] = ["market", "spec", "statistics"];
 const COMPOSERS: [&str; 2] = ["cli", "xtask"];
 
 /// Each crate and what it may use beside the nouns. The nouns themselves use only what stands here.
-const TABLE: [(&str, &[&str]); 22] = [
+const TABLE: [(&str, &[&str]); 23] = [
     ("market", &[]),
     ("statistics", &[]),
     ("spec", &["market"]),
@@ -27,6 +27,7 @@ const TABLE: [(&str, &[&str]); 22] = [
     ("brokers", &["venue", "portfolio", "risk"]),
     ("envs", &["dataset", "features", "venue", "portfolio"]),
     ("trainer", &["dataset", "features", "neural", "models", "envs"]),
+    ("benchmarks", &["neural", "models", "envs", "trainer"]),
     ("worker", &["protocol", "dataset", "artifacts", "trainer", "backtest"]),
     ("scheduler", &["protocol"]),
     ("experiments", &["protocol", "scheduler", "dataset", "artifacts", "backtest"]),

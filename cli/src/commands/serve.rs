@@ -86,5 +86,13 @@ fn sentence(served: &Served) -> String {
                 100.0 * probabilities.get(*action as usize).copied().unwrap_or_default()
             })
         }
+        Served::Values { bar, action, values, .. } => {
+            let value = values.get(*action as usize).copied().unwrap_or_default();
+            format!("{}  action {action} of {} with value {value:+.4}", date(bar), values.len())
+        }
+        Served::Control { bar, action, .. } => {
+            let parts: Vec<String> = action.iter().map(|part| format!("{part:+.3}")).collect();
+            format!("{}  action {}", date(bar), parts.join(" "))
+        }
     }
 }

@@ -22,5 +22,5 @@ pub use forecaster::{Forecast, Forecaster};
 pub use layers::{Initial, Mode};
 pub use network::{NetworkKind, NetworkSpec};
 pub use policy::{OBSERVATION_MAX, PolicyHead, PolicyNetwork, PolicyTape, assign_flat, duel};
-pub use predictor::{Predictor, row_digest};
+pub use predictor::{Predictor, TILE, row_digest};
 pub use threads::{set_threads, single_threaded};

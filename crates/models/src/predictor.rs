@@ -18,7 +18,7 @@ use crate::{
 /// Rows computed at a time, always. Kernels round differently for different batch sizes, so every batch is cut into tiles
 /// of this size and the last one filled with zeros. Small, since a live decision pays for a whole tile: the quickstart's
 /// network takes 0.65 ms for 8 rows, 0.5 for 4 and 1.0 for 16.
-const TILE: usize = 8;
+pub const TILE: usize = 8;
 
 /// A network with its weights.
 enum Network {

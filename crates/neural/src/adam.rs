@@ -20,14 +20,12 @@ pub struct AdamOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotFinite;
 
-/// Adam (Kingma and Ba 2015) with its gradient, moments and count.
+/// Adam (Kingma and Ba 2015): moments and count.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Adam {
     options: AdamOptions,
     /// Steps done.
     pub steps: u64,
-    /// Filled by backward passes, which add to it; zero after each step.
-    pub gradient: Vec<f32>,
     /// Running mean of the gradient.
     pub first: Vec<f32>,
     /// Running mean of its square.
@@ -38,25 +36,19 @@ impl Adam {
     /// For a flat buffer of `len` weights.
     #[must_use]
     pub fn new(len: usize, options: AdamOptions) -> Self {
-        Self { options, steps: 0, gradient: vec![0.0; len], first: vec![0.0; len], second: vec![0.0; len] }
+        Self { options, steps: 0, first: vec![0.0; len], second: vec![0.0; len] }
     }
 
-    /// Norm of the gradient as it stands.
-    #[must_use]
-    pub fn norm(&self) -> f64 {
-        sum_of_squares(&self.gradient).sqrt()
-    }
-
-    /// One step against the gradient, which is zero afterwards.
+    /// One step against the gradient, which is zero afterwards: backward passes add to it.
     ///
     /// # Errors
     /// [`NotFinite`]; the weights are unchanged then.
     ///
     /// # Panics
-    /// When `weights` has another length: a caller's bug.
-    pub fn step(&mut self, weights: &mut [f32], learning_rate: f64) -> Result<(), NotFinite> {
-        assert_eq!(weights.len(), self.gradient.len(), "one gradient a weight");
-        let norm = self.norm();
+    /// When `weights` or `gradient` has another length: a caller's bug.
+    pub fn step(&mut self, weights: &mut [f32], gradient: &mut [f32], learning_rate: f64) -> Result<(), NotFinite> {
+        assert_eq!((weights.len(), gradient.len()), (self.first.len(), self.first.len()), "one gradient a weight");
+        let norm = sum_of_squares(gradient).sqrt();
         if !norm.is_finite() {
             return Err(NotFinite);
         }
@@ -69,7 +61,7 @@ impl Adam {
         let bias = |beta: f32| 1.0 - f64::from(beta).powf(exponent);
         let rate = (learning_rate / bias(BETA_1)) as f32;
         let (unbias, epsilon) = ((1.0 / bias(BETA_2).sqrt()) as f32, self.options.epsilon);
-        let moments = self.first.iter_mut().zip(&mut self.second).zip(&mut self.gradient);
+        let moments = self.first.iter_mut().zip(&mut self.second).zip(gradient);
         vectorised(|| {
             for (weight, ((first, second), gradient)) in weights.iter_mut().zip(moments) {
                 let g = *gradient * scale;
@@ -97,19 +89,19 @@ mod tests {
     fn steps_are_those_of_the_paper() {
         let options = AdamOptions { epsilon: 1e-8, norm_max: None };
         let mut adam = Adam::new(2, options);
-        let mut weights = [1.0_f32, -2.0];
+        let (mut weights, mut gradient) = ([1.0_f32, -2.0], [0.0; 2]);
         let (mut first, mut second, mut wanted) = ([0.0_f64; 2], [0.0_f64; 2], [1.0_f64, -2.0]);
         for step in 1..=5_i32 {
             for index in 0..2 {
                 let g = f64::from(step) * [0.1, -0.3][index];
-                adam.gradient[index] = g as f32;
+                gradient[index] = g as f32;
                 first[index] = 0.9 * first[index] + 0.1 * g;
                 second[index] = 0.999 * second[index] + 0.001 * g * g;
                 let (m, v) = (first[index] / (1.0 - 0.9_f64.powi(step)), second[index] / (1.0 - 0.999_f64.powi(step)));
                 wanted[index] -= 0.01 * m / (v.sqrt() + 1e-8);
             }
-            adam.step(&mut weights, 0.01).unwrap();
-            assert_eq!(adam.gradient, [0.0, 0.0], "a step uses its gradient up");
+            adam.step(&mut weights, &mut gradient, 0.01).unwrap();
+            assert_eq!(gradient, [0.0, 0.0], "a step uses its gradient up");
         }
         for (weight, wanted) in weights.iter().zip(wanted) {
             assert!((f64::from(*weight) - wanted).abs() < 1e-6, "{weight} is not {wanted}");
@@ -119,10 +111,9 @@ mod tests {
     #[test]
     fn a_long_gradient_is_scaled_to_the_norm_and_a_short_one_is_left() {
         let options = AdamOptions { epsilon: 1.0, norm_max: Some(1.0) };
-        let moved = |gradient: [f32; 2]| {
+        let moved = |mut gradient: [f32; 2]| {
             let mut adam = Adam::new(2, options);
-            adam.gradient.copy_from_slice(&gradient);
-            adam.step(&mut [0.0; 2], 1.0).unwrap();
+            adam.step(&mut [0.0; 2], &mut gradient, 1.0).unwrap();
             [adam.first[0] * 10.0, adam.first[1] * 10.0]
         };
         let [a, b] = moved([30.0, 40.0]);
@@ -134,9 +125,8 @@ mod tests {
     #[test]
     fn a_gradient_that_is_not_finite_changes_nothing() {
         let mut adam = Adam::new(1, AdamOptions { epsilon: 1e-8, norm_max: Some(1.0) });
-        adam.gradient[0] = f32::NAN;
         let mut weights = [5.0];
-        assert_eq!(adam.step(&mut weights, 0.1), Err(NotFinite));
+        assert_eq!(adam.step(&mut weights, &mut [f32::NAN], 0.1), Err(NotFinite));
         assert_eq!((weights, adam.steps), ([5.0], 0));
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Holds nouns and their checks. Does not know tensors, the wire, where or when anything runs.
 
+mod benchmark;
 mod check;
 mod digest;
 mod duration;
@@ -22,6 +23,7 @@ mod task;
 mod trial;
 mod yaml;
 
+pub use benchmark::{BenchmarkSpec, parse_benchmark};
 pub use check::{DataFacts, Facts, check};
 pub use digest::{BundleId, Digest, DigestError, canonical_json};
 pub use duration::Span;

@@ -53,6 +53,12 @@ closed_set! {
         ValidationDrawdown = "validation_drawdown",
         /// Mean undiscounted return of finished episodes.
         EpisodeReturn = "episode_return",
+        /// Mean undiscounted return of the episodes of an evaluation, by the actions that would be served.
+        EvaluationReturn = "evaluation_return",
+        /// Actions outside their space that the environment clamped.
+        ClampedActions = "clamped_actions",
+        /// Share of rows whose probability ratio was clipped.
+        Clipped = "clipped",
         /// Entropy of the policy, nats.
         Entropy = "entropy",
         /// Approximate Kullback-Leibler divergence of an update, nats.

@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 use market::BasisPoints;
 
 use crate::problem::Finding;
-use crate::{EnvSpec, ExperimentSpec, FeatureSpec, StrategySpec, TaskSpec};
+use crate::{BenchmarkSpec, EnvSpec, ExperimentSpec, FeatureSpec, StrategySpec, TaskSpec};
 
 /// Longest window of a feature, bars.
 const FEATURE_BARS_MAX: u32 = 1_000;
@@ -28,6 +28,21 @@ pub(crate) fn of_trial(spec: &ExperimentSpec) -> Vec<Finding> {
     }
     ranges.env(&spec.env);
     ranges.strategy(&spec.strategy);
+    ranges.findings
+}
+
+/// All findings in a recipe. Its agent has the paths of an experiment's, so they are moved.
+pub(crate) fn of_benchmark(spec: &BenchmarkSpec) -> Vec<Finding> {
+    let mut ranges = Ranges::default();
+    ranges.rl(&spec.agent);
+    ranges.model(&spec.model);
+    ranges.agent_model(&spec.agent, &spec.model);
+    for finding in &mut ranges.findings {
+        if let Some(rest) = finding.path.strip_prefix("task.rl") {
+            finding.path = format!("agent{rest}");
+            finding.what = finding.what.replace("task.rl", "agent");
+        }
+    }
     ranges.findings
 }
 

@@ -70,8 +70,8 @@ impl Normalise {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EvaluationSpec {
-    /// How many times, evenly over the steps. Default: 20. Range: 1 to 10000.
-    #[schemars(range(min = 1, max = 10000))]
+    /// How many times, evenly over the steps; 0 keeps the last weights. Default: 20. Range: 0 to 10000.
+    #[schemars(range(min = 0, max = 10000))]
     pub times: u32,
     /// Episodes each time, where episodes begin at random. Default: 20. Range: 1 to 10000. Trading passes once over the
     /// validation split.

@@ -22,7 +22,7 @@ features:
 task:
   supervised: { window: 16, horizon: 5, epochs: 2, learning_rate: 0.001 }
 model:
-  cnn_lstm: { channels: 8, hidden: 8 }
+  cnn_lstm: { channels: 8, hidden: 8, dropout: 0 }
 sweep:
   trials: 4
   objective: validation_sharpe

@@ -1,329 +1,380 @@
-//! Proximal policy optimisation (Schulman et al. 2017, arXiv:1707.06347), clipped surrogate, discrete actions.
+//! Proximal policy optimisation (Schulman et al. 2017, arXiv:1707.06347), clipped surrogate.
 //!
-//! Follows the 13 core details of Huang et al. 2022: vector environments, orthogonal first weights, Adam with ε = 1e-5,
-//! learning rate annealed to zero, GAE, every sample once per pass in shuffled mini-batches, advantages normalised per
-//! mini-batch, an entropy bonus, one norm clip over all gradients. The value loss is not clipped. Where the reference code
-//! treats a truncated episode as ended, this bootstraps from its final observation. Dropout is off: it would make the
-//! probability ratio of an unchanged policy differ from 1.
+//! Follows the 13 core details of Huang et al. 2022, and for continuous actions their 9: vector environments, orthogonal
+//! first weights, Adam with ε = 1e-5, annealing, GAE, every sample once per pass in shuffled mini-batches, advantages
+//! normalised per mini-batch, an entropy bonus, one norm clip over all gradients; a Gaussian of learned deviation, whose
+//! actions are cut to their range on the way to the environment and kept uncut for their density. Where the reference code
+//! treats a truncated episode as ended, this bootstraps from its final observation.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use envs::{Actions, Buffers, History, TradingEnv, VectorEnv};
-use market::Instrument;
-use models::weights::{self, Named};
-use models::{ActorCritic, Initial, Mode, Network, NetworkKind, NetworkSpec, Predictor};
+use models::weights::Named;
+use models::{PolicyHead, PolicyTape};
+use neural::{Adam, AdamOptions, Mlp, MlpTape, Toward};
 use rand::seq::SliceRandom as _;
 use serde::{Deserialize, Serialize};
-use spec::{Algorithm, BundleId, Digest, Metric, Output, PpoSpec, Progress, ProgressUnit, RlSpec, TrialSpec};
-use tch::nn::VarStore;
-use tch::{Device, Kind, Reduction, Tensor};
+use serde_json::Value;
+use spec::{Metric, PpoSpec};
 
-use crate::checkpoint::{self, CheckpointError};
-use crate::optimiser::{Adam, AdamOptions, AdamSteps};
-use crate::rollout::{Collector, Episodes, Rollout};
+use crate::TrainError;
+use crate::agent::Agent;
+use crate::checkpoint::CheckpointError;
+use crate::distribution::{categorical_entropy, gaussian_entropy, gaussian_log_density, log_softmax};
+use crate::learn::{Learner, Metrics, fill, put, put_adam, take_adam};
+use crate::rollout::{Collector, Rollout};
 use crate::seeds::{self, Stream};
-use crate::{Ended, Sink, TrainError, Trained, TrainingData};
+use crate::world::World;
 
-/// Updates between checkpoints: about two seconds of a small network's work.
-const CHECKPOINT_UPDATES: u64 = 8;
+const ADAM_EPSILON: f32 = 1e-5;
 
-/// Updates between evaluations on validation: each costs a pass over the split.
-const EVALUATION_UPDATES: u64 = 10;
-
-const EPSILON: f64 = 1e-5;
-
-type Metrics = BTreeMap<Metric, f64>;
-
-/// Where training stands, tensors apart.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct State {
-    /// Updates done.
-    update: u64,
-    steps: AdamSteps,
-    episodes: Episodes,
-    /// The environment's own state.
-    #[serde(with = "hex::serde")]
-    env: Vec<u8>,
-    curve: Vec<(u64, Metrics)>,
+/// Policy, value function and optimiser.
+pub(crate) struct Ppo<'a> {
+    spec: &'a PpoSpec,
+    pub(crate) agent: Agent,
+    critic: Mlp,
+    adam: Adam,
+    pub(crate) gradient: Vec<f32>,
+    acting: (PolicyTape, MlpTape),
+    tape: PolicyTape,
+    critic_tape: MlpTape,
+    rollout: Rollout,
+    minibatch: Minibatch,
+    features_gradient: [Vec<f32>; 2],
+    rollouts: u64,
 }
 
-/// The policy's part of the loss, and how far the policy moved.
-struct Surrogate {
-    /// Mean of −min(rA, clip(r, 1 ± ε)A): eq. 7.
-    loss: Tensor,
+/// Rows of a rollout that are learned from together.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Minibatch {
+    pub(crate) observations: Vec<f32>,
+    pub(crate) actions: Vec<f32>,
+    pub(crate) log_probabilities: Vec<f64>,
+    pub(crate) advantages: Vec<f64>,
+    pub(crate) returns: Vec<f64>,
+    pub(crate) values: Vec<f64>,
+}
+
+/// What an update measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Measured {
+    pub(crate) policy_loss: f64,
+    pub(crate) value_loss: f64,
+    pub(crate) entropy: f64,
     /// Mean of (r − 1) − ln r: an estimator of the KL divergence that is never negative (Schulman 2020).
-    kl: Tensor,
+    pub(crate) kl: f64,
+    /// Share of rows whose ratio was cut off.
+    pub(crate) clipped: f64,
 }
 
-/// `log_ratio` = ln of new over old probability of the action taken; both `[batch]`.
-fn surrogate(log_ratio: &Tensor, advantages: &Tensor, clip: f64) -> Surrogate {
+/// A row of the clipped objective, eq. 7.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Surrogate {
+    /// −min(rA, clip(r, 1 ± ε)A).
+    pub(crate) loss: f64,
+    /// Its derivative by ln of the new probability.
+    pub(crate) slope: f64,
+}
+
+/// `log_ratio` = ln of new over old probability of the action taken.
+pub(crate) fn surrogate(log_ratio: f64, advantage: f64, clip: f64) -> Surrogate {
     let ratio = log_ratio.exp();
-    let clipped = ratio.clamp(1.0 - clip, 1.0 + clip);
-    let loss = -(&ratio * advantages).minimum(&(clipped * advantages)).mean(Kind::Float);
-    let kl = tch::no_grad(|| (ratio - 1.0 - log_ratio).mean(Kind::Float));
-    Surrogate { loss, kl }
-}
-
-/// Half the mean squared error.
-fn value_loss(values: &Tensor, returns: &Tensor) -> Tensor {
-    values.mse_loss(returns, Reduction::Mean) * 0.5
-}
-
-/// Mean entropy in nats of the distributions `[batch, actions]`.
-fn entropy(log_probabilities: &Tensor) -> Tensor {
-    -(log_probabilities.exp() * log_probabilities).sum_dim_intlist(1, false, Kind::Float).mean(Kind::Float)
+    let (free, cut) = (ratio * advantage, ratio.clamp(1.0 - clip, 1.0 + clip) * advantage);
+    if free <= cut { Surrogate { loss: -free, slope: -free } } else { Surrogate { loss: -cut, slope: 0.0 } }
 }
 
 /// (A − mean) / (deviation + 1e-8), the deviation with n − 1.
-fn normalised(advantages: &Tensor) -> Tensor {
-    (advantages - advantages.mean(Kind::Float)) / (advantages.std(true) + 1e-8)
+pub(crate) fn normalise(advantages: &mut [f64]) {
+    let count = advantages.len() as f64;
+    let mean = advantages.iter().sum::<f64>() / count;
+    let variance = advantages.iter().map(|a| (a - mean).powi(2)).sum::<f64>() / (count - 1.0);
+    advantages.iter_mut().for_each(|a| *a = (*a - mean) / (variance.sqrt() + 1e-8));
 }
 
-/// What is learned, and where.
-struct Problem<'a> {
-    trial: &'a TrialSpec,
-    ppo: &'a PpoSpec,
-    /// Environment steps to train for.
-    steps: u64,
-    spec: NetworkSpec,
-    env: Box<dyn VectorEnv>,
-    /// One episode of it is one pass over the validation split.
-    validation: Option<Box<dyn VectorEnv>>,
+/// ½(V − R)² and its derivative; with a clip range, V is cut to the old value ± it.
+pub(crate) fn value_loss(value: f64, old: f64, target: f64, clip: Option<f64>) -> (f64, f64) {
+    let off = clip.map_or(value - old, |clip| (value - old).clamp(-clip, clip));
+    let error = old + off - target;
+    let inside = off == value - old;
+    (error * error / 2.0, if inside { error } else { 0.0 })
 }
 
-/// Learns to trade.
-pub(crate) fn train(
-    (trial, task): (&TrialSpec, &RlSpec),
-    data: &TrainingData,
-    resume: Option<&[u8]>,
-    sink: &mut dyn Sink,
-) -> Result<Ended, TrainError> {
-    let Algorithm::Ppo(ppo) = &task.algorithm;
-    let problem = trading(trial, (task, ppo), data)?;
-    let mut run = Run::start(problem)?;
-    if let Some(bytes) = resume {
-        run.restore(bytes)?;
-    }
-    if learn(&mut run, sink)? == Done::Stopped {
-        return Ok(Ended::Stopped);
-    }
-    Ok(Ended::Finished(Box::new(Trained {
-        weights: weights::to_bytes(&run.store),
-        metrics: run.state.curve.last().map(|(_, metrics)| metrics.clone()).unwrap_or_default(),
-        network: run.problem.spec,
-        curve: run.state.curve,
-        feature_state: data.feature_state.clone(),
-    })))
-}
-
-/// The trading environments of a trial: random episodes of the training split, one pass over validation.
-fn trading<'a>(
-    trial: &'a TrialSpec,
-    (task, ppo): (&RlSpec, &'a PpoSpec),
-    data: &TrainingData,
-) -> Result<Problem<'a>, TrainError> {
-    let failed = |error: envs::EnvError| TrainError::Env { why: chain(&error) };
-    let dataset = &data.dataset;
-    let instrument = Instrument::share(dataset.symbol.clone());
-    let history = History::new(instrument, dataset.interval, &dataset.bars, data.rows.clone()).map_err(failed)?;
-    let history = Arc::new(history);
-    let ready = |range: &std::ops::Range<usize>| range.start.max(data.first_window())..range.end;
-    let episodes = envs::Episodes::Random { envs: ppo.envs as usize };
-    let env = TradingEnv::new(Arc::clone(&history), &trial.env, ready(&data.split.train), episodes).map_err(failed)?;
-    let pass = envs::Episodes::OnePass;
-    let validation = TradingEnv::new(history, &trial.env, ready(&data.split.validation), pass).map_err(failed)?;
-    let spec = NetworkSpec {
-        kind: NetworkKind::Policy {
-            actions: env.action_space().actions().expect("its actions are discrete"),
-            observation_width: env.observation_width(),
-        },
-        model: trial.model.clone(),
-        window: data.rows.window,
-        width: data.rows.width,
-    };
-    let validation: Option<Box<dyn VectorEnv>> = Some(Box::new(validation));
-    Ok(Problem { trial, ppo, steps: task.steps, spec, env: Box::new(env), validation })
-}
-
-/// An error with its sources, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Done {
-    Finished,
-    Stopped,
-}
-
-/// Rollout, update, again.
-fn learn(run: &mut Run<'_>, sink: &mut dyn Sink) -> Result<Done, TrainError> {
-    let updates = run.updates();
-    while run.state.update < updates {
-        let rollout = run.collect();
-        let mut metrics = run.update(&rollout)?;
-        run.state.update += 1;
-        let last = run.state.update == updates;
-        if last || run.state.update.is_multiple_of(EVALUATION_UPDATES) {
-            metrics.extend(run.evaluate()?.map(|value| (Metric::ValidationReturn, value)));
+impl<'a> Ppo<'a> {
+    pub(crate) fn new(spec: &'a PpoSpec, agent: Agent, world: &World) -> Self {
+        let mut new = Self::with_layers(spec, agent, world.envs());
+        let mut rng = seeds::generator(world.seed, Stream::Weights, 0);
+        new.agent.weights = new.agent.layout.draw(&mut rng);
+        if let Some(range) = new.agent.network.log_deviation() {
+            new.agent.weights[range].fill(spec.log_deviation as f32);
         }
-        metrics.extend(run.state.episodes.mean_return().map(|mean| (Metric::EpisodeReturn, mean)));
-        let (step, steps) = (run.state.update * run.steps_per_update(), updates * run.steps_per_update());
-        run.state.curve.push((step, metrics.clone()));
-        sink.progress(Progress { step, steps, unit: ProgressUnit::EnvStep, rate: 0.0, metrics });
-        let stop = sink.should_stop() && !last;
-        if stop || last || run.state.update.is_multiple_of(CHECKPOINT_UPDATES) {
-            run.hand_over(step, sink)?;
-        }
-        if stop {
-            return Ok(Done::Stopped);
+        new
+    }
+
+    /// Without weights yet.
+    pub(crate) fn with_layers(spec: &'a PpoSpec, mut agent: Agent, envs: usize) -> Self {
+        let critic = agent.network.critic(&mut agent.layout, "critic", 0);
+        let rows = (spec.rollout as usize * envs).div_ceil(spec.minibatches as usize) + 1;
+        let options = AdamOptions { epsilon: ADAM_EPSILON, norm_max: Some(spec.gradient_norm_max) };
+        let features = || vec![0.0; rows * agent.network.features()];
+        Self {
+            spec,
+            adam: Adam::new(agent.layout.len(), options),
+            gradient: vec![0.0; agent.layout.len()],
+            acting: (agent.network.tape(envs), critic.tape(envs)),
+            tape: agent.network.tape(rows),
+            critic_tape: critic.tape(rows),
+            rollout: Rollout::default(),
+            minibatch: Minibatch::default(),
+            features_gradient: [features(), features()],
+            rollouts: 0,
+            critic,
+            agent,
         }
     }
-    Ok(Done::Finished)
-}
 
-struct Run<'a> {
-    problem: Problem<'a>,
-    network: ActorCritic,
-    store: VarStore,
-    adam: Adam,
-    buffers: Buffers,
-    state: State,
-}
-
-impl<'a> Run<'a> {
-    fn start(mut problem: Problem<'a>) -> Result<Self, TrainError> {
-        let seed = problem.trial.seed;
-        let store = VarStore::new(Device::Cpu);
-        seeds::seed_torch(seed, Stream::Weights, 0);
-        let Network::Policy(network) = Network::build(&problem.spec, &store.root(), Initial::Drawn)? else {
-            return Err(TrainError::Env { why: "its network is no policy".to_owned() });
-        };
-        let adam = Adam::new(&store, AdamOptions { epsilon: EPSILON, weight_decay: 0.0 });
-        let mut buffers = Buffers::new(&*problem.env);
-        problem.env.reset(seeds::derive(seed, Stream::Episodes, 0), &mut buffers.observations);
-        let state = State {
-            update: 0,
-            steps: AdamSteps::default(),
-            episodes: Episodes::new(problem.env.envs()),
-            env: Vec::new(),
-            curve: Vec::new(),
-        };
-        Ok(Self { problem, network, store, adam, buffers, state })
-    }
-
-    fn steps_per_update(&self) -> u64 {
-        u64::from(self.problem.ppo.rollout) * self.problem.env.envs() as u64
-    }
-
-    fn updates(&self) -> u64 {
-        self.problem.steps.div_ceil(self.steps_per_update())
-    }
-
-    fn collect(&mut self) -> Rollout {
-        let ppo = self.problem.ppo;
-        let collector = Collector {
-            network: &self.network,
-            seed: self.problem.trial.seed,
-            steps: ppo.rollout as usize,
-            taken: self.state.update * u64::from(ppo.rollout),
-        };
-        let decay = (ppo.gamma, ppo.lambda);
-        collector.collect(&mut *self.problem.env, &mut self.buffers, &mut self.state.episodes, decay)
-    }
-
-    /// Several passes over a rollout.
-    fn update(&mut self, rollout: &Rollout) -> Result<Metrics, TrainError> {
-        let ppo = self.problem.ppo;
-        let learning_rate = ppo.learning_rate * (1.0 - self.state.update as f64 / self.updates() as f64);
-        let mut order: Vec<i64> = (0..rollout.actions.size()[0]).collect();
+    /// Several passes over the rollout.
+    fn learn(&mut self, world: &World, progress: f64) -> Result<Metrics, TrainError> {
+        let rate = self.spec.schedule.at(self.spec.learning_rate, progress);
+        let clip = self.spec.clip_schedule.at(self.spec.clip, progress);
+        let mut order = std::mem::take(&mut self.rollout.rows);
         // A deviation needs two samples.
-        let parts = (ppo.minibatches as usize).clamp(1, (order.len() / 2).max(1));
-        let first = self.state.update * u64::from(ppo.epochs);
-        let mut metrics = Metrics::new();
-        for pass in 0..u64::from(ppo.epochs) {
-            order.shuffle(&mut seeds::generator(self.problem.trial.seed, Stream::Order, first + pass));
-            metrics.clear();
+        let parts = (self.spec.minibatches as usize).clamp(1, (order.len() / 2).max(1));
+        let first = self.rollouts * u64::from(self.spec.epochs);
+        let mut sum = Measured::default();
+        for pass in 0..u64::from(self.spec.epochs) {
+            order.shuffle(&mut seeds::generator(world.seed, Stream::Order, first + pass));
+            sum = Measured::default();
             for part in 0..parts {
                 let rows = &order[part * order.len() / parts..(part + 1) * order.len() / parts];
-                for (metric, value) in self.step(rollout, rows, learning_rate)? {
-                    *metrics.entry(metric).or_insert(0.0) += value / parts as f64;
+                if rows.len() < 2 {
+                    continue;
                 }
+                self.minibatch.gather(&self.rollout, rows, self.agent.spec.input_width());
+                normalise(&mut self.minibatch.advantages);
+                sum.add(&self.step(clip, rate)?, 1.0 / parts as f64);
             }
-            if ppo.target_kl.is_some_and(|target| metrics[&Metric::Kl] > target) {
+            if self.spec.target_kl.is_some_and(|target| sum.kl > target) {
                 break;
             }
         }
-        Ok(metrics)
+        Ok(sum.metrics())
     }
 
-    /// One mini-batch.
-    fn step(&mut self, rollout: &Rollout, rows: &[i64], learning_rate: f64) -> Result<Metrics, TrainError> {
-        let (ppo, step) = (self.problem.ppo, self.state.steps.0);
-        let rows = Tensor::from_slice(rows);
-        let pick = |column: &Tensor| column.index_select(0, &rows);
-        self.adam.zero_gradient();
-        let judged = self.network.forward(&pick(&rollout.observations), Mode::Inference);
-        let log_probabilities = judged.logits.log_softmax(1, Kind::Float);
-        let taken = log_probabilities.gather(1, &pick(&rollout.actions).unsqueeze(1), false).squeeze_dim(1);
-        let log_ratio = taken - pick(&rollout.log_probabilities);
-        let Surrogate { loss: policy, kl } = surrogate(&log_ratio, &normalised(&pick(&rollout.advantages)), ppo.clip);
-        let value = value_loss(&judged.values, &pick(&rollout.returns));
-        let entropy = entropy(&log_probabilities);
-        let loss = &policy - &entropy * ppo.entropy + &value * ppo.value;
-        loss.backward();
-        let measured = Tensor::stack(&[policy, value, entropy, kl], 0).detach();
-        let measured: Vec<f32> = Vec::try_from(measured).map_err(TrainError::Torch)?;
-        if measured.iter().any(|value| !value.is_finite()) {
-            return Err(TrainError::NotFinite { what: "the loss", step });
+    fn step(&mut self, clip: f64, rate: f64) -> Result<Measured, TrainError> {
+        let not_finite = |what, step| TrainError::NotFinite { what, step };
+        let minibatch = std::mem::take(&mut self.minibatch);
+        let measured = self.backward(&minibatch, clip);
+        self.minibatch = minibatch;
+        if !(measured.policy_loss.is_finite() && measured.value_loss.is_finite()) {
+            return Err(not_finite("the loss", self.adam.steps));
         }
-        self.adam.clip(ppo.gradient_norm_max).map_err(|_| TrainError::NotFinite { what: "the gradient", step })?;
-        self.state.steps = self.adam.step(learning_rate);
-        let names = [Metric::PolicyLoss, Metric::ValueLoss, Metric::Entropy, Metric::Kl];
-        Ok(names.into_iter().zip(measured.into_iter().map(f64::from)).collect())
+        self.apply(rate).map_err(|_| not_finite("the gradient", self.adam.steps))?;
+        Ok(measured)
     }
 
-    /// Total return of the most probable actions over validation, as they would be served.
-    fn evaluate(&mut self) -> Result<Option<f64>, TrainError> {
-        let Some(env) = &mut self.problem.validation else { return Ok(None) };
-        let bytes = weights::to_bytes(&self.store);
-        let predictor = Predictor::from_parts(&self.problem.spec, &bytes, BundleId(Digest::of(&bytes)))?;
-        let mut buffers = Buffers::new(&**env);
-        env.reset(0, &mut buffers.observations);
-        let mut log_return = 0.0;
-        loop {
-            let action = match predictor.predict(&[&buffers.observations])?.first() {
-                Some(Output::Policy { action, .. }) => *action,
-                Some(Output::Forecast { .. }) | None => return Ok(None),
-            };
-            env.step(Actions::Discrete(&[action]), buffers.lend());
-            log_return += f64::from(buffers.rewards[0]);
-            if buffers.outcomes[0].is_end() {
-                return Ok(Some(log_return.exp_m1()));
+    pub(crate) fn apply(&mut self, rate: f64) -> Result<(), neural::NotFinite> {
+        self.adam.step(&mut self.agent.weights, &mut self.gradient, rate)
+    }
+
+    /// Adds the gradient of policy loss − entropy bonus + value loss. Advantages are taken as they are.
+    pub(crate) fn backward(&mut self, minibatch: &Minibatch, clip: f64) -> Measured {
+        let (rows, weights, network) = (minibatch.returns.len(), &self.agent.weights, &self.agent.network);
+        let features = network.see(weights, &minibatch.observations, rows, &mut self.tape.torso);
+        network.mlp().forward(weights, features, rows, &mut self.tape.head);
+        self.critic.forward(weights, features, rows, &mut self.critic_tape);
+        let (values, slopes) = self.critic_tape.output_and_gradient(rows);
+        let mut measured = Measured::default();
+        for row in 0..rows {
+            let (old, target) = (minibatch.values[row], minibatch.returns[row]);
+            let (loss, slope) = value_loss(f64::from(values[row]), old, target, self.spec.value_clip);
+            measured.value_loss += loss / rows as f64;
+            slopes[row] = (self.spec.value * slope / rows as f64) as f32;
+        }
+        let (outputs, slopes) = self.tape.head.output_and_gradient(rows);
+        let objective = Objective { minibatch, clip, entropy: self.spec.entropy };
+        match (network.head(), network.log_deviation()) {
+            (PolicyHead::Gaussian { .. }, Some(range)) => {
+                let log_deviations: Vec<f64> = weights[range.clone()].iter().map(|log| f64::from(*log)).collect();
+                objective.gaussian((outputs, &log_deviations), (slopes, &mut self.gradient[range]), &mut measured);
+            }
+            _ => objective.categorical(outputs, slopes, &mut measured),
+        }
+        self.backward_through(minibatch, rows);
+        measured
+    }
+
+    fn backward_through(&mut self, minibatch: &Minibatch, rows: usize) {
+        let (weights, network) = (&self.agent.weights, &self.agent.network);
+        let width = network.features();
+        let [policy_side, value_side] = &mut self.features_gradient;
+        let features = match &self.tape.torso {
+            Some(torso) => torso.output(rows),
+            None => &minibatch.observations,
+        };
+        if !network.has_torso() {
+            let toward = Toward::weights(features, &mut self.gradient);
+            network.mlp().backward(weights, rows, &mut self.tape.head, toward);
+            let toward = Toward::weights(features, &mut self.gradient);
+            self.critic.backward(weights, rows, &mut self.critic_tape, toward);
+            return;
+        }
+        let toward = Toward::weights(features, &mut self.gradient).and_input(0..width, policy_side);
+        network.mlp().backward(weights, rows, &mut self.tape.head, toward);
+        let toward = Toward::weights(features, &mut self.gradient).and_input(0..width, value_side);
+        self.critic.backward(weights, rows, &mut self.critic_tape, toward);
+        let all = rows * width;
+        policy_side[..all].iter_mut().zip(&value_side[..all]).for_each(|(sum, value)| *sum += value);
+        network.unsee((weights, &mut self.gradient), &policy_side[..all], rows, &mut self.tape.torso);
+    }
+}
+
+/// The policy's part of the loss over a mini-batch.
+struct Objective<'a> {
+    minibatch: &'a Minibatch,
+    clip: f64,
+    entropy: f64,
+}
+
+impl Objective<'_> {
+    /// Measures a row and returns the derivative of its share of the loss by ln of the action's probability.
+    fn row(&self, row: usize, log_probability: f64, measured: &mut Measured) -> f64 {
+        let rows = self.minibatch.returns.len() as f64;
+        let log_ratio = log_probability - self.minibatch.log_probabilities[row];
+        let Surrogate { loss, slope } = surrogate(log_ratio, self.minibatch.advantages[row], self.clip);
+        measured.policy_loss += loss / rows;
+        measured.kl += (log_ratio.exp_m1() - log_ratio) / rows;
+        measured.clipped += f64::from(u8::from((log_ratio.exp() - 1.0).abs() > self.clip)) / rows;
+        slope / rows
+    }
+
+    fn categorical(&self, outputs: &[f32], slopes: &mut [f32], measured: &mut Measured) {
+        let rows = self.minibatch.returns.len();
+        let actions = outputs.len() / rows;
+        let mut logs = vec![0.0; actions];
+        for (row, (logits, slopes)) in
+            outputs.chunks_exact(actions).zip(slopes.chunks_exact_mut(actions)).enumerate()
+        {
+            logs.iter_mut().zip(logits).for_each(|(log, logit)| *log = f64::from(*logit));
+            log_softmax(&mut logs);
+            let entropy = categorical_entropy(&logs);
+            measured.entropy += entropy / rows as f64;
+            let taken = self.minibatch.actions[row] as usize;
+            let slope = self.row(row, logs[taken], measured);
+            let bonus = self.entropy / rows as f64;
+            for (action, (out, log)) in slopes.iter_mut().zip(&logs).enumerate() {
+                let probability = log.exp();
+                let chosen = f64::from(u8::from(action == taken)) - probability;
+                *out = (slope * chosen + bonus * probability * (log + entropy)) as f32;
             }
         }
     }
 
-    fn hand_over(&mut self, step: u64, sink: &mut dyn Sink) -> Result<(), TrainError> {
-        self.state.env = self.problem.env.state();
-        let mut tensors = Named::new();
-        checkpoint::put(&mut tensors, "weights", weights::named(&self.store));
-        checkpoint::put(&mut tensors, "adam", self.adam.state().1);
-        let bytes = checkpoint::write(self.problem.trial, &self.state, &tensors);
-        sink.checkpoint(step, bytes).map_err(|source| TrainError::Sink { step, source })
+    fn gaussian(
+        &self,
+        (means, log_deviations): (&[f32], &[f64]),
+        (slopes, deviation_gradient): (&mut [f32], &mut [f32]),
+        measured: &mut Measured,
+    ) {
+        let width = log_deviations.len();
+        measured.entropy = log_deviations.iter().map(|log| gaussian_entropy(*log)).sum();
+        let mut sums = vec![-self.entropy; width];
+        for (row, (means, slopes)) in means.chunks_exact(width).zip(slopes.chunks_exact_mut(width)).enumerate() {
+            let actions = &self.minibatch.actions[row * width..(row + 1) * width];
+            let parts = || actions.iter().zip(means).zip(log_deviations);
+            let density = |((a, m), log): ((&f32, &f32), &f64)| gaussian_log_density(f64::from(*a), f64::from(*m), *log);
+            let slope = self.row(row, parts().map(density).sum(), measured);
+            for ((((action, mean), log), out), sum) in parts().zip(slopes).zip(&mut sums) {
+                let z = (f64::from(*action) - f64::from(*mean)) * (-log).exp();
+                *out = (slope * z * (-log).exp()) as f32;
+                *sum += slope * (z * z - 1.0);
+            }
+        }
+        deviation_gradient.iter_mut().zip(sums).for_each(|(own, sum)| *own += sum as f32);
+    }
+}
+
+impl Minibatch {
+    fn gather(&mut self, rollout: &Rollout, rows: &[usize], width: usize) {
+        let action = rollout.actions.len() / rollout.returns.len();
+        let wide = |to: &mut Vec<f32>, from: &[f32], width: usize| {
+            to.clear();
+            rows.iter().for_each(|row| to.extend_from_slice(&from[row * width..(row + 1) * width]));
+        };
+        wide(&mut self.observations, &rollout.observations, width);
+        wide(&mut self.actions, &rollout.actions, action);
+        let columns = [
+            (&mut self.log_probabilities, &rollout.log_probabilities),
+            (&mut self.advantages, &rollout.advantages),
+            (&mut self.returns, &rollout.returns),
+            (&mut self.values, &rollout.values),
+        ];
+        for (to, from) in columns {
+            to.clear();
+            to.extend(rows.iter().map(|row| from[*row]));
+        }
+    }
+}
+
+impl Measured {
+    fn add(&mut self, other: &Self, share: f64) {
+        self.policy_loss += share * other.policy_loss;
+        self.value_loss += share * other.value_loss;
+        self.entropy += share * other.entropy;
+        self.kl += share * other.kl;
+        self.clipped += share * other.clipped;
     }
 
-    fn restore(&mut self, bytes: &[u8]) -> Result<(), TrainError> {
-        let (state, tensors): (State, Named) = checkpoint::read(self.problem.trial, bytes)?;
-        let content = |why: String| CheckpointError::Content { why };
-        weights::assign(&mut self.store, checkpoint::under(&tensors, "weights"))
-            .map_err(|error| content(error.to_string()))?;
-        self.adam.restore(state.steps, &checkpoint::under(&tensors, "adam"))?;
-        self.problem.env.restore(&state.env).map_err(|error| content(chain(&error)))?;
-        self.problem.env.observe(&mut self.buffers.observations);
-        self.state = state;
+    fn metrics(&self) -> Metrics {
+        Metrics::from([
+            (Metric::PolicyLoss, self.policy_loss),
+            (Metric::ValueLoss, self.value_loss),
+            (Metric::Entropy, self.entropy),
+            (Metric::Kl, self.kl),
+            (Metric::Clipped, self.clipped),
+        ])
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Saved {
+    adam: u64,
+    rollouts: u64,
+}
+
+impl Learner for Ppo<'_> {
+    fn advance(&mut self, world: &mut World) -> Result<Metrics, TrainError> {
+        let progress = world.progress();
+        let collector = Collector {
+            agent: &mut self.agent,
+            critic: &self.critic,
+            tape: &mut self.acting.0,
+            critic_tape: &mut self.acting.1,
+        };
+        let decay = (self.spec.gamma, self.spec.lambda);
+        self.rollout.collect(collector, world, self.spec.rollout as usize, decay)?;
+        let metrics = self.learn(world, progress)?;
+        self.rollouts += 1;
+        Ok(metrics)
+    }
+
+    fn agent(&mut self) -> &mut Agent {
+        &mut self.agent
+    }
+
+    fn updates(&self) -> u64 {
+        self.adam.steps
+    }
+
+    fn save(&self, tensors: &mut Named) -> Value {
+        put(tensors, "weights", &self.agent.weights);
+        let adam = put_adam(tensors, "adam", &self.adam);
+        serde_json::to_value(Saved { adam, rollouts: self.rollouts }).expect("it holds whole numbers alone")
+    }
+
+    fn restore(&mut self, tensors: &Named, state: Value) -> Result<(), CheckpointError> {
+        let saved: Saved =
+            serde_json::from_value(state).map_err(|error| CheckpointError::Content { why: error.to_string() })?;
+        fill(tensors, "weights", &mut self.agent.weights)?;
+        take_adam(tensors, "adam", (&mut self.adam, saved.adam))?;
+        self.rollouts = saved.rollouts;
         Ok(())
     }
 }

@@ -7,10 +7,10 @@
 use std::collections::BTreeMap;
 
 use models::weights::{self, Named};
-use models::{Forecast, Initial, Mode, Network, NetworkKind, NetworkSpec, Predictor};
+use models::{Forecast, Initial, Mode, NetworkKind, NetworkSpec, Predictor};
 use rand::seq::SliceRandom as _;
 use serde::{Deserialize, Serialize};
-use spec::{BundleId, Digest, Metric, Output, Progress, ProgressUnit, SupervisedSpec, TrialSpec};
+use spec::{BundleId, Digest, Metric, Output, Progress, ProgressUnit, SupervisedSpec, TrialSpec, canonical_json};
 use tch::nn::VarStore;
 use tch::{Device, Reduction, Tensor};
 
@@ -160,9 +160,7 @@ impl<'a> Run<'a> {
         };
         let store = VarStore::new(Device::Cpu);
         seeds::seed_torch(trial.seed, Stream::Weights, 0);
-        let Network::Forecaster(mut network) = Network::build(&spec, &store.root(), Initial::Drawn)? else {
-            unreachable!("the spec above is a forecaster's")
-        };
+        let mut network = models::Forecaster::build(&spec, &store.root(), Initial::Drawn)?;
         network.set_return_scale(labels.scale);
         let adam = Adam::new(&store, AdamOptions { epsilon: EPSILON, weight_decay: task.weight_decay });
         let examples = Examples::new(data, &labels.train);
@@ -263,12 +261,12 @@ impl<'a> Run<'a> {
         );
         checkpoint::put(&mut tensors, "adam", moments);
         let step = steps.0;
-        let bytes = checkpoint::write(self.trial, &self.state, &tensors);
+        let bytes = checkpoint::write(Digest::of(&canonical_json(self.trial)), &self.state, &tensors);
         sink.checkpoint(step, bytes).map_err(|source| TrainError::Sink { step, source })
     }
 
     fn restore(&mut self, bytes: &[u8]) -> Result<(), TrainError> {
-        let (state, tensors): (State, Named) = checkpoint::read(self.trial, bytes)?;
+        let (state, tensors): (State, Named) = checkpoint::read(Digest::of(&canonical_json(self.trial)), bytes)?;
         let content = |error: models::ModelError| CheckpointError::Content { why: error.to_string() };
         weights::assign(&mut self.store, checkpoint::under(&tensors, "weights")).map_err(content)?;
         self.adam.restore(state.steps, &checkpoint::under(&tensors, "adam"))?;

@@ -79,7 +79,7 @@ fn numbers_of_a_policy_out_of_range_are_told_together() {
 
 #[test]
 fn networks_out_of_range_are_told() {
-    let network = "cnn_lstm: { channels: 8, hidden: 8 }";
+    let network = "cnn_lstm: { channels: 8, hidden: 8, dropout: 0 }";
     told(
         &[(network, "cnn_lstm: { channels: 0, hidden: 2000, kernel: 4, layers: 4, dropout: 1 }")],
         expect![[r#"

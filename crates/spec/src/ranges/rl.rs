@@ -10,7 +10,7 @@ impl Ranges {
     pub(super) fn rl(&mut self, task: &RlSpec) {
         self.within("task.rl.window", task.window, 1..=512);
         self.within("task.rl.steps", task.steps, 1..=10_000_000_000);
-        self.within("task.rl.evaluation.times", task.evaluation.times, 1..=10_000);
+        self.within("task.rl.evaluation.times", task.evaluation.times, 0..=10_000);
         self.within("task.rl.evaluation.episodes", task.evaluation.episodes, 1..=10_000);
         if let Some(patience) = task.evaluation.patience {
             self.within("task.rl.evaluation.patience", patience, 1..=10_000);
@@ -30,7 +30,7 @@ impl Ranges {
             let why = "an agent must act as it was judged";
             self.refuse("model.cnn_lstm.dropout", format!("dropout {dropout} in an agent"), why, "use `dropout: 0`");
         }
-        if *burn_in >= task.window {
+        if *burn_in > 0 && *burn_in >= task.window {
             let what = format!("burn_in {burn_in} of a window of {}", task.window);
             self.refuse("model.cnn_lstm.burn_in", what, "no step is left to learn from", "use less than `window`");
         }

@@ -1,0 +1,166 @@
+//! An algorithm on an environment by a recipe, seed after seed.
+
+use envs::{Autoreset, Classic, ClassicKind, VectorEnv};
+use models::{ModelError, Predictor};
+use spec::{Algorithm, BenchmarkSpec, BundleId, Digest, Progress, canonical_json};
+use trainer::{Learned, Problem, Sink, SinkError, TrainError, Window, learn};
+
+use crate::clock::{Elapsed, Moment};
+use crate::evaluation::{Starts, returns};
+use crate::flops;
+
+/// Why there are no figures.
+#[derive(Debug, thiserror::Error)]
+pub enum BenchmarkError {
+    /// There is no such environment.
+    #[error("{0}")]
+    Env(String),
+    /// Training failed.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// The policy cannot be asked.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// What was learned forecasts.
+    #[error("what was learned is no policy")]
+    NoPolicy,
+}
+
+/// What one seed came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeedFigures {
+    /// Which seed.
+    pub seed: u64,
+    /// Returns of the last weights.
+    pub last: Vec<f64>,
+    /// Returns of the best validated weights, on the same episodes; `None` where nothing was validated.
+    pub best: Option<Vec<f64>>,
+    /// Mean of optimum − return of the last weights, where an optimum is known.
+    pub regret: Option<f64>,
+    /// The same of the best validated weights.
+    pub best_regret: Option<f64>,
+    /// All of training.
+    pub elapsed: Elapsed,
+    /// Training from the first update on, evaluations left out where there are none.
+    pub learning: Elapsed,
+    /// Environment steps in that time.
+    pub steps_learning: u64,
+    /// Environment steps in all.
+    pub steps: u64,
+    /// Updates of the weights.
+    pub updates: u64,
+    /// Operations of an update.
+    pub flops_per_update: f64,
+    /// SHA-256 of weights, optimiser, memory and environment at the end.
+    pub state: Digest,
+    /// SHA-256 of the last weights.
+    pub weights: Digest,
+}
+
+/// Trains by `recipe` with `seed`, then plays from `starts`.
+///
+/// # Errors
+/// [`BenchmarkError`].
+pub fn run(recipe: &BenchmarkSpec, seed: u64, starts: &Starts) -> Result<SeedFigures, BenchmarkError> {
+    let kind: ClassicKind = recipe.env.parse().map_err(BenchmarkError::Env)?;
+    let envs = match &recipe.agent.algorithm {
+        Algorithm::Ppo(ppo) => ppo.envs,
+        Algorithm::Dqn(dqn) => dqn.envs,
+        Algorithm::Td3(td3) => td3.envs,
+        Algorithm::Sac(sac) => sac.envs,
+    };
+    let env = environment(recipe, Classic::new(kind, envs as usize, Autoreset::SameStep));
+    let judged = Classic::new(kind, recipe.agent.evaluation.episodes as usize, Autoreset::SameStep);
+    let judged = (recipe.agent.evaluation.times > 0).then(|| environment(recipe, judged));
+    let width = env.observation_width() / recipe.agent.window as usize;
+    let problem = Problem {
+        task: recipe.agent.clone(),
+        model: recipe.model.clone(),
+        window: Window { steps: recipe.agent.window as usize, width },
+        seed,
+        env,
+        evaluation: judged,
+        identity: Digest::of(&canonical_json(&(recipe, seed))),
+    };
+    let mut watch = Watch::new(first_update(&recipe.agent.algorithm));
+    let began = Moment::now();
+    let learned = learn(problem, None, &mut watch)?.ok_or(BenchmarkError::NoPolicy)?;
+    let elapsed = began.elapsed();
+    let (learning, from) = watch.began.map_or((elapsed, 0), |(moment, step)| (moment.elapsed(), step));
+    let play = |weights: &[u8]| {
+        let mut fresh = Classic::new(kind, starts.len(), Autoreset::SameStep);
+        starts.place(&mut fresh);
+        let policy = Predictor::from_parts(&learned.network, weights, BundleId(Digest::of(weights)))?;
+        returns(&mut *environment(recipe, fresh), &policy)
+    };
+    let last = play(&learned.last)?;
+    let best = learned.best.as_ref().map(|(weights, _)| play(weights)).transpose()?;
+    Ok(SeedFigures {
+        seed,
+        regret: starts.regret(&last),
+        best_regret: best.as_deref().and_then(|best| starts.regret(best)),
+        last,
+        best,
+        elapsed,
+        learning,
+        steps_learning: learned.steps - from,
+        flops_per_update: flops::update(&recipe.agent.algorithm, &learned.network, envs as usize),
+        weights: Digest::of(&learned.last),
+        state: learned.state,
+        steps: learned.steps,
+        updates: updates(&learned),
+    })
+}
+
+const fn updates(learned: &Learned) -> u64 {
+    learned.updates
+}
+
+/// The environment as the recipe shows it.
+fn environment(recipe: &BenchmarkSpec, env: Classic) -> Box<dyn VectorEnv> {
+    let _ = recipe;
+    Box::new(env)
+}
+
+/// Environment steps before the first update.
+const fn first_update(algorithm: &Algorithm) -> u64 {
+    match algorithm {
+        Algorithm::Ppo(_) => 0,
+        Algorithm::Dqn(dqn) => dqn.replay.starts,
+        Algorithm::Td3(td3) => td3.replay.starts,
+        Algorithm::Sac(sac) => sac.replay.starts,
+    }
+}
+
+/// Notes when learning begins.
+struct Watch {
+    starts: u64,
+    began: Option<(Moment, u64)>,
+}
+
+impl Watch {
+    fn new(starts: u64) -> Self {
+        let began = (starts == 0).then(|| (Moment::now(), 0));
+        Self { starts, began }
+    }
+}
+
+impl Sink for Watch {
+    fn progress(&mut self, progress: Progress) {
+        if self.began.is_none() && progress.step >= self.starts {
+            self.began = Some((Moment::now(), progress.step));
+        }
+    }
+
+    fn checkpoint(&mut self, _step: u64, _bytes: Vec<u8>) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    fn should_stop(&self) -> bool {
+        false
+    }
+
+    fn keeps_checkpoints(&self) -> bool {
+        false
+    }
+}

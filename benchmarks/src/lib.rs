@@ -1,0 +1,14 @@
+//! Agents on problems whose solution is known: returns, speed, and how far that is from the machine's limit.
+//!
+//! [`agent::run`] follows a recipe (`experiments/benchmarks/`) for some seeds, [`stepping()`] times an environment alone,
+//! [`gemm::peak`] is what one core can multiply. CPU time is the process's own: other work on the machine disturbs it least.
+
+pub mod agent;
+pub mod clock;
+pub mod evaluation;
+pub mod figures;
+pub mod flops;
+pub mod gemm;
+mod stepping;
+
+pub use stepping::{Stepping, stepping};
