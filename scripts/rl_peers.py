@@ -157,7 +157,7 @@ def measure(name, sides, rounds, core):
 
 def table(results, sides):
     print(f"{'steps per CPU second':22}" + "".join(f"{side:>12}" for side in sides)
-          + "".join(f"{'x ' + side:>8}" for side in sides if side != "tradewind"), file=sys.stderr)
+          + "".join(f"{'x ' + side:>8}" for side in results[0].get("ratio", {})), file=sys.stderr)
     for result in results:
         ratios = result.get("ratio", {})
         print(f"{result['row']:22}" + "".join(f"{result['steps_per_cpu_s'][side]:12,.1f}" for side in sides)
