@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::draws::Draws;
 use crate::env::{check_lengths, clamp};
-use crate::{ActionSpace, Actions, Autoreset, StateError, StepBuffers, StepOutcome, VectorEnv};
+use crate::{ActionSpace, Actions, Autoreset, Bounds, StateError, StepBuffers, StepOutcome, VectorEnv};
 
 /// Steps until [`Kind::EndlessReward`] is cut off.
 const ENDLESS_STEPS: u32 = 4;
@@ -27,18 +27,24 @@ pub enum Kind {
     ActionReward,
     /// One step, observation −1 or 1, reward 1 for the action that matches (0 or 1), else −1: does the policy see it?
     MatchingAction,
+    /// One step, reward −(a − ½)² for a within ±1: is the best action found?
+    TargetAction,
+    /// One step, observation −1 or 1, reward −(a − ½ of it)²: does the policy see it?
+    MatchingTarget,
     /// Reward 1 for ever, truncated every few steps. The value is 1/(1 − γ): does truncation bootstrap?
     EndlessReward,
 }
 
 impl Kind {
     /// Every probe, the easiest first.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::ConstantReward,
         Self::ObservedReward,
         Self::DelayedReward,
         Self::ActionReward,
         Self::MatchingAction,
+        Self::TargetAction,
+        Self::MatchingTarget,
         Self::EndlessReward,
     ];
 
@@ -49,35 +55,42 @@ impl Kind {
             Self::DelayedReward => "delayed_reward",
             Self::ActionReward => "action_reward",
             Self::MatchingAction => "matching_action",
+            Self::TargetAction => "target_action",
+            Self::MatchingTarget => "matching_target",
             Self::EndlessReward => "endless_reward",
         }
     }
 
-    const fn actions(self) -> usize {
+    fn space(self) -> ActionSpace {
         match self {
-            Self::ConstantReward | Self::ObservedReward | Self::DelayedReward | Self::EndlessReward => 1,
-            Self::ActionReward | Self::MatchingAction => 2,
+            Self::ConstantReward | Self::ObservedReward | Self::DelayedReward | Self::EndlessReward => {
+                ActionSpace::Discrete(1)
+            }
+            Self::ActionReward | Self::MatchingAction => ActionSpace::Discrete(2),
+            Self::TargetAction | Self::MatchingTarget => ActionSpace::Continuous(Bounds::uniform(1, -1.0, 1.0)),
         }
     }
 
     fn observation(self, place: Place) -> f32 {
         match self {
-            Self::ConstantReward | Self::ActionReward | Self::EndlessReward => 0.0,
-            Self::ObservedReward | Self::MatchingAction => place.sign(),
+            Self::ConstantReward | Self::ActionReward | Self::TargetAction | Self::EndlessReward => 0.0,
+            Self::ObservedReward | Self::MatchingAction | Self::MatchingTarget => place.sign(),
             Self::DelayedReward => place.steps as f32,
         }
     }
 
     /// Reward and outcome of `action` at `place`.
-    fn answer(self, place: Place, action: usize) -> (f32, StepOutcome) {
+    fn answer(self, place: Place, action: f32) -> (f32, StepOutcome) {
         let right = |is: bool| if is { 1.0 } else { -1.0 };
         match self {
             Self::ConstantReward => (1.0, StepOutcome::Terminated),
             Self::ObservedReward => (place.sign(), StepOutcome::Terminated),
             Self::DelayedReward if place.steps == 0 => (0.0, StepOutcome::Continues),
             Self::DelayedReward => (1.0, StepOutcome::Terminated),
-            Self::ActionReward => (right(action == 1), StepOutcome::Terminated),
-            Self::MatchingAction => (right(action == place.coin), StepOutcome::Terminated),
+            Self::ActionReward => (right(action == 1.0), StepOutcome::Terminated),
+            Self::MatchingAction => (right(action == place.coin as f32), StepOutcome::Terminated),
+            Self::TargetAction => (-(action - 0.5).powi(2), StepOutcome::Terminated),
+            Self::MatchingTarget => (-(action - place.sign() / 2.0).powi(2), StepOutcome::Terminated),
             Self::EndlessReward if place.steps + 1 < ENDLESS_STEPS => (1.0, StepOutcome::Continues),
             Self::EndlessReward => (1.0, StepOutcome::Truncated),
         }
@@ -124,8 +137,7 @@ impl Probe {
     #[must_use]
     pub fn new(kind: Kind, envs: usize) -> Self {
         let places = vec![Place { episode: 0, steps: 0, coin: 0 }; envs];
-        let mut probe =
-            Self { kind, draws: Draws::new(0), places, clamped: 0, space: ActionSpace::Discrete(kind.actions()) };
+        let mut probe = Self { kind, draws: Draws::new(0), places, clamped: 0, space: kind.space() };
         probe.restart(0);
         probe
     }
@@ -173,8 +185,14 @@ impl VectorEnv for Probe {
 
     fn step(&mut self, actions: Actions<'_>, out: StepBuffers<'_>) {
         check_lengths(self, actions, &out);
-        for (env, action) in actions.discrete().iter().enumerate() {
-            let (action, outside) = clamp(*action, self.kind.actions());
+        for env in 0..self.places.len() {
+            let (action, outside) = match &self.space {
+                ActionSpace::Discrete(count) => {
+                    let (action, outside) = clamp(actions.discrete()[env], *count);
+                    (action as f32, outside)
+                }
+                ActionSpace::Continuous(bounds) => bounds.clamp(0, actions.continuous()[env]),
+            };
             self.clamped += u64::from(outside);
             let place = self.places[env];
             (out.rewards[env], out.outcomes[env]) = self.kind.answer(place, action);
@@ -227,7 +245,7 @@ mod tests {
 
     #[test]
     fn every_probe_conforms() {
-        for kind in Kind::ALL {
+        for kind in Kind::ALL.into_iter().filter(|kind| kind.space().actions().is_some()) {
             conformance::check(|| Probe::new(kind, 5));
         }
     }

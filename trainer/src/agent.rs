@@ -105,7 +105,10 @@ impl Agent {
 pub(crate) enum Chosen {
     Discrete(Vec<u32>),
     /// In the environment's own units.
-    Continuous { bounds: Bounds, values: Vec<f32> },
+    Continuous {
+        bounds: Bounds,
+        values: Vec<f32>,
+    },
 }
 
 impl Chosen {

@@ -96,11 +96,6 @@ impl Critics {
         let columns = self.features..self.features + self.action;
         self.networks[index].backward(weights, rows, &mut self.tapes[index], Toward::input(columns, out));
     }
-
-    /// Multiply-adds of one critic over one row.
-    pub(crate) fn multiply_adds(&self) -> u64 {
-        self.networks[0].multiply_adds()
-    }
 }
 
 /// y = R + d·V(s′), written to `targets`.

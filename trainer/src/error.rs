@@ -104,13 +104,16 @@ impl TrainError {
             Self::Data(_) | Self::Feature(_) | Self::OtherData { .. } | Self::TooFewRows { .. } | Self::Env { .. } => {
                 FailureClass::Data
             }
-            Self::NotFinite { .. } | Self::Broken { .. } | Self::Model(ModelError::Output { .. } | ModelError::NotFinite { .. }) => {
-                FailureClass::Nan
-            }
+            Self::NotFinite { .. }
+            | Self::Broken { .. }
+            | Self::Model(ModelError::Output { .. } | ModelError::NotFinite { .. }) => FailureClass::Nan,
             Self::Torch(error) | Self::Model(ModelError::Torch(error)) if is_out_of_memory(error) => FailureClass::Oom,
-            Self::Actions { .. } | Self::Device(_) | Self::Checkpoint(_) | Self::Sink { .. } | Self::Model(_) | Self::Torch(_) => {
-                FailureClass::Bug
-            }
+            Self::Actions { .. }
+            | Self::Device(_)
+            | Self::Checkpoint(_)
+            | Self::Sink { .. }
+            | Self::Model(_)
+            | Self::Torch(_) => FailureClass::Bug,
         }
     }
 }

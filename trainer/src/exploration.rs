@@ -96,11 +96,13 @@ mod tests {
 
     fn series(exploration: Exploration, steps: u64) -> Vec<f32> {
         let mut noise = Noise::new(exploration, 1, 1);
-        (0..steps).map(|step| {
-            let mut action = [0.0];
-            noise.add(moment(step), 1, &mut action);
-            action[0]
-        }).collect()
+        (0..steps)
+            .map(|step| {
+                let mut action = [0.0];
+                noise.add(moment(step), 1, &mut action);
+                action[0]
+            })
+            .collect()
     }
 
     fn correlation(values: &[f32]) -> f32 {

@@ -52,7 +52,14 @@ pub(crate) fn split(count: usize, purge: u32) -> SplitSpec {
 
 /// Small; with dropout between two recurrent layers, without it one is enough.
 pub(crate) fn cnn_lstm(dropout: f64) -> ModelSpec {
-    ModelSpec::CnnLstm { channels: 8, kernel: 3, hidden: 8, layers: if dropout > 0.0 { 2 } else { 1 }, dropout }
+    ModelSpec::CnnLstm {
+        channels: 8,
+        kernel: 3,
+        hidden: 8,
+        layers: if dropout > 0.0 { 2 } else { 1 },
+        dropout,
+        burn_in: 0,
+    }
 }
 
 pub(crate) fn supervised() -> SupervisedSpec {
@@ -98,7 +105,7 @@ pub(crate) struct Recorder {
     pub(crate) checkpoints: Vec<(u64, Vec<u8>)>,
     pub(crate) progress: Vec<Progress>,
     pub(crate) stop_at: Option<u32>,
-    asked: Cell<u32>,
+    pub(crate) asked: Cell<u32>,
 }
 
 impl Sink for Recorder {

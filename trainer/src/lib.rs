@@ -21,6 +21,10 @@ mod off_policy;
 mod optimiser;
 mod prepare;
 mod priorities;
+#[cfg(test)]
+mod probing;
+#[cfg(test)]
+mod reference;
 mod replay;
 mod rollout;
 mod seeds;

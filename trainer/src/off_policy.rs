@@ -131,7 +131,11 @@ impl<'a, M: Method> OffPolicy<'a, M> {
         }
         let width = world.env.observation_width();
         let before = std::mem::take(&mut self.normalised);
-        let seen = { let mut seen = before; seen.clone_from(&world.buffers.observations); seen };
+        let seen = {
+            let mut seen = before;
+            seen.clone_from(&world.buffers.observations);
+            seen
+        };
         let resetting = world.step(&self.actions)?;
         for env in 0..world.envs() {
             if !resetting[env] {

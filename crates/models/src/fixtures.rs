@@ -1,15 +1,9 @@
 //! What the tests of this crate share: shapes, drawn weights and made-up rows.
 
-use neural::Layout;
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng as _;
 use spec::{BundleId, Digest, ModelSpec, QHead};
-use tch::Device;
-use tch::nn::VarStore;
+use tch::Tensor;
 
-use crate::{
-    Forecaster, Initial, NetworkKind, NetworkSpec, PolicyHead, PolicyNetwork, Predictor, single_threaded, weights,
-};
+use crate::{NetworkKind, NetworkSpec, PolicyHead, Predictor, weights};
 
 pub(crate) fn cnn_lstm() -> ModelSpec {
     ModelSpec::CnnLstm { channels: 16, kernel: 3, hidden: 24, layers: 2, dropout: 0.3, burn_in: 0 }
@@ -41,23 +35,16 @@ pub(crate) fn heads() -> [PolicyHead; 6] {
     ]
 }
 
-/// The bytes of drawn weights. libtorch's generator is one per process, so tests that compare draw once.
+/// The bytes of drawn weights; a policy's normaliser is one that does something. libtorch's generator is one per process,
+/// so tests that compare draw once.
 pub(crate) fn drawn(spec: &NetworkSpec) -> Vec<u8> {
+    let mut tensors = weights::unpack(&crate::drawn(spec, 5).unwrap()).unwrap();
     if spec.observes_position() {
-        let mut layout = Layout::default();
-        let network = PolicyNetwork::new(&mut layout, spec).unwrap();
-        let mut weights = layout.draw(&mut ChaCha8Rng::seed_from_u64(5));
-        if let Some([mean, scale]) = network.normaliser() {
-            weights[mean].copy_from_slice(&row(spec.input_width(), 77));
-            weights[scale].fill(0.5);
-        }
-        return weights::pack(&network.named(&layout, &weights));
+        let width = spec.input_width();
+        tensors.insert("normaliser.mean".to_owned(), Tensor::from_slice(&row(width, 77)));
+        tensors.insert("normaliser.scale".to_owned(), Tensor::from_slice(&vec![0.5f32; width]));
     }
-    single_threaded();
-    tch::manual_seed(5);
-    let store = VarStore::new(Device::Cpu);
-    Forecaster::build(spec, &store.root(), Initial::Drawn).unwrap();
-    weights::to_bytes(&store)
+    weights::pack(&tensors)
 }
 
 pub(crate) fn predictor(spec: &NetworkSpec) -> Predictor {

@@ -20,7 +20,7 @@ pub use encoder::CnnLstm;
 pub use error::ModelError;
 pub use forecaster::{Forecast, Forecaster};
 pub use layers::{Initial, Mode};
-pub use network::{NetworkKind, NetworkSpec};
+pub use network::{NetworkKind, NetworkSpec, drawn};
 pub use policy::{OBSERVATION_MAX, PolicyHead, PolicyNetwork, PolicyTape, assign_flat, duel};
 pub use predictor::{Predictor, TILE, row_digest};
 pub use threads::{set_threads, single_threaded};

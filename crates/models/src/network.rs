@@ -1,10 +1,14 @@
 //! A network's shape as data, and the network built from it.
 
+use neural::Layout;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng as _;
 use serde::{Deserialize, Serialize};
 use spec::ModelSpec;
-use tch::nn::Path;
+use tch::Device;
+use tch::nn::{Path, VarStore};
 
-use crate::{Forecaster, Initial, ModelError, PolicyHead};
+use crate::{Forecaster, Initial, ModelError, PolicyHead, PolicyNetwork, weights};
 
 /// What a network puts out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,6 +119,28 @@ impl Forecaster {
             NetworkKind::Policy { .. } => {
                 Err(ModelError::Shape { what: "kind", value: "policy".to_owned(), range: "a forecaster" })
             }
+        }
+    }
+}
+
+/// Untrained weights as safetensors: what learning begins with. The same seed gives the same bytes.
+///
+/// # Errors
+/// As [`NetworkSpec::check`].
+pub fn drawn(spec: &NetworkSpec, seed: u64) -> Result<Vec<u8>, ModelError> {
+    match spec.kind {
+        NetworkKind::Forecaster => {
+            crate::single_threaded();
+            tch::manual_seed(seed.cast_signed());
+            let store = VarStore::new(Device::Cpu);
+            Forecaster::build(spec, &store.root(), Initial::Drawn)?;
+            Ok(weights::to_bytes(&store))
+        }
+        NetworkKind::Policy { .. } => {
+            let mut layout = Layout::default();
+            let network = PolicyNetwork::new(&mut layout, spec)?;
+            let weights = layout.draw(&mut ChaCha8Rng::seed_from_u64(seed));
+            Ok(weights::pack(&network.named(&layout, &weights)))
         }
     }
 }

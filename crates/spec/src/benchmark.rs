@@ -28,8 +28,7 @@ pub struct BenchmarkSpec {
 /// The [`Problem`]s found, each with its place.
 pub fn parse_benchmark(file_name: &str, text: &str) -> Result<BenchmarkSpec, Vec<Problem>> {
     let (value, positions) = yaml::read(file_name, text).map_err(|problem| vec![*problem])?;
-    let spec: BenchmarkSpec =
-        strict(&value).map_err(|fault: Fault| vec![fault.finding().placed(&positions)])?;
+    let spec: BenchmarkSpec = strict(&value).map_err(|fault: Fault| vec![fault.finding().placed(&positions)])?;
     let findings = ranges::of_benchmark(&spec);
     if findings.is_empty() {
         return Ok(spec);

@@ -15,14 +15,18 @@ pub(super) fn step(state: [&mut [f64]; 2], pushes: &[f64], ended: &mut [bool]) {
     }
 }
 
-/// The same with forces within ±1. Gymnasium keeps this state in f32, so it is rounded after each step.
+/// The same with forces within ±1, each operation rounded to f32: so does NumPy 2 with Gymnasium's f32 state.
 pub(super) fn step_continuous(state: [&mut [f64]; 2], forces: &[f64], ended: &mut [bool]) {
     let [x, speed] = state;
     for (((x, speed), force), ended) in x.iter_mut().zip(speed).zip(forces).zip(ended) {
-        let faster = *speed + (force * 0.0015 - GRAVITY * (3.0 * *x).cos());
-        let (to, at) = moved(*x, faster);
-        *ended = to >= 0.45 && at >= 0.0;
-        (*x, *speed) = (f64::from(to as f32), f64::from(at as f32));
+        let (at, force) = (*x as f32, *force as f32);
+        let slope = (GRAVITY * f64::from(3.0 * at).cos()) as f32;
+        let faster = *speed as f32 + (force * 0.0015 - slope);
+        let faster = faster.clamp(-SPEED_MAX as f32, SPEED_MAX as f32);
+        let to = (at + faster).clamp(LEFT as f32, RIGHT as f32);
+        let faster = if to == LEFT as f32 && faster < 0.0 { 0.0 } else { faster };
+        *ended = to >= 0.45 && faster >= 0.0;
+        (*x, *speed) = (f64::from(to), f64::from(faster));
     }
 }
 

@@ -8,7 +8,7 @@ use dataset::{Adjustment, Dataset, ImportOptions};
 use experiments::{Machine, Prepared};
 use features::{FeatureState, Normaliser, Stream};
 use market::Interval;
-use models::{Initial, Network, NetworkKind, NetworkSpec};
+use models::{NetworkKind, NetworkSpec};
 use protocol::{TrialState, TrialView};
 use spec::{AttemptId, FailureClass, Metric, TrialOutcome, TrialSpec, canonical_json};
 use tempfile::TempDir;
@@ -136,7 +136,6 @@ pub(crate) fn machine() -> Machine {
 }
 
 fn bundle(prepared: &Prepared, trial: &TrialSpec) -> Bundle {
-    models::single_threaded();
     let bars = &prepared.dataset.bars;
     let matrix = features::compute(&trial.features, bars).unwrap();
     let normaliser = Normaliser::fit(&matrix, prepared.split.train.clone());
@@ -148,13 +147,10 @@ fn bundle(prepared: &Prepared, trial: &TrialSpec) -> Bundle {
     let state = stream.state();
     let (model, window) = (trial.model.clone(), trial.task.window());
     let network = NetworkSpec { kind: NetworkKind::Forecaster, model, window, width: state.pipeline.width() };
-    tch::manual_seed(i64::from(trial.trial.index) + 1);
-    let store = tch::nn::VarStore::new(tch::Device::Cpu);
-    Network::build(&network, &store.root(), Initial::Drawn).unwrap();
     Bundle::build(Parts {
         kind: BundleKind::Forecaster,
+        weights: models::drawn(&network, u64::from(trial.trial.index) + 1).unwrap(),
         network: serde_json::to_value(network).unwrap(),
-        weights: models::weights::to_bytes(&store),
         features: serde_json::to_vec(&state).unwrap(),
         trial: trial.clone(),
         code_version: "0.1.0".to_owned(),

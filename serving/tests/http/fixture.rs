@@ -8,7 +8,7 @@ use artifacts::{Bundle, BundleKind, Kernel, Parts};
 use dataset::{Adjustment, ImportOptions, read_csv};
 use features::{FeatureState, Normaliser, Stream, compute, observation};
 use market::{Bar, Interval};
-use models::{Initial, Network, NetworkKind, NetworkSpec, weights};
+use models::{NetworkKind, NetworkSpec, PolicyHead};
 use serde_json::{Value, json};
 use serving::{ApiKey, Options, ServeError, Server};
 use spec::TrialSpec;
@@ -85,24 +85,23 @@ pub(crate) fn parts(kind: Kind) -> Parts {
     let network = NetworkSpec {
         kind: match kind {
             Kind::Forecaster => NetworkKind::Forecaster,
-            Kind::Policy => {
-                NetworkKind::Policy { actions: 2, observation_width: state.input_width() + observation::POSITION_WIDTH }
-            }
+            Kind::Policy => NetworkKind::Policy {
+                head: PolicyHead::Categorical { actions: 2 },
+                observation_width: state.input_width() + observation::POSITION_WIDTH,
+                normalised: false,
+            },
         },
         model: trial.model.clone(),
         window: trial.task.window(),
         width: state.pipeline.width(),
     };
-    tch::manual_seed(3);
-    let store = tch::nn::VarStore::new(tch::Device::Cpu);
-    Network::build(&network, &store.root(), Initial::Drawn).unwrap();
     Parts {
         kind: match kind {
             Kind::Forecaster => BundleKind::Forecaster,
             Kind::Policy => BundleKind::Policy,
         },
+        weights: models::drawn(&network, 3).unwrap(),
         network: serde_json::to_value(network).unwrap(),
-        weights: weights::to_bytes(&store),
         features: serde_json::to_vec(&state).unwrap(),
         trial,
         code_version: "0.1.0".to_owned(),

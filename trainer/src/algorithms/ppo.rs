@@ -248,9 +248,7 @@ impl Objective<'_> {
         let rows = self.minibatch.returns.len();
         let actions = outputs.len() / rows;
         let mut logs = vec![0.0; actions];
-        for (row, (logits, slopes)) in
-            outputs.chunks_exact(actions).zip(slopes.chunks_exact_mut(actions)).enumerate()
-        {
+        for (row, (logits, slopes)) in outputs.chunks_exact(actions).zip(slopes.chunks_exact_mut(actions)).enumerate() {
             logs.iter_mut().zip(logits).for_each(|(log, logit)| *log = f64::from(*logit));
             log_softmax(&mut logs);
             let entropy = categorical_entropy(&logs);
@@ -278,7 +276,8 @@ impl Objective<'_> {
         for (row, (means, slopes)) in means.chunks_exact(width).zip(slopes.chunks_exact_mut(width)).enumerate() {
             let actions = &self.minibatch.actions[row * width..(row + 1) * width];
             let parts = || actions.iter().zip(means).zip(log_deviations);
-            let density = |((a, m), log): ((&f32, &f32), &f64)| gaussian_log_density(f64::from(*a), f64::from(*m), *log);
+            let density =
+                |((a, m), log): ((&f32, &f32), &f64)| gaussian_log_density(f64::from(*a), f64::from(*m), *log);
             let slope = self.row(row, parts().map(density).sum(), measured);
             for ((((action, mean), log), out), sum) in parts().zip(slopes).zip(&mut sums) {
                 let z = (f64::from(*action) - f64::from(*mean)) * (-log).exp();

@@ -104,11 +104,7 @@ impl<'a> Sac<'a> {
             policy_adam: Adam::new(own.len(), options),
             critic_adam: Adam::new(all - own.end, options),
             gradient: vec![0.0; all],
-            temperature: LearnedTemperature {
-                log: [initial.ln() as f32],
-                target_entropy,
-                adam: Adam::new(1, options),
-            },
+            temperature: LearnedTemperature { log: [initial.ln() as f32], target_entropy, adam: Adam::new(1, options) },
             noise: spec.exploration.map(|exploration| Noise::new(exploration, envs, width)),
             tape: agent.network.tape(rows),
             acting: agent.network.tape(envs),

@@ -112,12 +112,7 @@ impl<'a> Td3<'a> {
     }
 
     /// Adds the gradient of the sum of both critics' mean squared errors; returns it.
-    pub(crate) fn critic_backward(
-        &mut self,
-        batch: &Batch,
-        noise: impl FnMut() -> f32,
-        errors: &mut Vec<f32>,
-    ) -> f64 {
+    pub(crate) fn critic_backward(&mut self, batch: &Batch, noise: impl FnMut() -> f32, errors: &mut Vec<f32>) -> f64 {
         self.bootstrap(batch, noise);
         let (rows, weights) = (batch.rewards.len(), &self.agent.weights);
         let features = self.agent.network.see(weights, &batch.observations, rows, &mut self.tape.torso);

@@ -16,7 +16,13 @@ fn push(replay: &mut Replay, number: usize) {
     let n = number as f32;
     let (observation, next_observation) = ([n, n + 0.25, n + 0.5], [n + 1.0, n + 1.25, n + 1.5]);
     let (action, reward, discount) = (&[-n], 2.0 * n, 0.5);
-    replay.push(&Transition { observation: &observation, action, reward, next_observation: &next_observation, discount });
+    replay.push(&Transition {
+        observation: &observation,
+        action,
+        reward,
+        next_observation: &next_observation,
+        discount,
+    });
 }
 
 proptest! {
