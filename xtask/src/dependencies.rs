@@ -9,7 +9,7 @@ const NOUNS: [&str; 3] = ["market", "spec", "statistics"];
 const COMPOSERS: [&str; 2] = ["cli", "xtask"];
 
 /// Each crate and what it may use beside the nouns. The nouns themselves use only what stands here.
-const TABLE: [(&str, &[&str]); 21] = [
+const TABLE: [(&str, &[&str]); 22] = [
     ("market", &[]),
     ("statistics", &[]),
     ("spec", &["market"]),
@@ -25,6 +25,7 @@ const TABLE: [(&str, &[&str]); 21] = [
     ("backtest", &["dataset", "features", "venue", "portfolio", "risk", "strategy", "artifacts", "models"]),
     ("brokers", &["venue", "portfolio", "risk"]),
     ("envs", &["dataset", "features", "venue", "portfolio"]),
+    ("tradewind-envs", &["dataset", "features", "envs"]),
     ("trainer", &["dataset", "features", "models", "envs"]),
     ("worker", &["protocol", "dataset", "artifacts", "trainer", "backtest"]),
     ("scheduler", &["protocol"]),

@@ -16,6 +16,7 @@ mod resolve;
 #[cfg(test)]
 mod sample;
 mod schema;
+mod section;
 mod substitute;
 mod task;
 mod trial;
@@ -36,6 +37,7 @@ pub use prediction::{Decision, Output, Prediction, Reason};
 pub use problem::{Place, Problem};
 pub use resolve::resolve;
 pub use schema::schema;
+pub use section::{parse_env, parse_features};
 pub use substitute::trial;
 pub use task::{Algorithm, ModelSpec, PpoSpec, RlSpec, SupervisedSpec, TaskSpec};
 pub use trial::{CheckpointRef, ParamValue, Params, Series, TrialOutcome, TrialSpec};
