@@ -98,7 +98,7 @@ def main():
     python = VENV / "bin" / "python"
     shutil.rmtree(WHEELS, ignore_errors=True)
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "VIRTUAL_ENV": str(VENV)}
-    run(python, "-m", "maturin", "build", "--quiet", "--release", "--locked", "--manifest-path", CRATE / "Cargo.toml",
+    run(python, "-m", "maturin", "build", "--release", "--locked", "--manifest-path", CRATE / "Cargo.toml",
         "--out", WHEELS, env=environment)
     run(python, "-m", "pip", "install", "--quiet", "--no-deps", "--force-reinstall", *WHEELS.glob("*.whl"))
     run(python, "-m", "pytest", "--quiet", CRATE, env=environment)

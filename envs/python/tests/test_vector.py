@@ -113,7 +113,8 @@ def test_next_step_shows_the_end_and_begins_anew_a_step_later(settings):
 
 def test_both_modes_live_the_same_episodes(settings):
     same, later = make(settings, copy=True), make(settings, copy=True, autoreset_mode="NextStep")
-    same.reset(seed=6), later.reset(seed=6)
+    for envs in (same, later):
+        envs.reset(seed=6)
     hold = np.full(4, 2)
     rewards = np.array([same.step(hold)[1] for _ in range(60)])
     delayed = np.array([later.step(hold)[1] for _ in range(62)])
