@@ -1,6 +1,6 @@
 # Two commands on a fresh machine: `make demo` runs the main job on real data, `make test` passes the tests.
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint bench chaos libtorch
+.PHONY: help build demo test python lint bench chaos libtorch
 
 NEXTEST := 0.9.143
 BINARY := target/release/tradewind
@@ -22,6 +22,10 @@ test: libtorch ## Runs every test, and the repository's own checks
 	@cargo nextest --version >/dev/null 2>&1 || cargo install --locked --version $(NEXTEST) cargo-nextest
 	cargo nextest run --release --locked --workspace
 	cargo xtask tidy
+	@python3 scripts/python_envs.py
+
+python: libtorch ## Builds the wheel of tradewind_envs into target/wheels/ and tests it in .venv/
+	@python3 scripts/python_envs.py
 
 lint: libtorch ## Checks format and lints
 	cargo fmt --all -- --check

@@ -44,6 +44,7 @@ pub struct TradingEnv {
     range: Range<usize>,
     episodes: Episodes,
     episode_bars: usize,
+    autoreset: Autoreset,
     /// Digest of all of the above: a state belongs to it.
     identity: Digest,
     draws: Draws,
@@ -109,6 +110,7 @@ impl TradingEnv {
             range,
             episodes,
             episode_bars,
+            autoreset: Autoreset::SameStep,
             identity,
             draws: Draws::new(0),
             lanes: Lanes::new(envs, cash),
@@ -116,6 +118,17 @@ impl TradingEnv {
         };
         env.restart(0);
         Ok(env)
+    }
+
+    /// The same environment with another time for the episode after an end to begin.
+    #[must_use]
+    pub fn with_autoreset(mut self, autoreset: Autoreset) -> Self {
+        if autoreset != self.autoreset {
+            let parts = (self.identity, autoreset);
+            self.identity = Digest::of(&serde_json::to_vec(&parts).expect("plain data has a JSON form"));
+            self.autoreset = autoreset;
+        }
+        self
     }
 
     /// The account of a copy.
@@ -199,6 +212,17 @@ impl TradingEnv {
         (reward as f32, outcome)
     }
 
+    /// Whether a copy's episode has ended and the next is still to begin.
+    fn is_over(&self, env: usize) -> bool {
+        self.lanes.bars[env] == self.lanes.ends[env] || self.lanes.equity[env] <= Money(0)
+    }
+
+    /// Starts the episode after the present one.
+    fn begin_next(&mut self, env: usize) {
+        self.lanes.episodes[env] += 1;
+        self.begin(env);
+    }
+
     fn show(&self, env: usize, out: &mut [f32]) {
         let bar = self.lanes.bars[env];
         let (exposure, unrealised) = self.lanes.accounts[env].view(self.history.instrument(), self.history.close(bar));
@@ -218,13 +242,16 @@ impl Lanes {
         }
     }
 
-    /// Whether every copy is somewhere inside an episode of `range`.
-    fn fits(&self, envs: usize, range: &Range<usize>) -> bool {
+    /// Whether every copy is somewhere inside an episode of `range`; at its end only where the next begins a step later.
+    fn fits(&self, envs: usize, range: &Range<usize>, autoreset: Autoreset) -> bool {
         let lengths = [self.bars.len(), self.ends.len(), self.episodes.len(), self.equity.len(), self.accounts.len()];
-        let inside = |(bar, end): (&usize, &usize)| range.start <= *bar && bar < end && *end < range.end;
+        let may_be_over = autoreset == Autoreset::NextStep;
+        let inside = |(bar, end): (&usize, &usize)| {
+            range.start <= *bar && *end < range.end && (bar < end || (may_be_over && bar == end))
+        };
         lengths == [envs; 5]
             && self.bars.iter().zip(&self.ends).all(inside)
-            && self.equity.iter().all(|equity| *equity > Money(0))
+            && (may_be_over || self.equity.iter().all(|equity| *equity > Money(0)))
     }
 }
 
@@ -254,7 +281,7 @@ impl VectorEnv for TradingEnv {
     }
 
     fn autoreset(&self) -> Autoreset {
-        Autoreset::SameStep
+        self.autoreset
     }
 
     fn reset(&mut self, seed: u64, observations: &mut [f32]) {
@@ -269,13 +296,20 @@ impl VectorEnv for TradingEnv {
         let results = out.rewards.iter_mut().zip(out.outcomes.iter_mut());
         for (env, (((shown, last), (reward, outcome)), action)) in rows.zip(results).zip(actions.discrete()).enumerate()
         {
+            if self.is_over(env) {
+                self.begin_next(env);
+                (*reward, *outcome) = (0.0, StepOutcome::Continues);
+                self.show(env, shown);
+                continue;
+            }
             let (action, outside) = clamp(*action, self.exposures.len());
             self.lanes.clamped += u64::from(outside);
             (*reward, *outcome) = self.advance(env, self.exposures[action]);
             if outcome.is_end() {
                 self.show(env, last);
-                self.lanes.episodes[env] += 1;
-                self.begin(env);
+                if self.autoreset == Autoreset::SameStep {
+                    self.begin_next(env);
+                }
             }
             self.show(env, shown);
         }
@@ -305,7 +339,7 @@ impl VectorEnv for TradingEnv {
         if saved.identity != self.identity {
             return Err(foreign("it was saved over other data or settings"));
         }
-        if !saved.lanes.fits(self.envs(), &self.range) {
+        if !saved.lanes.fits(self.envs(), &self.range, self.autoreset) {
             return Err(foreign("its episodes lie outside the range"));
         }
         self.draws = Draws::new(saved.seed);

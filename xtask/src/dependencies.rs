@@ -9,7 +9,7 @@ const NOUNS: [&str; 3] = ["market", "spec", "statistics"];
 const COMPOSERS: [&str; 2] = ["cli", "xtask"];
 
 /// Each crate and what it may use beside the nouns. The nouns themselves use only what stands here.
-const TABLE: [(&str, &[&str]); 23] = [
+const TABLE: [(&str, &[&str]); 24] = [
     ("market", &[]),
     ("statistics", &[]),
     ("spec", &["market"]),
@@ -26,6 +26,7 @@ const TABLE: [(&str, &[&str]); 23] = [
     ("backtest", &["dataset", "features", "venue", "portfolio", "risk", "strategy", "artifacts", "models"]),
     ("brokers", &["venue", "portfolio", "risk"]),
     ("envs", &["dataset", "features", "venue", "portfolio"]),
+    ("tradewind-envs", &["dataset", "features", "envs"]),
     ("trainer", &["dataset", "features", "neural", "models", "envs"]),
     ("benchmarks", &["neural", "models", "envs", "trainer"]),
     ("worker", &["protocol", "dataset", "artifacts", "trainer", "backtest"]),

@@ -18,6 +18,7 @@ mod rl;
 #[cfg(test)]
 mod sample;
 mod schema;
+mod section;
 mod substitute;
 mod task;
 mod trial;
@@ -43,6 +44,7 @@ pub use rl::{
     QHead, ReplaySpec, RlSpec, SacSpec, Schedule, TargetUpdate, Td3Spec, Temperature,
 };
 pub use schema::schema;
+pub use section::{parse_env, parse_features};
 pub use substitute::trial;
 pub use task::{Activation, ModelSpec, SupervisedSpec, TaskSpec};
 pub use trial::{CheckpointRef, ParamValue, Params, Series, TrialOutcome, TrialSpec};

@@ -23,7 +23,7 @@ enum Presence {
     Optional,
 }
 
-type Reader = fn(&Value) -> Option<Fault>;
+pub(crate) type Reader = fn(&Value) -> Option<Fault>;
 
 /// The keys of a file. A test holds this against the schema.
 const SECTIONS: [(&str, Presence, Reader); 14] = [
@@ -66,7 +66,7 @@ pub(crate) fn strict<T: DeserializeOwned>(value: &Value) -> Result<T, Fault> {
     serde_path_to_error::deserialize(value).map_err(|error| Fault::new(&error))
 }
 
-fn fault_of<T: DeserializeOwned>(value: &Value) -> Option<Fault> {
+pub(crate) fn fault_of<T: DeserializeOwned>(value: &Value) -> Option<Fault> {
     strict::<T>(value).err()
 }
 
@@ -97,7 +97,7 @@ fn faults(root: &mut Value) -> Vec<Finding> {
 }
 
 /// All unknown keys of a section, which are taken out to look further, and the first other fault.
-fn section_faults(name: &str, value: &mut Value, reader: Reader) -> Vec<Finding> {
+pub(crate) fn section_faults(name: &str, value: &mut Value, reader: Reader) -> Vec<Finding> {
     let mut findings = Vec::new();
     while let Some(fault) = reader(value) {
         let unknown = fault.unknown_key();

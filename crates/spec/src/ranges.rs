@@ -55,6 +55,20 @@ pub(crate) fn of_experiment(spec: &ExperimentSpec) -> Vec<Finding> {
     ranges.findings
 }
 
+/// All findings in a list of features.
+pub(crate) fn of_features(features: &[FeatureSpec]) -> Vec<Finding> {
+    let mut ranges = Ranges::default();
+    ranges.features(features);
+    ranges.findings
+}
+
+/// All findings in a market to trade in.
+pub(crate) fn of_env(env: &EnvSpec) -> Vec<Finding> {
+    let mut ranges = Ranges::default();
+    ranges.env(env);
+    ranges.findings
+}
+
 #[derive(Default)]
 struct Ranges {
     findings: Vec<Finding>,

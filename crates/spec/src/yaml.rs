@@ -54,6 +54,13 @@ impl Positions {
         }
     }
 
+    /// The same places under a longer path: the text is what stands below `name` in a file.
+    pub(crate) fn below(self, name: &str) -> Self {
+        let under =
+            |(path, site): (String, Site)| (if path.is_empty() { name.to_owned() } else { join(name, path) }, site);
+        Self { file: self.file, sites: self.sites.into_iter().map(under).collect() }
+    }
+
     fn place(&self, path: &str, of: impl Fn(&Site) -> (usize, usize)) -> Place {
         let mut path = path;
         loop {

@@ -147,7 +147,11 @@ fn trading_environments_conform() {
     for positions in [PositionMode::LongFlat, PositionMode::LongShort] {
         let spec = spec(positions, CostSpec::default());
         for episodes in [Episodes::Random { envs: 7 }, Episodes::OnePass] {
-            conformance::check(|| TradingEnv::new(history.clone(), &spec, range.clone(), episodes).unwrap());
+            for autoreset in [Autoreset::SameStep, Autoreset::NextStep] {
+                conformance::check(|| {
+                    TradingEnv::new(history.clone(), &spec, range.clone(), episodes).unwrap().with_autoreset(autoreset)
+                });
+            }
         }
     }
     // Leverage through 2020 ruins some episodes: the suite must hold across termination too.
@@ -156,6 +160,26 @@ fn trading_environments_conform() {
     conformance::check(|| {
         TradingEnv::new(history.clone(), &leveraged, 1_700..1_900, Episodes::Random { envs: 9 }).unwrap()
     });
+}
+
+#[test]
+fn a_next_step_reset_shows_the_end_ignores_an_action_and_begins_anew() {
+    let spec = spec(PositionMode::LongFlat, costs(0, 0, 0, 0));
+    let build = |autoreset| {
+        TradingEnv::new(history(&[(10.0, 10.0); 5], 1), &spec, 0..3, Episodes::OnePass)
+            .unwrap()
+            .with_autoreset(autoreset)
+    };
+    let mut env = build(Autoreset::NextStep);
+    let (_, outcome, mut buffers) = pass(&mut env, &[1, 1]);
+    assert_eq!(outcome, StepOutcome::Truncated);
+    assert_eq!(buffers.observations, [2.0, 1.0, 0.0]);
+    assert_eq!(buffers.final_observations, buffers.observations);
+    env.step(Actions::Discrete(&[9]), buffers.lend());
+    assert_eq!((buffers.outcomes[0], buffers.rewards[0], env.clamped()), (StepOutcome::Continues, 0.0, 0));
+    assert_eq!(buffers.observations, [0.0, 0.0, 0.0]);
+    let error = build(Autoreset::SameStep).restore(&env.state()).unwrap_err();
+    assert!(error.to_string().contains("other data or settings"), "{error}");
 }
 
 #[test]

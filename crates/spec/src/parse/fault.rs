@@ -45,7 +45,7 @@ impl Fault {
     }
 
     /// The same fault seen from one level further out.
-    pub(super) fn below(mut self, name: &str) -> Self {
+    pub(crate) fn below(mut self, name: &str) -> Self {
         self.path.0.insert(0, name.to_owned());
         self
     }
