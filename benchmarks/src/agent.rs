@@ -3,7 +3,7 @@
 use envs::{Autoreset, Classic, ClassicKind, VectorEnv};
 use models::{ModelError, Predictor};
 use spec::{Algorithm, BenchmarkSpec, BundleId, Digest, Progress, canonical_json};
-use trainer::{Learned, Problem, Sink, SinkError, TrainError, Window, learn};
+use trainer::{Problem, Sink, SinkError, TrainError, Window, learn};
 
 use crate::clock::{Elapsed, Moment};
 use crate::evaluation::{Starts, returns};
@@ -69,9 +69,10 @@ pub fn run(recipe: &BenchmarkSpec, seed: u64, starts: &Starts) -> Result<SeedFig
         Algorithm::Td3(td3) => td3.envs,
         Algorithm::Sac(sac) => sac.envs,
     };
-    let env = environment(recipe, Classic::new(kind, envs as usize, Autoreset::SameStep));
+    let env: Box<dyn VectorEnv> = Box::new(Classic::new(kind, envs as usize, Autoreset::SameStep));
     let judged = Classic::new(kind, recipe.agent.evaluation.episodes as usize, Autoreset::SameStep);
-    let judged = (recipe.agent.evaluation.times > 0).then(|| environment(recipe, judged));
+    let judged: Option<Box<dyn VectorEnv>> =
+        if recipe.agent.evaluation.times > 0 { Some(Box::new(judged)) } else { None };
     let width = env.observation_width() / recipe.agent.window as usize;
     let problem = Problem {
         task: recipe.agent.clone(),
@@ -91,7 +92,7 @@ pub fn run(recipe: &BenchmarkSpec, seed: u64, starts: &Starts) -> Result<SeedFig
         let mut fresh = Classic::new(kind, starts.len(), Autoreset::SameStep);
         starts.place(&mut fresh);
         let policy = Predictor::from_parts(&learned.network, weights, BundleId(Digest::of(weights)))?;
-        returns(&mut *environment(recipe, fresh), &policy)
+        returns(&mut fresh, &policy)
     };
     let last = play(&learned.last)?;
     let best = learned.best.as_ref().map(|(weights, _)| play(weights)).transpose()?;
@@ -108,18 +109,8 @@ pub fn run(recipe: &BenchmarkSpec, seed: u64, starts: &Starts) -> Result<SeedFig
         weights: Digest::of(&learned.last),
         state: learned.state,
         steps: learned.steps,
-        updates: updates(&learned),
+        updates: learned.updates,
     })
-}
-
-const fn updates(learned: &Learned) -> u64 {
-    learned.updates
-}
-
-/// The environment as the recipe shows it.
-fn environment(recipe: &BenchmarkSpec, env: Classic) -> Box<dyn VectorEnv> {
-    let _ = recipe;
-    Box::new(env)
 }
 
 /// Environment steps before the first update.

@@ -9,6 +9,7 @@ pub mod evaluation;
 pub mod figures;
 pub mod flops;
 pub mod gemm;
+pub mod recipes;
 mod stepping;
 
 pub use stepping::{Stepping, stepping};

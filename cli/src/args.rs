@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use envs::ClassicKind;
 use market::{Interval, Symbol};
 use spec::{ExperimentId, ModelName, TrialId};
 
@@ -220,6 +221,46 @@ pub(crate) enum Bench {
         #[arg(long, default_value_t = 2)]
         workers: u32,
     },
+    /// An agent on a problem whose solution is known.
+    Rl(BenchRl),
+    /// Stepping an environment at random.
+    Env {
+        /// Gymnasium's id.
+        #[arg(long, value_parser = parse_env)]
+        env: ClassicKind,
+        /// Copies side by side.
+        #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        envs: u32,
+        /// CPU seconds to measure for.
+        #[arg(long, default_value_t = 2.0)]
+        seconds: f64,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchRl {
+    /// A recipe file; without it, the shipped one of --algo on --env.
+    #[arg(long, conflicts_with_all = ["algo", "env"], required_unless_present_all = ["algo", "env"])]
+    pub(crate) recipe: Option<PathBuf>,
+    /// ppo, dqn, td3 or sac.
+    #[arg(long, value_parser = ["ppo", "dqn", "td3", "sac"])]
+    pub(crate) algo: Option<String>,
+    /// Gymnasium's id.
+    #[arg(long, value_parser = parse_env)]
+    pub(crate) env: Option<ClassicKind>,
+    /// Environment steps, in place of the recipe's.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) steps: Option<u64>,
+    /// Trainings, each with a seed of its own.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1_000))]
+    pub(crate) seeds: u64,
+    /// The first seed.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) first_seed: u64,
+}
+
+fn parse_env(id: &str) -> Result<ClassicKind, String> {
+    id.parse()
 }
 
 fn parse_symbol(text: &str) -> Result<Symbol, String> {

@@ -5,10 +5,13 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use benchmarks::{agent, figures, gemm, recipes};
+use envs::{Autoreset, Classic, ClassicKind};
 use serde_json::json;
 
-use crate::commands::{Context, runtime};
-use crate::exit::Exit;
+use crate::args::BenchRl;
+use crate::commands::{Audience, Context, runtime};
+use crate::exit::{BadInput, Exit};
 
 /// No-op trials from submission to the journalled result, through the real server, protocol and journal.
 pub(crate) fn scheduler(context: &Context, trials: u32, workers: u32) -> Result<Exit> {
@@ -32,6 +35,57 @@ pub(crate) fn scheduler(context: &Context, trials: u32, workers: u32) -> Result<
     });
     crate::view::line(&line);
     Ok(Exit::Ok)
+}
+
+/// Trains by a recipe, seed after seed, and prints one object of all of them.
+pub(crate) fn rl(context: &Context, options: &BenchRl) -> Result<Exit> {
+    let mut recipe = match (&options.recipe, &options.algo, options.env) {
+        (Some(path), ..) => {
+            let text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
+            recipes::read(&path.display().to_string(), &text)
+                .map_err(|problems| BadInput(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))?
+        }
+        (None, Some(algo), Some(env)) => recipes::shipped(algo, env).ok_or_else(|| {
+            BadInput(format!("no recipe of {algo} on {} ships with the program: use --recipe", env.id()))
+        })?,
+        (None, ..) => return Err(BadInput("name a --recipe, or --algo and --env".to_owned()).into()),
+    };
+    recipe.agent.steps = options.steps.unwrap_or(recipe.agent.steps);
+    let (starts, name) = (recipes::starts(&recipe.env), recipes::name(&recipe.agent.algorithm));
+    let peak = gemm::peak();
+    let mut runs = Vec::new();
+    for seed in options.first_seed..options.first_seed + options.seeds {
+        let run = agent::run(&recipe, seed, &starts)?;
+        if context.audience == Audience::People {
+            eprintln!("{}", seed_line(&run));
+        }
+        runs.push(run);
+    }
+    let line = figures::figures((name, &recipe.env, recipe.agent.steps), &runs, peak);
+    crate::view::line(&serde_json::to_value(line).context("the figures are no JSON")?);
+    Ok(Exit::Ok)
+}
+
+fn seed_line(run: &agent::SeedFigures) -> String {
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    let best = run.best.as_deref().map(|best| format!("  best {:9.2}", mean(best))).unwrap_or_default();
+    let regret = run.regret.map(|regret| format!("  regret {regret:7.2}")).unwrap_or_default();
+    let rate = run.steps_learning as f64 / run.learning.cpu_s;
+    format!("seed {:>3}  return {:9.2}{best}{regret}  {rate:>9.0} steps per CPU second", run.seed, mean(&run.last))
+}
+
+/// Steps an environment at random.
+pub(crate) fn env(kind: ClassicKind, envs: u32, seconds: f64) -> Exit {
+    let mut env = Classic::new(kind, envs as usize, Autoreset::SameStep);
+    let measured = benchmarks::stepping(&mut env, seconds.clamp(0.01, 3_600.0));
+    let line = json!({
+        "bench": "env",
+        "env": kind.id(),
+        "envs": envs,
+        "steps_per_cpu_s": measured.steps as f64 / measured.elapsed.cpu_s,
+    });
+    crate::view::line(&line);
+    Exit::Ok
 }
 
 /// Peak resident memory of a worker that waits for a scheduler: what each costs before it trains.

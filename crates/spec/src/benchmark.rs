@@ -13,9 +13,6 @@ pub struct BenchmarkSpec {
     pub version: Version,
     /// Gymnasium's id of a classic control problem, such as `CartPole-v1`.
     pub env: String,
-    /// Components of an observation that the agent sees, as a window of `agent.window` steps; absent: all, and of one step.
-    #[serde(default)]
-    pub shown: Option<Vec<usize>>,
     /// Algorithm, steps and evaluation.
     pub agent: RlSpec,
     /// The network.
@@ -55,7 +52,7 @@ model:
     #[test]
     fn a_recipe_is_read() {
         let spec = parse_benchmark("a.yaml", RECIPE).unwrap();
-        assert_eq!((spec.env.as_str(), spec.agent.steps, spec.shown), ("CartPole-v1", 1000, None));
+        assert_eq!((spec.env.as_str(), spec.agent.steps), ("CartPole-v1", 1000));
     }
 
     #[test]

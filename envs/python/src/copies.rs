@@ -2,7 +2,7 @@
 //! after every step.
 
 use envs::probe::{Kind, Probe};
-use envs::{ActionSpace, Actions, Autoreset, StepBuffers, StepOutcome, VectorEnv};
+use envs::{ActionSpace, Actions, Autoreset, Classic, ClassicKind, StepBuffers, StepOutcome, VectorEnv};
 use numpy::{PyArray1, PyArray2, PyArrayMethods as _, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::types::PyAnyMethods as _;
@@ -234,4 +234,11 @@ pub(crate) fn counted(num_envs: usize) -> PyResult<usize> {
 pub(crate) fn probe(py: Python<'_>, kind: &str, num_envs: usize) -> PyResult<Copies> {
     let kind: Kind = named(kind)?;
     Ok(Copies::new(py, Box::new(Probe::new(kind, counted(num_envs)?))))
+}
+
+/// Copies of a classic control problem, by Gymnasium's id.
+#[pyfunction]
+pub(crate) fn classic(py: Python<'_>, kind: &str, num_envs: usize, autoreset: &str) -> PyResult<Copies> {
+    let (kind, autoreset): (ClassicKind, Autoreset) = (named(kind)?, named(autoreset)?);
+    Ok(Copies::new(py, Box::new(Classic::new(kind, counted(num_envs)?, autoreset))))
 }

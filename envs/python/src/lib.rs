@@ -12,7 +12,7 @@ use pyo3::{PyErr, pymodule};
 #[pymodule]
 mod _native {
     #[pymodule_export]
-    use crate::copies::{Copies, probe};
+    use crate::copies::{Copies, classic, probe};
     #[pymodule_export]
     use crate::trading::{Bars, trading};
 }

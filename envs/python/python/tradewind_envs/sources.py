@@ -7,6 +7,7 @@ import numpy as np
 
 from tradewind_envs import _native
 
+CLASSICS = ("CartPole-v1", "Pendulum-v1", "Acrobot-v1", "MountainCar-v0", "MountainCarContinuous-v0")
 COLUMNS = ("open", "high", "low", "close", "volume")
 
 
@@ -68,6 +69,11 @@ def probe(kind="matching_action", *, num_envs=1, autoreset="same_step"):
     if autoreset != "same_step":
         raise ValueError("a probe begins its next episode in the same step: use autoreset='same_step'")
     return _native.probe(kind, num_envs)
+
+
+def classic(kind, *, num_envs=1, autoreset="same_step"):
+    """Copies of one of :data:`CLASSICS`, with the dynamics of Gymnasium's environment of that id."""
+    return _native.classic(kind, num_envs, autoreset)
 
 
 def _yaml(section):

@@ -15,7 +15,8 @@ const METRICS_MAX: usize = 4;
 /// Trials drawn; the best is always among them.
 pub(in crate::report) const TRIALS_MAX: usize = 100;
 /// What a reader wants to see first.
-const ORDER: [Metric; 11] = [
+const ORDER: [Metric; 14] = [
+    Metric::EvaluationReturn,
     Metric::EpisodeReturn,
     Metric::Loss,
     Metric::ValidationLoss,
@@ -26,7 +27,9 @@ const ORDER: [Metric; 11] = [
     Metric::ValueLoss,
     Metric::PolicyLoss,
     Metric::Kl,
+    Metric::Clipped,
     Metric::ValidationDrawdown,
+    Metric::ClampedActions,
 ];
 
 /// One chart per metric that some trial reported more than once.
@@ -100,7 +103,10 @@ pub(in crate::report) const fn title(metric: Metric) -> &'static str {
         Metric::ValidationSharpe => "Validation Sharpe (a year)",
         Metric::ValidationReturn => "Validation return (fraction)",
         Metric::ValidationDrawdown => "Validation drawdown (fraction)",
-        Metric::EpisodeReturn => "Episode return (log)",
+        Metric::EpisodeReturn => "Episode return (sum of rewards)",
+        Metric::EvaluationReturn => "Return on validation (sum of rewards)",
+        Metric::ClampedActions => "Actions clamped (count)",
+        Metric::Clipped => "Ratios clipped (share)",
         Metric::Entropy => "Entropy (nats)",
         Metric::Kl => "KL divergence (nats)",
         Metric::ValueLoss => "Value loss",
