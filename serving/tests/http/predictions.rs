@@ -32,6 +32,11 @@ fn bits(served: &Served) -> (Vec<u32>, String) {
             let bits = std::iter::once(*action).chain(probabilities.iter().map(|value| value.to_bits()));
             (bits.collect(), row.to_string())
         }
+        Served::Values { action, values, row, .. } => {
+            let bits = std::iter::once(*action).chain(values.iter().map(|value| value.to_bits()));
+            (bits.collect(), row.to_string())
+        }
+        Served::Control { action, row, .. } => (action.iter().map(|value| value.to_bits()).collect(), row.to_string()),
     }
 }
 
@@ -43,9 +48,10 @@ fn predicted(bundle: &Bundle, rows: &[Vec<f32>]) -> Vec<(Vec<u32>, String)> {
             Output::Forecast { probabilities: [down, flat, up], expected_return } => {
                 [down, flat, up, expected_return].map(f32::to_bits).to_vec()
             }
-            Output::Policy { action, probabilities } => {
-                std::iter::once(action).chain(probabilities.iter().map(|value| value.to_bits())).collect()
+            Output::Policy { action, probabilities: values } | Output::Values { action, values } => {
+                std::iter::once(action).chain(values.iter().map(|value| value.to_bits())).collect()
             }
+            Output::Control { action } => action.iter().map(|value| value.to_bits()).collect(),
         };
         (bits, row_digest(row).to_string())
     };
@@ -62,7 +68,10 @@ async fn raw_bars_from_the_anchor_and_from_the_bundles_bar_on_give_the_predictor
         assert_eq!(answer.predictions.iter().map(bits).collect::<Vec<_>>(), expected);
         assert_eq!((answer.artifact, answer.model.as_str()), (bundle.id(), "fixture@challenger"));
         let times = answer.predictions.iter().map(|served| match served {
-            Served::Forecast { bar, .. } | Served::Policy { bar, .. } => bar.unwrap(),
+            Served::Forecast { bar, .. }
+            | Served::Policy { bar, .. }
+            | Served::Values { bar, .. }
+            | Served::Control { bar, .. } => bar.unwrap(),
         });
         assert_eq!(times.collect::<Vec<_>>(), bars[TRAINED..].iter().map(|bar| bar.time).collect::<Vec<_>>());
     }
