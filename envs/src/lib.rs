@@ -5,6 +5,9 @@
 //! the same to the millionth. [`probe`] holds tiny problems with known answers, [`conformance`] what every environment
 //! passes. Knows no tensors, no trainer, no clock; randomness is a seed.
 
+mod batch;
+pub mod bench;
+mod classic;
 pub mod conformance;
 mod draws;
 mod env;
@@ -12,6 +15,7 @@ mod history;
 pub mod probe;
 mod trading;
 
+pub use classic::{Classic, ClassicKind, UnknownClassic};
 pub use env::{ActionSpace, Actions, Autoreset, Bounds, Buffers, StateError, StepBuffers, StepOutcome, VectorEnv};
 pub use history::{EnvError, History, Rows};
 pub use trading::{Episodes, TradingEnv};
