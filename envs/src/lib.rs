@@ -13,9 +13,12 @@ mod draws;
 mod env;
 mod history;
 pub mod probe;
+mod reward;
 mod trading;
+mod windowed;
 
 pub use classic::{Classic, ClassicKind, UnknownClassic};
 pub use env::{ActionSpace, Actions, Autoreset, Bounds, Buffers, StateError, StepBuffers, StepOutcome, VectorEnv};
 pub use history::{EnvError, History, Rows};
-pub use trading::{Episodes, TradingEnv};
+pub use trading::{Episodes, Reference, Taken, TradingEnv};
+pub use windowed::Windowed;

@@ -1,8 +1,8 @@
 //! Trading one instrument over its history, bar by bar.
 //!
-//! An action chooses an exposure at the close of bar *t*; the order it takes fills at the open of *t* + 1; the reward is
-//! the change of ln(equity) from close to close, after commission, spread, slippage and borrow. The money is that of
-//! `venue` and `portfolio`: integers, one fill core with backtest and live.
+//! An action chooses an exposure at the close of bar *t*, by index or as a fraction of the largest allowed; the order it
+//! takes fills at the open of *t* + 1; the reward looks at the equity from close to close, after commission, spread,
+//! slippage and borrow. The money is that of `venue` and `portfolio`: integers, one fill core with backtest and live.
 
 use std::fmt;
 use std::ops::Range;
@@ -10,14 +10,17 @@ use std::sync::Arc;
 
 use features::observation::{self, POSITION_WIDTH, Position};
 use market::{BasisPoints, Money, Quantity, Side};
-use portfolio::{Portfolio, exposures, quantity_to_target};
+use portfolio::{Portfolio, exposure, exposures, quantity_to_target};
 use serde::{Deserialize, Serialize};
-use spec::{Digest, EnvSpec, Reward};
+use spec::{ActionMode, Digest, EnvSpec, PositionMode, Reward};
 use venue::CostModel;
 
 use crate::draws::Draws;
-use crate::env::{check_lengths, clamp};
-use crate::{ActionSpace, Actions, Autoreset, EnvError, History, StateError, StepBuffers, StepOutcome, VectorEnv};
+use crate::env::{check_actions, check_lengths, clamp};
+use crate::reward::Memory;
+use crate::{
+    ActionSpace, Actions, Autoreset, Bounds, EnvError, History, StateError, StepBuffers, StepOutcome, VectorEnv,
+};
 
 /// Where episodes start and how long they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,8 +40,12 @@ pub enum Episodes {
 pub struct TradingEnv {
     history: Arc<History>,
     costs: CostModel,
+    positions: PositionMode,
+    exposure_max: BasisPoints,
+    /// By index, where actions are discrete.
     exposures: Vec<BasisPoints>,
     space: ActionSpace,
+    autoreset: Autoreset,
     cash: Money,
     reward: Reward,
     range: Range<usize>,
@@ -64,6 +71,41 @@ struct Lanes {
     /// At the close of the present bar.
     equity: Vec<Money>,
     accounts: Vec<Portfolio>,
+    memories: Vec<Memory>,
+    /// Ended in the last step, and to begin anew in the next; only in [`Autoreset::NextStep`].
+    ended: Vec<bool>,
+}
+
+/// What one copy shows, without a copy of its window: the [`History::window`] of `bar`, then `position`.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Reference {
+    /// Bar of the window's last row.
+    pub bar: usize,
+    /// The trader's own state.
+    pub position: Position,
+}
+
+impl Reference {
+    /// Writes the observation out, `[window × width + 2]`.
+    ///
+    /// # Panics
+    /// When `bar` has no full window in `history` or `out` another length: a caller's bug.
+    pub fn write(&self, history: &History, out: &mut [f32]) {
+        observation::write(history.window(self.bar), &self.position, out);
+    }
+}
+
+/// What one step of one copy came to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Taken {
+    /// What it shows now; after an end, what [`Autoreset`] says.
+    pub shown: Reference,
+    /// Reward of the step.
+    pub reward: f32,
+    /// How the step ended.
+    pub outcome: StepOutcome,
+    /// The last observation of an episode that ended.
+    pub last: Option<Reference>,
 }
 
 /// The state as saved.
@@ -71,6 +113,7 @@ struct Lanes {
 #[serde(deny_unknown_fields)]
 struct Saved {
     identity: Digest,
+    autoreset: Autoreset,
     seed: u64,
     lanes: Lanes,
 }
@@ -99,11 +142,19 @@ impl TradingEnv {
         };
         let cash = Money::units(i64::from(spec.cash));
         let exposures = exposures(spec.positions, spec.exposure_max_bps);
+        let space = match (spec.action, spec.positions) {
+            (ActionMode::Discrete, _) => ActionSpace::Discrete(exposures.len()),
+            (ActionMode::Continuous, PositionMode::LongFlat) => ActionSpace::Continuous(Bounds::uniform(1, 0.0, 1.0)),
+            (ActionMode::Continuous, PositionMode::LongShort) => ActionSpace::Continuous(Bounds::uniform(1, -1.0, 1.0)),
+        };
         let identity = identity(&history, spec, &range, episodes);
         let mut env = Self {
             costs: CostModel::new(spec.costs.clone()),
-            space: ActionSpace::Discrete(exposures.len()),
+            positions: spec.positions,
+            exposure_max: spec.exposure_max_bps,
             exposures,
+            space,
+            autoreset: Autoreset::SameStep,
             cash,
             reward: spec.reward,
             range,
@@ -116,6 +167,13 @@ impl TradingEnv {
         };
         env.restart(0);
         Ok(env)
+    }
+
+    /// The same, beginning anew as `autoreset` says; at first that is [`Autoreset::SameStep`].
+    #[must_use]
+    pub const fn with_autoreset(mut self, autoreset: Autoreset) -> Self {
+        self.autoreset = autoreset;
+        self
     }
 
     /// The account of a copy.
@@ -170,6 +228,62 @@ impl TradingEnv {
         self.lanes.ends[env] = start + self.episode_bars;
         self.lanes.accounts[env] = Portfolio::new(self.cash);
         self.lanes.equity[env] = self.cash;
+        self.lanes.memories[env] = Memory::new(self.cash);
+        self.lanes.ended[env] = false;
+    }
+
+    /// The exposure that copy `env`'s action asks for; counted when it lay outside the space.
+    fn target(&mut self, actions: Actions<'_>, env: usize) -> BasisPoints {
+        let (target, outside) = match &self.space {
+            ActionSpace::Discrete(number) => {
+                let (action, outside) = clamp(actions.discrete()[env], *number);
+                (self.exposures[action], outside)
+            }
+            ActionSpace::Continuous(bounds) => {
+                let (fraction, outside) = bounds.clamp(0, actions.continuous()[env]);
+                (exposure(self.positions, self.exposure_max, fraction), outside)
+            }
+        };
+        self.lanes.clamped += u64::from(outside);
+        target
+    }
+
+    /// Takes one action in one copy, or begins its next episode where that is due.
+    fn take(&mut self, actions: Actions<'_>, env: usize) -> Taken {
+        if self.lanes.ended[env] {
+            self.renew(env);
+            return Taken { shown: self.shown(env), reward: 0.0, outcome: StepOutcome::Continues, last: None };
+        }
+        let target = self.target(actions, env);
+        let (reward, outcome) = self.advance(env, target);
+        let shown = self.shown(env);
+        if !outcome.is_end() {
+            return Taken { shown, reward, outcome, last: None };
+        }
+        let last = Some(shown);
+        if self.autoreset == Autoreset::NextStep {
+            self.lanes.ended[env] = true;
+            return Taken { shown, reward, outcome, last };
+        }
+        self.renew(env);
+        Taken { shown: self.shown(env), reward, outcome, last }
+    }
+
+    fn renew(&mut self, env: usize) {
+        self.lanes.episodes[env] += 1;
+        self.begin(env);
+    }
+
+    /// [`VectorEnv::step`] without the windows: a learner that holds the feature matrix gathers them itself.
+    ///
+    /// # Panics
+    /// As [`VectorEnv::step`]; `taken` is `[envs]`.
+    pub fn step_by_reference(&mut self, actions: Actions<'_>, taken: &mut [Taken]) {
+        check_actions(self, actions);
+        assert_eq!(taken.len(), self.envs(), "what is taken is [envs]");
+        for (env, taken) in taken.iter_mut().enumerate() {
+            *taken = self.take(actions, env);
+        }
     }
 
     /// Takes one copy to the close of its next bar.
@@ -183,10 +297,7 @@ impl TradingEnv {
             account.book(instrument, quantity, price, fee);
         }
         let equity = account.close_bar(instrument, &self.costs, history.close(bar + 1), history.bars_per_year());
-        let reward = match self.reward {
-            // What is left of a ruined account counts as one millionth: the logarithm stays finite.
-            Reward::LogReturn => (equity.max(Money(1)).as_f64() / lanes.equity[env].as_f64()).ln(),
-        };
+        let reward = lanes.memories[env].reward(self.reward, lanes.equity[env], equity);
         lanes.equity[env] = equity;
         lanes.bars[env] = bar + 1;
         let outcome = if equity <= Money(0) {
@@ -199,10 +310,15 @@ impl TradingEnv {
         (reward as f32, outcome)
     }
 
-    fn show(&self, env: usize, out: &mut [f32]) {
+    /// What a copy shows at present.
+    ///
+    /// # Panics
+    /// When there is no such copy.
+    #[must_use]
+    pub fn shown(&self, env: usize) -> Reference {
         let bar = self.lanes.bars[env];
         let (exposure, unrealised) = self.lanes.accounts[env].view(self.history.instrument(), self.history.close(bar));
-        observation::write(self.history.window(bar), &Position { exposure, unrealised }, out);
+        Reference { bar, position: Position { exposure, unrealised } }
     }
 }
 
@@ -215,16 +331,20 @@ impl Lanes {
             episodes: vec![0; envs],
             equity: vec![cash; envs],
             accounts: vec![Portfolio::new(cash); envs],
+            memories: vec![Memory::new(cash); envs],
+            ended: vec![false; envs],
         }
     }
 
-    /// Whether every copy is somewhere inside an episode of `range`.
+    /// Whether every copy is somewhere inside an episode of `range`, or at the end of one that it is to leave.
     fn fits(&self, envs: usize, range: &Range<usize>) -> bool {
         let lengths = [self.bars.len(), self.ends.len(), self.episodes.len(), self.equity.len(), self.accounts.len()];
-        let inside = |(bar, end): (&usize, &usize)| range.start <= *bar && bar < end && *end < range.end;
-        lengths == [envs; 5]
-            && self.bars.iter().zip(&self.ends).all(inside)
-            && self.equity.iter().all(|equity| *equity > Money(0))
+        let inside = |env: usize| {
+            let (bar, end, ended) = (self.bars[env], self.ends[env], self.ended[env]);
+            let goes_on = bar < end && self.equity[env] > Money(0);
+            range.start <= bar && bar <= end && end < range.end && (goes_on || ended)
+        };
+        lengths == [envs; 5] && [self.memories.len(), self.ended.len()] == [envs; 2] && (0..envs).all(inside)
     }
 }
 
@@ -254,7 +374,7 @@ impl VectorEnv for TradingEnv {
     }
 
     fn autoreset(&self) -> Autoreset {
-        Autoreset::SameStep
+        self.autoreset
     }
 
     fn reset(&mut self, seed: u64, observations: &mut [f32]) {
@@ -265,19 +385,14 @@ impl VectorEnv for TradingEnv {
     fn step(&mut self, actions: Actions<'_>, out: StepBuffers<'_>) {
         check_lengths(self, actions, &out);
         let width = self.observation_width();
-        let rows = out.observations.chunks_exact_mut(width).zip(out.final_observations.chunks_exact_mut(width));
-        let results = out.rewards.iter_mut().zip(out.outcomes.iter_mut());
-        for (env, (((shown, last), (reward, outcome)), action)) in rows.zip(results).zip(actions.discrete()).enumerate()
-        {
-            let (action, outside) = clamp(*action, self.exposures.len());
-            self.lanes.clamped += u64::from(outside);
-            (*reward, *outcome) = self.advance(env, self.exposures[action]);
-            if outcome.is_end() {
-                self.show(env, last);
-                self.lanes.episodes[env] += 1;
-                self.begin(env);
+        for env in 0..self.envs() {
+            let taken = self.take(actions, env);
+            let row = env * width..(env + 1) * width;
+            (out.rewards[env], out.outcomes[env]) = (taken.reward, taken.outcome);
+            taken.shown.write(&self.history, &mut out.observations[row.clone()]);
+            if let Some(last) = taken.last {
+                last.write(&self.history, &mut out.final_observations[row]);
             }
-            self.show(env, shown);
         }
     }
 
@@ -285,7 +400,7 @@ impl VectorEnv for TradingEnv {
         let width = self.observation_width();
         assert_eq!(observations.len(), self.envs() * width, "observations are [envs × width]");
         for (env, row) in observations.chunks_exact_mut(width).enumerate() {
-            self.show(env, row);
+            self.shown(env).write(&self.history, row);
         }
     }
 
@@ -294,7 +409,8 @@ impl VectorEnv for TradingEnv {
     }
 
     fn state(&self) -> Vec<u8> {
-        let saved = Saved { identity: self.identity, seed: self.draws.seed(), lanes: self.lanes.clone() };
+        let (identity, autoreset, seed) = (self.identity, self.autoreset, self.draws.seed());
+        let saved = Saved { identity, autoreset, seed, lanes: self.lanes.clone() };
         serde_json::to_vec(&saved).expect("plain data has a JSON form")
     }
 
@@ -302,7 +418,7 @@ impl VectorEnv for TradingEnv {
         let saved: Saved =
             serde_json::from_slice(state).map_err(|source| StateError::Unreadable { env: self.to_string(), source })?;
         let foreign = |why: &str| StateError::Foreign { env: self.to_string(), why: why.to_owned() };
-        if saved.identity != self.identity {
+        if (saved.identity, saved.autoreset) != (self.identity, self.autoreset) {
             return Err(foreign("it was saved over other data or settings"));
         }
         if !saved.lanes.fits(self.envs(), &self.range) {
