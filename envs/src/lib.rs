@@ -14,11 +14,13 @@ mod env;
 mod history;
 pub mod probe;
 mod reward;
+mod schedule;
 mod trading;
 mod windowed;
 
 pub use classic::{Classic, ClassicKind, UnknownClassic};
 pub use env::{ActionSpace, Actions, Autoreset, Bounds, Buffers, StateError, StepBuffers, StepOutcome, VectorEnv};
 pub use history::{EnvError, History, Rows};
-pub use trading::{Episodes, Reference, Taken, TradingEnv};
+pub use schedule::Episodes;
+pub use trading::{Reference, Taken, TradingEnv};
 pub use windowed::Windowed;

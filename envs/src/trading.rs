@@ -15,25 +15,13 @@ use serde::{Deserialize, Serialize};
 use spec::{ActionMode, Digest, EnvSpec, PositionMode, Reward};
 use venue::CostModel;
 
-use crate::draws::Draws;
 use crate::env::{check_actions, check_lengths, clamp};
 use crate::reward::Memory;
+use crate::schedule::{SavedSchedule, Schedule};
 use crate::{
-    ActionSpace, Actions, Autoreset, Bounds, EnvError, History, StateError, StepBuffers, StepOutcome, VectorEnv,
+    ActionSpace, Actions, Autoreset, Bounds, EnvError, Episodes, History, StateError, StepBuffers, StepOutcome,
+    VectorEnv,
 };
-
-/// Where episodes start and how long they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Episodes {
-    /// For training: `episode_bars` of the spec, or all there are if fewer, from a start drawn for each episode.
-    Random {
-        /// Copies side by side.
-        envs: usize,
-    },
-    /// For evaluation: one copy, once over the whole range, again and again.
-    OnePass,
-}
 
 /// Copies of the trading environment, side by side; one entry of each vector a copy.
 #[derive(Clone, Debug)]
@@ -45,15 +33,11 @@ pub struct TradingEnv {
     /// By index, where actions are discrete.
     exposures: Vec<BasisPoints>,
     space: ActionSpace,
-    autoreset: Autoreset,
     cash: Money,
     reward: Reward,
-    range: Range<usize>,
-    episodes: Episodes,
-    episode_bars: usize,
     /// Digest of all of the above: a state belongs to it.
     identity: Digest,
-    draws: Draws,
+    schedule: Schedule,
     lanes: Lanes,
 }
 
@@ -62,18 +46,10 @@ pub struct TradingEnv {
 #[serde(deny_unknown_fields)]
 struct Lanes {
     clamped: u64,
-    /// Bar whose close was seen last.
-    bars: Vec<usize>,
-    /// Last bar of the episode.
-    ends: Vec<usize>,
-    /// Episodes begun before the present one.
-    episodes: Vec<u64>,
     /// At the close of the present bar.
     equity: Vec<Money>,
     accounts: Vec<Portfolio>,
     memories: Vec<Memory>,
-    /// Ended in the last step, and to begin anew in the next; only in [`Autoreset::NextStep`].
-    ended: Vec<bool>,
 }
 
 /// What one copy shows, without a copy of its window: the [`History::window`] of `bar`, then `position`.
@@ -113,8 +89,7 @@ pub struct Taken {
 #[serde(deny_unknown_fields)]
 struct Saved {
     identity: Digest,
-    autoreset: Autoreset,
-    seed: u64,
+    schedule: SavedSchedule,
     lanes: Lanes,
 }
 
@@ -130,16 +105,8 @@ impl TradingEnv {
         range: Range<usize>,
         episodes: Episodes,
     ) -> Result<Self, EnvError> {
-        let (ready, bars) = (history.ready(), history.bars());
-        if range.start < ready || range.end > bars || range.len() < 2 {
-            return Err(EnvError::Range { range, ready, bars });
-        }
-        let whole = range.len() - 1;
-        let (envs, episode_bars) = match episodes {
-            Episodes::Random { envs: 0 } => return Err(EnvError::NoEnvs),
-            Episodes::Random { envs } => (envs, whole.min((spec.episode_bars as usize).max(1))),
-            Episodes::OnePass => (1, whole),
-        };
+        let identity = identity(&history, spec, &range, episodes);
+        let schedule = Schedule::new(range, [history.ready(), history.bars()], episodes, spec.episode_bars)?;
         let cash = Money::units(i64::from(spec.cash));
         let exposures = exposures(spec.positions, spec.exposure_max_bps);
         let space = match (spec.action, spec.positions) {
@@ -147,32 +114,25 @@ impl TradingEnv {
             (ActionMode::Continuous, PositionMode::LongFlat) => ActionSpace::Continuous(Bounds::uniform(1, 0.0, 1.0)),
             (ActionMode::Continuous, PositionMode::LongShort) => ActionSpace::Continuous(Bounds::uniform(1, -1.0, 1.0)),
         };
-        let identity = identity(&history, spec, &range, episodes);
-        let mut env = Self {
+        Ok(Self {
             costs: CostModel::new(spec.costs.clone()),
             positions: spec.positions,
             exposure_max: spec.exposure_max_bps,
             exposures,
             space,
-            autoreset: Autoreset::SameStep,
             cash,
             reward: spec.reward,
-            range,
-            episodes,
-            episode_bars,
             identity,
-            draws: Draws::new(0),
-            lanes: Lanes::new(envs, cash),
+            lanes: Lanes::new(schedule.envs(), cash),
+            schedule,
             history,
-        };
-        env.restart(0);
-        Ok(env)
+        })
     }
 
     /// The same, beginning anew as `autoreset` says; at first that is [`Autoreset::SameStep`].
     #[must_use]
     pub const fn with_autoreset(mut self, autoreset: Autoreset) -> Self {
-        self.autoreset = autoreset;
+        self.schedule.set_autoreset(autoreset);
         self
     }
 
@@ -194,42 +154,19 @@ impl TradingEnv {
     /// Index of the bar that a copy decides on next.
     #[must_use]
     pub fn bar(&self, env: usize) -> usize {
-        self.lanes.bars[env]
+        self.schedule.bar(env)
     }
 
     /// Steps in an episode that does not end in ruin.
     #[must_use]
     pub const fn episode_bars(&self) -> usize {
-        self.episode_bars
+        self.schedule.episode_bars()
     }
 
     /// The bars it trades over.
     #[must_use]
     pub const fn history(&self) -> &Arc<History> {
         &self.history
-    }
-
-    fn restart(&mut self, seed: u64) {
-        self.draws = Draws::new(seed);
-        self.lanes = Lanes::new(self.lanes.bars.len(), self.cash);
-        for env in 0..self.lanes.bars.len() {
-            self.begin(env);
-        }
-    }
-
-    /// Starts the episode that `lanes.episodes` counts.
-    fn begin(&mut self, env: usize) {
-        let starts = self.range.len() - self.episode_bars;
-        let start = match self.episodes {
-            Episodes::Random { .. } => self.range.start + self.draws.below(env, self.lanes.episodes[env], starts),
-            Episodes::OnePass => self.range.start,
-        };
-        self.lanes.bars[env] = start;
-        self.lanes.ends[env] = start + self.episode_bars;
-        self.lanes.accounts[env] = Portfolio::new(self.cash);
-        self.lanes.equity[env] = self.cash;
-        self.lanes.memories[env] = Memory::new(self.cash);
-        self.lanes.ended[env] = false;
     }
 
     /// The exposure that copy `env`'s action asks for; counted when it lay outside the space.
@@ -250,7 +187,7 @@ impl TradingEnv {
 
     /// Takes one action in one copy, or begins its next episode where that is due.
     fn take(&mut self, actions: Actions<'_>, env: usize) -> Taken {
-        if self.lanes.ended[env] {
+        if self.schedule.begins(env) {
             self.renew(env);
             return Taken { shown: self.shown(env), reward: 0.0, outcome: StepOutcome::Continues, last: None };
         }
@@ -261,17 +198,17 @@ impl TradingEnv {
             return Taken { shown, reward, outcome, last: None };
         }
         let last = Some(shown);
-        if self.autoreset == Autoreset::NextStep {
-            self.lanes.ended[env] = true;
-            return Taken { shown, reward, outcome, last };
+        if self.autoreset() == Autoreset::SameStep {
+            self.renew(env);
         }
-        self.renew(env);
         Taken { shown: self.shown(env), reward, outcome, last }
     }
 
     fn renew(&mut self, env: usize) {
-        self.lanes.episodes[env] += 1;
-        self.begin(env);
+        self.schedule.renew(env);
+        self.lanes.accounts[env] = Portfolio::new(self.cash);
+        self.lanes.equity[env] = self.cash;
+        self.lanes.memories[env] = Memory::new(self.cash);
     }
 
     /// [`VectorEnv::step`] without the windows: a learner that holds the feature matrix gathers them itself.
@@ -289,7 +226,7 @@ impl TradingEnv {
     /// Takes one copy to the close of its next bar.
     fn advance(&mut self, env: usize, target: BasisPoints) -> (f32, StepOutcome) {
         let (history, lanes) = (&*self.history, &mut self.lanes);
-        let (instrument, account, bar) = (history.instrument(), &mut lanes.accounts[env], lanes.bars[env]);
+        let (instrument, account, bar) = (history.instrument(), &mut lanes.accounts[env], self.schedule.bar(env));
         let quantity = quantity_to_target(account, instrument, &self.costs, target, history.close(bar));
         if quantity != Quantity(0) {
             let side = if quantity > Quantity(0) { Side::Buy } else { Side::Sell };
@@ -299,14 +236,7 @@ impl TradingEnv {
         let equity = account.close_bar(instrument, &self.costs, history.close(bar + 1), history.bars_per_year());
         let reward = lanes.memories[env].reward(self.reward, lanes.equity[env], equity);
         lanes.equity[env] = equity;
-        lanes.bars[env] = bar + 1;
-        let outcome = if equity <= Money(0) {
-            StepOutcome::Terminated
-        } else if bar + 1 == lanes.ends[env] {
-            StepOutcome::Truncated
-        } else {
-            StepOutcome::Continues
-        };
+        let outcome = self.schedule.advance(env, equity);
         (reward as f32, outcome)
     }
 
@@ -316,7 +246,7 @@ impl TradingEnv {
     /// When there is no such copy.
     #[must_use]
     pub fn shown(&self, env: usize) -> Reference {
-        let bar = self.lanes.bars[env];
+        let bar = self.schedule.bar(env);
         let (exposure, unrealised) = self.lanes.accounts[env].view(self.history.instrument(), self.history.close(bar));
         Reference { bar, position: Position { exposure, unrealised } }
     }
@@ -326,25 +256,14 @@ impl Lanes {
     fn new(envs: usize, cash: Money) -> Self {
         Self {
             clamped: 0,
-            bars: vec![0; envs],
-            ends: vec![0; envs],
-            episodes: vec![0; envs],
             equity: vec![cash; envs],
             accounts: vec![Portfolio::new(cash); envs],
             memories: vec![Memory::new(cash); envs],
-            ended: vec![false; envs],
         }
     }
 
-    /// Whether every copy is somewhere inside an episode of `range`, or at the end of one that it is to leave.
-    fn fits(&self, envs: usize, range: &Range<usize>) -> bool {
-        let lengths = [self.bars.len(), self.ends.len(), self.episodes.len(), self.equity.len(), self.accounts.len()];
-        let inside = |env: usize| {
-            let (bar, end, ended) = (self.bars[env], self.ends[env], self.ended[env]);
-            let goes_on = bar < end && self.equity[env] > Money(0);
-            range.start <= bar && bar <= end && end < range.end && (goes_on || ended)
-        };
-        lengths == [envs; 5] && [self.memories.len(), self.ended.len()] == [envs; 2] && (0..envs).all(inside)
+    fn fits(&self, envs: usize) -> bool {
+        [self.equity.len(), self.accounts.len(), self.memories.len()] == [envs; 3]
     }
 }
 
@@ -355,14 +274,14 @@ fn identity(history: &History, spec: &EnvSpec, range: &Range<usize>, episodes: E
 
 impl fmt::Display for TradingEnv {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Range { start, end } = self.range;
+        let Range { start, end } = self.schedule.range();
         write!(f, "trading({} bars {start}..{end} × {})", self.history.instrument().symbol(), self.envs())
     }
 }
 
 impl VectorEnv for TradingEnv {
     fn envs(&self) -> usize {
-        self.lanes.bars.len()
+        self.schedule.envs()
     }
 
     fn observation_width(&self) -> usize {
@@ -374,11 +293,12 @@ impl VectorEnv for TradingEnv {
     }
 
     fn autoreset(&self) -> Autoreset {
-        self.autoreset
+        self.schedule.autoreset()
     }
 
     fn reset(&mut self, seed: u64, observations: &mut [f32]) {
-        self.restart(seed);
+        self.schedule.restart(seed);
+        self.lanes = Lanes::new(self.envs(), self.cash);
         self.observe(observations);
     }
 
@@ -409,8 +329,7 @@ impl VectorEnv for TradingEnv {
     }
 
     fn state(&self) -> Vec<u8> {
-        let (identity, autoreset, seed) = (self.identity, self.autoreset, self.draws.seed());
-        let saved = Saved { identity, autoreset, seed, lanes: self.lanes.clone() };
+        let saved = Saved { identity: self.identity, schedule: self.schedule.saved(), lanes: self.lanes.clone() };
         serde_json::to_vec(&saved).expect("plain data has a JSON form")
     }
 
@@ -418,13 +337,13 @@ impl VectorEnv for TradingEnv {
         let saved: Saved =
             serde_json::from_slice(state).map_err(|source| StateError::Unreadable { env: self.to_string(), source })?;
         let foreign = |why: &str| StateError::Foreign { env: self.to_string(), why: why.to_owned() };
-        if (saved.identity, saved.autoreset) != (self.identity, self.autoreset) {
+        if saved.identity != self.identity {
             return Err(foreign("it was saved over other data or settings"));
         }
-        if !saved.lanes.fits(self.envs(), &self.range) {
-            return Err(foreign("its episodes lie outside the range"));
+        if !saved.lanes.fits(self.envs()) || !self.schedule.fits(&saved.schedule, &saved.lanes.equity) {
+            return Err(foreign("its episodes are not of this range or mode"));
         }
-        self.draws = Draws::new(saved.seed);
+        self.schedule.restore(saved.schedule);
         self.lanes = saved.lanes;
         Ok(())
     }
