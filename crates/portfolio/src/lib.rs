@@ -9,4 +9,4 @@ mod target;
 
 pub use account::Portfolio;
 pub use tape::Tape;
-pub use target::{exposure, exposures, quantity_to_target};
+pub use target::{Standing, exposure, exposures, quantity_to_target};

@@ -34,6 +34,15 @@ pub fn exposure(mode: PositionMode, max: BasisPoints, fraction: f32) -> BasisPoi
     BasisPoints((f64::from(fraction.clamp(least, 1.0)) * f64::from(max.0)).round() as i32)
 }
 
+/// What a position is judged against: the equity it is a part of, and its own lots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Of the whole account, at the mark.
+    pub equity: Money,
+    /// Lots held, negative when short.
+    pub position: Quantity,
+}
+
 /// Signed lots to trade so that the position at `mark` is `target` of equity, costs of the trade held back; towards zero.
 /// Zero within the band around the target; everything held when equity is gone.
 #[must_use]
@@ -44,15 +53,30 @@ pub fn quantity_to_target(
     target: BasisPoints,
     mark: Price,
 ) -> Quantity {
-    let equity = portfolio.equity(instrument, mark);
-    if equity <= Money(0) {
-        return -portfolio.position();
+    let standing = Standing { equity: portfolio.equity(instrument, mark), position: portfolio.position() };
+    standing.quantity_to_target(instrument, costs, target, mark)
+}
+
+impl Standing {
+    /// [`quantity_to_target`] where the position is one of several in an account.
+    #[must_use]
+    pub fn quantity_to_target(
+        self,
+        instrument: &Instrument,
+        costs: &CostModel,
+        target: BasisPoints,
+        mark: Price,
+    ) -> Quantity {
+        let Self { equity, position } = self;
+        if equity <= Money(0) {
+            return -position;
+        }
+        let wanted = i128::from(equity.0) * i128::from(target.0) / (WHOLE + i128::from(costs.reserve_bps()));
+        let wanted = Money(i64::try_from(wanted).expect("an exposure of 64-bit equity fits"));
+        let quantity = instrument.affordable(wanted, mark) - position;
+        let change = i128::from(instrument.notional(mark, quantity).abs().0);
+        if target.0 != 0 && change * WHOLE <= i128::from(equity.0) * BAND_BPS { Quantity(0) } else { quantity }
     }
-    let wanted = i128::from(equity.0) * i128::from(target.0) / (WHOLE + i128::from(costs.reserve_bps()));
-    let wanted = Money(i64::try_from(wanted).expect("an exposure of 64-bit equity fits"));
-    let quantity = instrument.affordable(wanted, mark) - portfolio.position();
-    let change = i128::from(instrument.notional(mark, quantity).abs().0);
-    if target.0 != 0 && change * WHOLE <= i128::from(equity.0) * BAND_BPS { Quantity(0) } else { quantity }
 }
 
 #[cfg(test)]
