@@ -1,6 +1,6 @@
 //! An algorithm on an environment by a recipe, seed after seed.
 
-use envs::{Autoreset, Classic, ClassicKind, VectorEnv};
+use envs::{Autoreset, Classic, ClassicKind, UnknownClassic, VectorEnv};
 use models::{ModelError, Predictor};
 use spec::{Algorithm, BenchmarkSpec, BundleId, Digest, Progress, canonical_json};
 use trainer::{Problem, Sink, SinkError, TrainError, Window, learn};
@@ -13,8 +13,8 @@ use crate::flops;
 #[derive(Debug, thiserror::Error)]
 pub enum BenchmarkError {
     /// There is no such environment.
-    #[error("{0}")]
-    Env(String),
+    #[error(transparent)]
+    Env(#[from] UnknownClassic),
     /// Training failed.
     #[error(transparent)]
     Train(#[from] TrainError),
@@ -62,7 +62,7 @@ pub struct SeedFigures {
 /// # Errors
 /// [`BenchmarkError`].
 pub fn run(recipe: &BenchmarkSpec, seed: u64, starts: &Starts) -> Result<SeedFigures, BenchmarkError> {
-    let kind: ClassicKind = recipe.env.parse().map_err(BenchmarkError::Env)?;
+    let kind: ClassicKind = recipe.env.parse()?;
     let envs = match &recipe.agent.algorithm {
         Algorithm::Ppo(ppo) => ppo.envs,
         Algorithm::Dqn(dqn) => dqn.envs,

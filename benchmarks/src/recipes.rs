@@ -29,7 +29,7 @@ const PENDULUM_STARTS: &str = include_str!("../data/pendulum_starts.csv");
 pub fn shipped(algorithm: &str, env: ClassicKind) -> Option<BenchmarkSpec> {
     let specs = SHIPPED.iter().filter(|(name, _)| !name.starts_with("speed-"));
     let read = |(name, text): &(&str, &str)| parse_benchmark(name, text).ok();
-    specs.filter_map(read).find(|spec| spec.env == env.id() && name(&spec.agent.algorithm) == algorithm)
+    specs.filter_map(read).find(|spec| spec.env == env.name() && name(&spec.agent.algorithm) == algorithm)
 }
 
 /// Reads a recipe.
@@ -57,7 +57,7 @@ pub const fn name(algorithm: &Algorithm) -> &'static str {
 /// Never: the shipped starts are numbers, as a test shows.
 #[must_use]
 pub fn starts(env: &str) -> Starts {
-    if env != ClassicKind::Pendulum.id() {
+    if env != ClassicKind::Pendulum.name() {
         return Starts::Drawn { episodes: EPISODES, seed: TEST_SEED };
     }
     let start = |line: &str| {

@@ -25,7 +25,7 @@ fn an_agent_learns_to_balance_and_two_runs_are_one() {
 #[test]
 fn an_algorithm_that_cannot_act_somewhere_says_so() {
     let mut recipe = recipes::shipped("sac", ClassicKind::Pendulum).unwrap();
-    recipe.env = ClassicKind::CartPole.id().to_owned();
+    recipe.env = ClassicKind::CartPole.name().to_owned();
     let error = agent::run(&recipe, 0, &recipes::starts(&recipe.env)).unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -33,5 +33,8 @@ fn an_algorithm_that_cannot_act_somewhere_says_so() {
     );
     recipe.env = "LunarLander-v2".to_owned();
     let error = agent::run(&recipe, 0, &recipes::starts(&recipe.env)).unwrap_err();
-    assert!(error.to_string().starts_with("no environment `LunarLander-v2`: there are CartPole-v1"), "{error}");
+    assert!(
+        error.to_string().starts_with("there is no classic problem `LunarLander-v2`: use one of CartPole-v1"),
+        "{error}"
+    );
 }

@@ -226,7 +226,7 @@ pub(crate) enum Bench {
     /// Stepping an environment at random.
     Env {
         /// Gymnasium's id.
-        #[arg(long, value_parser = parse_env)]
+        #[arg(long)]
         env: ClassicKind,
         /// Copies side by side.
         #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -246,7 +246,7 @@ pub(crate) struct BenchRl {
     #[arg(long, value_parser = ["ppo", "dqn", "td3", "sac"])]
     pub(crate) algo: Option<String>,
     /// Gymnasium's id.
-    #[arg(long, value_parser = parse_env)]
+    #[arg(long)]
     pub(crate) env: Option<ClassicKind>,
     /// Environment steps, in place of the recipe's.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
@@ -257,10 +257,6 @@ pub(crate) struct BenchRl {
     /// The first seed.
     #[arg(long, default_value_t = 0)]
     pub(crate) first_seed: u64,
-}
-
-fn parse_env(id: &str) -> Result<ClassicKind, String> {
-    id.parse()
 }
 
 fn parse_symbol(text: &str) -> Result<Symbol, String> {

@@ -1,43 +1,53 @@
-//! The classic control problems of Gymnasium, with its very dynamics: what an agent is proved on.
+//! The classic control problems, with the dynamics of Gymnasium 1.4.
 //!
-//! States lie component by component (struct of arrays), f64 as Gymnasium's; observations are f32. Gymnasium's random
-//! starts are NumPy's and not repeated here: starts are drawn from the same ranges, by counter.
+//! The state is kept in 64 bits, observations in 32. Lanes lie side by side in blocks (block, component, lane), so that one
+//! branch-free pass moves them all with vector instructions; a second, scalar one visits only lanes that ended. A lane's
+//! start follows from (seed, lane, episode) through SplitMix64, which costs less than the step it precedes.
 
 mod acrobot;
-mod angle;
 mod cartpole;
+mod dynamics;
 mod mountain_car;
 mod pendulum;
+mod trigonometry;
 
 use std::fmt;
 use std::str::FromStr;
 
+use pulp::Arch;
 use serde::{Deserialize, Serialize};
 
+use crate::draws::Stream;
 use crate::env::{check_lengths, clamp};
 use crate::{ActionSpace, Actions, Autoreset, Bounds, StateError, StepBuffers, StepOutcome, VectorEnv};
-
-/// Most components of a state.
-const COMPONENTS: usize = 4;
+use dynamics::{BLOCK, Dynamics, Step};
 
 /// Which problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ClassicKind {
-    /// Balance a pole on a cart (Barto, Sutton and Anderson 1983): `CartPole-v1`.
+    /// Balance a pole on a cart: 2 actions, 500 steps.
     #[serde(rename = "CartPole-v1")]
     CartPole,
-    /// Swing a pendulum up and hold it: `Pendulum-v1`.
+    /// Swing up a pendulum: a torque within ±2, 200 steps.
     #[serde(rename = "Pendulum-v1")]
     Pendulum,
-    /// Swing a two-link robot up (Sutton 1996): `Acrobot-v1`.
+    /// Swing up a two-link arm: 3 actions, 500 steps.
     #[serde(rename = "Acrobot-v1")]
     Acrobot,
-    /// Get an underpowered car up a hill (Moore 1990): `MountainCar-v0`.
+    /// Drive out of a valley: 3 actions, 200 steps.
     #[serde(rename = "MountainCar-v0")]
     MountainCar,
-    /// The same with a continuous force: `MountainCarContinuous-v0`.
+    /// Drive out of a valley: a push within ±1, 999 steps.
     #[serde(rename = "MountainCarContinuous-v0")]
     MountainCarContinuous,
+}
+
+/// No classic problem has this name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no classic problem `{name}`: use one of {}", ClassicKind::ALL.map(ClassicKind::name).join(", "))]
+pub struct UnknownClassic {
+    /// What was asked for.
+    pub name: String,
 }
 
 impl ClassicKind {
@@ -45,9 +55,9 @@ impl ClassicKind {
     pub const ALL: [Self; 5] =
         [Self::CartPole, Self::Pendulum, Self::Acrobot, Self::MountainCar, Self::MountainCarContinuous];
 
-    /// Gymnasium's id.
+    /// Gymnasium's id of it.
     #[must_use]
-    pub const fn id(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::CartPole => "CartPole-v1",
             Self::Pendulum => "Pendulum-v1",
@@ -57,7 +67,7 @@ impl ClassicKind {
         }
     }
 
-    /// Steps after which an episode is truncated.
+    /// Steps after which an episode is cut off.
     #[must_use]
     pub const fn steps_max(self) -> u32 {
         match self {
@@ -67,246 +77,237 @@ impl ClassicKind {
         }
     }
 
-    const fn components(self) -> usize {
-        match self {
-            Self::CartPole | Self::Acrobot => 4,
-            Self::Pendulum | Self::MountainCar | Self::MountainCarContinuous => 2,
-        }
-    }
-
-    const fn observation_width(self) -> usize {
-        match self {
-            Self::CartPole => 4,
-            Self::Pendulum => 3,
-            Self::Acrobot => 6,
-            Self::MountainCar | Self::MountainCarContinuous => 2,
-        }
-    }
-
     fn space(self) -> ActionSpace {
         match self {
             Self::CartPole => ActionSpace::Discrete(2),
             Self::Acrobot | Self::MountainCar => ActionSpace::Discrete(3),
-            Self::Pendulum => ActionSpace::Continuous(Bounds::uniform(1, -2.0, 2.0)),
+            Self::Pendulum => ActionSpace::Continuous(Bounds::uniform(1, -pendulum::TORQUE_MAX, pendulum::TORQUE_MAX)),
             Self::MountainCarContinuous => ActionSpace::Continuous(Bounds::uniform(1, -1.0, 1.0)),
         }
     }
 
-    /// Least and largest first value of a component.
-    fn start(self, component: usize) -> (f64, f64) {
-        use std::f64::consts::PI;
-        match (self, component) {
-            (Self::CartPole, _) => (-0.05, 0.05),
-            (Self::Acrobot, _) => (-0.1, 0.1),
-            (Self::Pendulum, 0) => (-PI, PI),
-            (Self::Pendulum, _) => (-1.0, 1.0),
-            (Self::MountainCar | Self::MountainCarContinuous, 0) => (-0.6, -0.4),
-            (Self::MountainCar | Self::MountainCarContinuous, _) => (0.0, 0.0),
+    const fn dynamics(self) -> Dynamics {
+        match self {
+            Self::CartPole => Dynamics::of::<cartpole::CartPole, 4, 4>(),
+            Self::Pendulum => Dynamics::of::<pendulum::Pendulum, 2, 3>(),
+            Self::Acrobot => Dynamics::of::<acrobot::Acrobot, 4, 6>(),
+            Self::MountainCar => Dynamics::of::<mountain_car::MountainCar, 2, 2>(),
+            Self::MountainCarContinuous => Dynamics::of::<mountain_car::MountainCarContinuous, 2, 2>(),
         }
     }
+}
 
-    fn show(self, state: [f64; COMPONENTS], out: &mut [f32]) {
-        match self {
-            Self::CartPole => out.iter_mut().zip(state).for_each(|(out, value)| *out = value as f32),
-            Self::Pendulum => pendulum::show(state, out),
-            Self::Acrobot => acrobot::show(state, out),
-            Self::MountainCar | Self::MountainCarContinuous => {
-                out.copy_from_slice(&[state[0] as f32, state[1] as f32]);
-            }
-        }
+impl fmt::Display for ClassicKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
 impl FromStr for ClassicKind {
-    type Err = String;
-    fn from_str(id: &str) -> Result<Self, String> {
-        let known = || Self::ALL.map(Self::id).join(", ");
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.id() == id)
-            .ok_or_else(|| format!("no environment `{id}`: there are {}", known()))
+    type Err = UnknownClassic;
+
+    fn from_str(name: &str) -> Result<Self, UnknownClassic> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| UnknownClassic { name: name.to_owned() })
     }
 }
 
-/// Copies of one problem, side by side.
+/// Copies of one classic problem.
 #[derive(Clone, Debug)]
 pub struct Classic {
     kind: ClassicKind,
+    dynamics: Dynamics,
+    arch: Arch,
     space: ActionSpace,
     autoreset: Autoreset,
+    /// Whole blocks of `[components × BLOCK]`.
+    state: Vec<f64>,
     lanes: Lanes,
-    /// Of the last step, by copy: whether the problem itself ended the episode.
-    ended: Vec<bool>,
-    forces: Vec<f64>,
+    /// Room for a step: actions as numbers, in whole blocks, and which lanes terminated.
+    actions: Vec<f64>,
+    terminated: Vec<bool>,
 }
 
-/// What changes from step to step.
+/// What changes from step to step, besides the state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Lanes {
-    kind: ClassicKind,
-    autoreset: Autoreset,
     seed: u64,
-    /// `[component][copy]`; those a problem has not are empty.
-    state: [Vec<f64>; COMPONENTS],
-    /// Steps of the present episode.
-    elapsed: Vec<u32>,
+    clamped: u64,
     /// Episodes begun before the present one.
     episodes: Vec<u64>,
-    /// Whether the coming step begins an episode; [`Autoreset::NextStep`] alone.
-    over: Vec<bool>,
-    clamped: u64,
+    /// Steps taken in the present one.
+    steps: Vec<u32>,
+    /// Ended in the last step, and to begin anew in the next; only in [`Autoreset::NextStep`].
+    ended: Vec<bool>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Saved {
+    kind: ClassicKind,
+    autoreset: Autoreset,
+    lanes: Lanes,
+    /// `[envs × components]`.
+    state: Vec<f64>,
+}
+
+impl Lanes {
+    fn new(seed: u64, envs: usize) -> Self {
+        Self { seed, clamped: 0, episodes: vec![0; envs], steps: vec![0; envs], ended: vec![false; envs] }
+    }
 }
 
 impl Classic {
-    /// `envs` copies, at the starts of seed 0.
+    /// `envs` copies of a problem.
     #[must_use]
     pub fn new(kind: ClassicKind, envs: usize, autoreset: Autoreset) -> Self {
-        let state = std::array::from_fn(|component| vec![0.0; if component < kind.components() { envs } else { 0 }]);
-        let lanes = Lanes {
+        let (dynamics, padded) = (kind.dynamics(), envs.next_multiple_of(BLOCK));
+        let mut classic = Self {
             kind,
+            dynamics,
+            arch: Arch::new(),
+            space: kind.space(),
             autoreset,
-            seed: 0,
-            state,
-            elapsed: vec![0; envs],
-            episodes: vec![0; envs],
-            over: vec![false; envs],
-            clamped: 0,
+            state: vec![0.0; padded * dynamics.state],
+            lanes: Lanes::new(0, envs),
+            actions: vec![0.0; padded],
+            terminated: vec![false; envs],
         };
-        let mut env =
-            Self { kind, space: kind.space(), autoreset, lanes, ended: vec![false; envs], forces: vec![0.0; envs] };
-        env.restart(0);
-        env
+        classic.restart(0);
+        classic
     }
 
-    /// Puts copy `env` at the start of an episode in this state.
+    /// Which problem.
+    #[must_use]
+    pub const fn kind(&self) -> ClassicKind {
+        self.kind
+    }
+
+    /// Puts one copy at a state of the problem, as the first of its episode.
     ///
     /// # Panics
-    /// When there is no such copy or the state has another number of components: a caller's bug.
+    /// When there is no such copy, or the state has another length or is not finite.
     pub fn set_state(&mut self, env: usize, state: &[f64]) {
-        assert_eq!(state.len(), self.kind.components(), "components of a state");
-        self.lanes.state.iter_mut().zip(state).for_each(|(column, value)| column[env] = *value);
-        (self.lanes.elapsed[env], self.lanes.over[env]) = (0, false);
+        assert_eq!(state.len(), self.dynamics.state, "a state is all its components");
+        assert!(state.iter().all(|value| value.is_finite()), "a state is finite");
+        (self.lanes.steps[env], self.lanes.ended[env]) = (0, false);
+        self.put(env, state);
     }
 
-    /// The state of copy `env`, in Gymnasium's order.
+    /// The state of one copy.
     ///
     /// # Panics
     /// When there is no such copy.
     #[must_use]
     pub fn state_of(&self, env: usize) -> Vec<f64> {
-        self.lanes.state[..self.kind.components()].iter().map(|column| column[env]).collect()
+        assert!(env < self.envs(), "there is such a copy");
+        let start = self.offset(env);
+        self.state[start..].iter().step_by(BLOCK).take(self.dynamics.state).copied().collect()
+    }
+
+    /// Where a lane's first component lies; the others follow a block apart.
+    const fn offset(&self, env: usize) -> usize {
+        env / BLOCK * BLOCK * self.dynamics.state + env % BLOCK
+    }
+
+    fn put(&mut self, env: usize, state: &[f64]) {
+        let start = self.offset(env);
+        for (place, value) in self.state[start..].iter_mut().step_by(BLOCK).zip(state) {
+            *place = *value;
+        }
     }
 
     fn restart(&mut self, seed: u64) {
-        self.lanes.seed = seed;
-        self.lanes.clamped = 0;
-        self.lanes.episodes.fill(0);
+        self.lanes = Lanes::new(seed, self.envs());
         for env in 0..self.envs() {
             self.begin(env);
         }
     }
 
-    /// Starts the episode that `episodes` counts.
+    /// Starts the episode that `lanes.episodes` counts.
     fn begin(&mut self, env: usize) {
-        let Lanes { seed, state, elapsed, episodes, over, .. } = &mut self.lanes;
-        let mut draw = mix(mix(*seed ^ (env as u64).wrapping_mul(GOLDEN)) ^ episodes[env]);
-        for (component, column) in state.iter_mut().enumerate().take(self.kind.components()) {
-            let (low, high) = self.kind.start(component);
-            draw = mix(draw.wrapping_add(GOLDEN));
-            column[env] = low + (high - low) * (draw >> 11) as f64 / (1u64 << 53) as f64;
+        let mut stream = Stream::new(self.lanes.seed, env, self.lanes.episodes[env]);
+        let (mut room, components) = ([0.0; 4], self.dynamics.state);
+        (self.dynamics.start)(&mut || stream.uniform(), &mut room[..components]);
+        (self.lanes.steps[env], self.lanes.ended[env]) = (0, false);
+        self.put(env, &room[..components]);
+    }
+
+    fn show(&self, env: usize, shown: &mut [f32]) {
+        let (mut room, start) = ([0.0; 4], self.offset(env));
+        for (value, place) in room.iter_mut().zip(self.state[start..].iter().step_by(BLOCK)) {
+            *value = *place;
         }
-        (elapsed[env], over[env]) = (0, false);
+        (self.dynamics.observe)(&room[..self.dynamics.state], shown);
     }
 
-    fn place(&self, env: usize) -> [f64; COMPONENTS] {
-        std::array::from_fn(|component| self.lanes.state[component].get(env).copied().unwrap_or_default())
-    }
-
-    /// Brings actions into the space, as forces in the problem's own units.
-    fn push(&mut self, actions: Actions<'_>) {
-        let clamped = &mut self.lanes.clamped;
+    /// Takes actions as numbers, and counts those outside the space; not those of lanes that begin anew.
+    fn read(&mut self, actions: Actions<'_>) {
+        let ended = &self.lanes.ended;
+        let mut count = 0_u64;
         match &self.space {
-            ActionSpace::Discrete(count) => {
-                for (force, action) in self.forces.iter_mut().zip(actions.discrete()) {
-                    let (action, outside) = clamp(*action, *count);
-                    *clamped += u64::from(outside);
-                    *force = action as f64;
+            ActionSpace::Discrete(number) => {
+                for ((place, action), ended) in self.actions.iter_mut().zip(actions.discrete()).zip(ended) {
+                    let (action, outside) = clamp(*action, *number);
+                    // Through 32 bits, which convert to a float in one instruction.
+                    *place = f64::from(action as i32);
+                    count = count.wrapping_add(u64::from(outside & !ended));
                 }
             }
             ActionSpace::Continuous(bounds) => {
-                for (force, action) in self.forces.iter_mut().zip(actions.continuous()) {
-                    let (action, outside) = bounds.clamp(0, *action);
-                    *clamped += u64::from(outside);
-                    *force = f64::from(action);
+                for ((place, action), ended) in self.actions.iter_mut().zip(actions.continuous()).zip(ended) {
+                    let (inside, outside) = bounds.clamp(0, *action);
+                    *place = f64::from(if action.is_finite() { *action } else { inside });
+                    count = count.wrapping_add(u64::from(outside & !ended));
                 }
             }
         }
+        self.lanes.clamped += count;
     }
 
-    fn advance(&mut self, rewards: &mut [f32]) {
-        let [a, b, c, d] = self.lanes.state.each_mut().map(Vec::as_mut_slice);
-        match self.kind {
-            ClassicKind::CartPole => cartpole::step([a, b, c, d], &self.forces, &mut self.ended),
-            ClassicKind::Pendulum => pendulum::step([a, b], &self.forces, rewards),
-            ClassicKind::Acrobot => acrobot::step([a, b, c, d], &self.forces, &mut self.ended),
-            ClassicKind::MountainCar => mountain_car::step([a, b], &self.forces, &mut self.ended),
-            ClassicKind::MountainCarContinuous => {
-                mountain_car::step_continuous([a, b], &self.forces, &mut self.ended);
-            }
+    /// Ends and begins episodes after all lanes have moved.
+    fn settle(&mut self, out: StepBuffers<'_>) {
+        let limit = self.kind.steps_max();
+        for ((outcome, steps), terminated) in out.outcomes.iter_mut().zip(&mut self.lanes.steps).zip(&self.terminated) {
+            *steps = steps.wrapping_add(1);
+            let cut = if *steps >= limit { StepOutcome::Truncated } else { StepOutcome::Continues };
+            *outcome = if *terminated { StepOutcome::Terminated } else { cut };
         }
-        match self.kind {
-            ClassicKind::CartPole => rewards.fill(1.0),
-            ClassicKind::Pendulum => {}
-            ClassicKind::Acrobot => {
-                rewards
-                    .iter_mut()
-                    .zip(&self.ended)
-                    .for_each(|(reward, ended)| *reward = if *ended { 0.0 } else { -1.0 });
+        let width = self.dynamics.observation;
+        for env in 0..self.envs() {
+            if !(out.outcomes[env].is_end() | self.lanes.ended[env]) {
+                continue;
             }
-            ClassicKind::MountainCar => rewards.fill(-1.0),
-            ClassicKind::MountainCarContinuous => {
-                for ((reward, ended), force) in rewards.iter_mut().zip(&self.ended).zip(&self.forces) {
-                    let goal = if *ended { 100.0 } else { 0.0 };
-                    *reward = (goal - 0.1 * force * force) as f32;
+            let row = env * width..(env + 1) * width;
+            if self.lanes.ended[env] {
+                (out.rewards[env], out.outcomes[env]) = (0.0, StepOutcome::Continues);
+            } else {
+                out.final_observations[row.clone()].copy_from_slice(&out.observations[row.clone()]);
+                if self.autoreset == Autoreset::NextStep {
+                    self.lanes.ended[env] = true;
+                    continue;
                 }
             }
+            self.lanes.episodes[env] += 1;
+            self.begin(env);
+            self.show(env, &mut out.observations[row]);
         }
     }
-
-    fn show_all(&self, observations: &mut [f32]) {
-        if self.kind == ClassicKind::CartPole {
-            return cartpole::show(self.lanes.state.each_ref().map(Vec::as_slice), observations);
-        }
-        for (env, row) in observations.chunks_exact_mut(self.observation_width()).enumerate() {
-            self.kind.show(self.place(env), row);
-        }
-    }
-}
-
-const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
-
-/// SplitMix64's finaliser (Steele et al. 2014): a few instructions a draw, since most steps of a random agent end soon.
-const fn mix(value: u64) -> u64 {
-    let mut z = value.wrapping_add(GOLDEN);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 impl fmt::Display for Classic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} × {}", self.kind.id(), self.envs())
+        write!(f, "{} × {}", self.kind, self.envs())
     }
 }
 
 impl VectorEnv for Classic {
     fn envs(&self) -> usize {
-        self.lanes.elapsed.len()
+        self.lanes.steps.len()
     }
 
     fn observation_width(&self) -> usize {
-        self.kind.observation_width()
+        self.dynamics.observation
     }
 
     fn action_space(&self) -> &ActionSpace {
@@ -324,43 +325,24 @@ impl VectorEnv for Classic {
 
     fn step(&mut self, actions: Actions<'_>, out: StepBuffers<'_>) {
         check_lengths(self, actions, &out);
-        self.push(actions);
-        self.advance(out.rewards);
-        let limit = self.kind.steps_max();
-        let mut changes = 0;
-        let outcomes = out.outcomes.iter_mut().zip(&mut self.lanes.elapsed).zip(&self.ended).zip(&self.lanes.over);
-        for (((outcome, elapsed), ended), over) in outcomes {
-            *elapsed += 1;
-            let cut = *elapsed >= limit;
-            *outcome = if *ended {
-                StepOutcome::Terminated
-            } else if cut {
-                StepOutcome::Truncated
-            } else {
-                StepOutcome::Continues
-            };
-            changes += usize::from(*ended | cut | *over);
-        }
-        let width = self.observation_width();
-        for env in 0..if changes == 0 { 0 } else { self.envs() } {
-            if self.lanes.over[env] {
-                self.begin(env);
-                (out.rewards[env], out.outcomes[env]) = (0.0, StepOutcome::Continues);
-            } else if out.outcomes[env].is_end() {
-                self.kind.show(self.place(env), &mut out.final_observations[env * width..(env + 1) * width]);
-                self.lanes.episodes[env] += 1;
-                match self.autoreset {
-                    Autoreset::SameStep => self.begin(env),
-                    Autoreset::NextStep => self.lanes.over[env] = true,
-                }
-            }
-        }
-        self.show_all(out.observations);
+        self.read(actions);
+        let step = Step {
+            state: &mut self.state,
+            actions: &self.actions,
+            rewards: out.rewards,
+            terminated: &mut self.terminated,
+            observations: out.observations,
+        };
+        (self.dynamics.advance)(self.arch, step);
+        self.settle(out);
     }
 
     fn observe(&self, observations: &mut [f32]) {
-        assert_eq!(observations.len(), self.envs() * self.observation_width(), "observations are [envs × width]");
-        self.show_all(observations);
+        let width = self.dynamics.observation;
+        assert_eq!(observations.len(), self.envs() * width, "observations are [envs × width]");
+        for (env, row) in observations.chunks_exact_mut(width).enumerate() {
+            self.show(env, row);
+        }
     }
 
     fn clamped(&self) -> u64 {
@@ -368,21 +350,25 @@ impl VectorEnv for Classic {
     }
 
     fn state(&self) -> Vec<u8> {
-        serde_json::to_vec(&self.lanes).expect("plain data has a JSON form")
+        let state = (0..self.envs()).flat_map(|env| self.state_of(env)).collect();
+        let saved = Saved { kind: self.kind, autoreset: self.autoreset, lanes: self.lanes.clone(), state };
+        serde_json::to_vec(&saved).expect("plain data has a JSON form")
     }
 
     fn restore(&mut self, state: &[u8]) -> Result<(), StateError> {
-        let saved: Lanes =
+        let saved: Saved =
             serde_json::from_slice(state).map_err(|source| StateError::Unreadable { env: self.to_string(), source })?;
-        let lengths = |lanes: &Lanes| {
-            let states: Vec<usize> = lanes.state.iter().map(Vec::len).collect();
-            (states, lanes.elapsed.len(), lanes.episodes.len(), lanes.over.len(), lanes.kind, lanes.autoreset)
-        };
-        if lengths(&saved) != lengths(&self.lanes) || saved.state.iter().flatten().any(|value| !value.is_finite()) {
-            let why = format!("it is of {} copies of {}", saved.elapsed.len(), saved.kind.id());
+        let (envs, lanes) = (self.envs(), &saved.lanes);
+        let sizes = [lanes.episodes.len(), lanes.steps.len(), lanes.ended.len()];
+        let fits = sizes == [envs; 3] && saved.state.len() == envs * self.dynamics.state;
+        if (saved.kind, saved.autoreset) != (self.kind, self.autoreset) || !fits {
+            let why = format!("it is of {} copies of {}, reset {:?}", sizes[1], saved.kind, saved.autoreset);
             return Err(StateError::Foreign { env: self.to_string(), why });
         }
-        self.lanes = saved;
+        for (env, state) in saved.state.chunks_exact(self.dynamics.state).enumerate() {
+            self.put(env, state);
+        }
+        self.lanes = saved.lanes;
         Ok(())
     }
 }

@@ -278,14 +278,19 @@ pub(crate) fn clamp(action: u32, actions: usize) -> (usize, bool) {
 
 /// Checks the lengths once, so that a step cannot write half.
 pub(crate) fn check_lengths(env: &(impl VectorEnv + ?Sized), actions: Actions<'_>, out: &StepBuffers<'_>) {
+    check_actions(env, actions);
     let (envs, values) = (env.envs(), env.envs() * env.observation_width());
-    let given = match actions {
-        Actions::Discrete(actions) => actions.len(),
-        Actions::Continuous(actions) => actions.len(),
-    };
-    assert_eq!(given, envs * env.action_space().width(), "actions are [envs × width]");
     assert_eq!(out.rewards.len(), envs, "rewards are [envs]");
     assert_eq!(out.outcomes.len(), envs, "outcomes are [envs]");
     assert_eq!(out.observations.len(), values, "observations are [envs × width]");
     assert_eq!(out.final_observations.len(), values, "final observations are [envs × width]");
+}
+
+/// Checks that there is an action for each copy.
+pub(crate) fn check_actions(env: &(impl VectorEnv + ?Sized), actions: Actions<'_>) {
+    let given = match actions {
+        Actions::Discrete(actions) => actions.len(),
+        Actions::Continuous(actions) => actions.len(),
+    };
+    assert_eq!(given, env.envs() * env.action_space().width(), "actions are [envs × width]");
 }

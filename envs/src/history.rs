@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use features::{Matrix, Normaliser};
-use market::{Bar, Instrument, InstrumentError, Interval, Price, Timestamp};
+use market::{Bar, Instrument, InstrumentError, Interval, Price, Symbol, Timestamp};
 use spec::Digest;
 
 /// Normalised feature rows of consecutive bars, and how many of them an observation holds.
@@ -73,6 +73,17 @@ pub enum EnvError {
         /// Bars there are.
         bars: usize,
     },
+    /// Assets must be traded on the same bars.
+    #[error("{first} and {other} do not have the same bars: keep those that both have")]
+    Unaligned {
+        /// The first asset.
+        first: Symbol,
+        /// The one that differs.
+        other: Symbol,
+    },
+    /// There must be something to trade.
+    #[error("no asset is given: at least one is needed")]
+    NoAssets,
     /// There must be something to step.
     #[error("no environment is asked for: at least one is needed")]
     NoEnvs,
@@ -134,6 +145,12 @@ impl History {
     #[must_use]
     pub const fn bars(&self) -> usize {
         self.times.len()
+    }
+
+    /// Whether `other` has the same bars.
+    #[must_use]
+    pub fn aligned(&self, other: &Self) -> bool {
+        self.bars_per_year == other.bars_per_year && self.times == other.times
     }
 
     /// Label of a bar.

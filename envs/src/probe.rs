@@ -27,12 +27,12 @@ pub enum Kind {
     ActionReward,
     /// One step, observation −1 or 1, reward 1 for the action that matches (0 or 1), else −1: does the policy see it?
     MatchingAction,
-    /// One step, reward −(a − ½)² for a within ±1: is the best action found?
-    TargetAction,
-    /// One step, observation −1 or 1, reward −(a − ½ of it)²: does the policy see it?
-    MatchingTarget,
     /// Reward 1 for ever, truncated every few steps. The value is 1/(1 − γ): does truncation bootstrap?
     EndlessReward,
+    /// One step, reward −(a − 0.5)² for a number a in [−1, 1]: does the actor climb its critic?
+    TargetAction,
+    /// One step, observation s of −1 or 1, reward −(a − 0.5 s)²: does it see what it climbs from?
+    MatchingTarget,
 }
 
 impl Kind {
@@ -43,9 +43,9 @@ impl Kind {
         Self::DelayedReward,
         Self::ActionReward,
         Self::MatchingAction,
+        Self::EndlessReward,
         Self::TargetAction,
         Self::MatchingTarget,
-        Self::EndlessReward,
     ];
 
     const fn name(self) -> &'static str {
@@ -55,9 +55,9 @@ impl Kind {
             Self::DelayedReward => "delayed_reward",
             Self::ActionReward => "action_reward",
             Self::MatchingAction => "matching_action",
+            Self::EndlessReward => "endless_reward",
             Self::TargetAction => "target_action",
             Self::MatchingTarget => "matching_target",
-            Self::EndlessReward => "endless_reward",
         }
     }
 
@@ -73,13 +73,13 @@ impl Kind {
 
     fn observation(self, place: Place) -> f32 {
         match self {
-            Self::ConstantReward | Self::ActionReward | Self::TargetAction | Self::EndlessReward => 0.0,
+            Self::ConstantReward | Self::ActionReward | Self::EndlessReward | Self::TargetAction => 0.0,
             Self::ObservedReward | Self::MatchingAction | Self::MatchingTarget => place.sign(),
             Self::DelayedReward => place.steps as f32,
         }
     }
 
-    /// Reward and outcome of `action` at `place`.
+    /// Reward and outcome of `action`, an index or a number, at `place`.
     fn answer(self, place: Place, action: f32) -> (f32, StepOutcome) {
         let right = |is: bool| if is { 1.0 } else { -1.0 };
         match self {
@@ -89,10 +89,10 @@ impl Kind {
             Self::DelayedReward => (1.0, StepOutcome::Terminated),
             Self::ActionReward => (right(action == 1.0), StepOutcome::Terminated),
             Self::MatchingAction => (right(action == place.coin as f32), StepOutcome::Terminated),
-            Self::TargetAction => (-(action - 0.5).powi(2), StepOutcome::Terminated),
-            Self::MatchingTarget => (-(action - place.sign() / 2.0).powi(2), StepOutcome::Terminated),
             Self::EndlessReward if place.steps + 1 < ENDLESS_STEPS => (1.0, StepOutcome::Continues),
             Self::EndlessReward => (1.0, StepOutcome::Truncated),
+            Self::TargetAction => (-(action - 0.5).powi(2), StepOutcome::Terminated),
+            Self::MatchingTarget => (-(action - 0.5 * place.sign()).powi(2), StepOutcome::Terminated),
         }
     }
 }
@@ -105,6 +105,8 @@ struct Place {
     steps: u32,
     /// 0 or 1, drawn for the episode.
     coin: usize,
+    /// The episode is over, and the next step begins another.
+    ended: bool,
 }
 
 impl Place {
@@ -121,25 +123,35 @@ pub struct Probe {
     places: Vec<Place>,
     clamped: u64,
     space: ActionSpace,
+    autoreset: Autoreset,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Saved {
     kind: Kind,
+    autoreset: Autoreset,
     seed: u64,
     places: Vec<Place>,
     clamped: u64,
 }
 
 impl Probe {
-    /// `envs` copies of a probe.
+    /// `envs` copies of a probe, which begin anew in the step that ends them.
     #[must_use]
     pub fn new(kind: Kind, envs: usize) -> Self {
-        let places = vec![Place { episode: 0, steps: 0, coin: 0 }; envs];
-        let mut probe = Self { kind, draws: Draws::new(0), places, clamped: 0, space: kind.space() };
+        let places = vec![Place { episode: 0, steps: 0, coin: 0, ended: false }; envs];
+        let (space, autoreset) = (kind.space(), Autoreset::SameStep);
+        let mut probe = Self { kind, draws: Draws::new(0), places, clamped: 0, space, autoreset };
         probe.restart(0);
         probe
+    }
+
+    /// The same, beginning anew as `autoreset` says.
+    #[must_use]
+    pub const fn with_autoreset(mut self, autoreset: Autoreset) -> Self {
+        self.autoreset = autoreset;
+        self
     }
 
     fn restart(&mut self, seed: u64) {
@@ -151,7 +163,20 @@ impl Probe {
     }
 
     fn begin(&mut self, env: usize, episode: u64) {
-        self.places[env] = Place { episode, steps: 0, coin: self.draws.below(env, episode, 2) };
+        self.places[env] = Place { episode, steps: 0, coin: self.draws.below(env, episode, 2), ended: false };
+    }
+
+    /// Copy `env`'s action as a number inside the space, counted when it was not.
+    fn read(&mut self, actions: Actions<'_>, env: usize) -> f32 {
+        let (action, outside) = match &self.space {
+            ActionSpace::Discrete(number) => {
+                let (action, outside) = clamp(actions.discrete()[env], *number);
+                (action as f32, outside)
+            }
+            ActionSpace::Continuous(bounds) => bounds.clamp(0, actions.continuous()[env]),
+        };
+        self.clamped += u64::from(outside);
+        action
     }
 }
 
@@ -175,7 +200,7 @@ impl VectorEnv for Probe {
     }
 
     fn autoreset(&self) -> Autoreset {
-        Autoreset::SameStep
+        self.autoreset
     }
 
     fn reset(&mut self, seed: u64, observations: &mut [f32]) {
@@ -185,23 +210,22 @@ impl VectorEnv for Probe {
 
     fn step(&mut self, actions: Actions<'_>, out: StepBuffers<'_>) {
         check_lengths(self, actions, &out);
-        for env in 0..self.places.len() {
-            let (action, outside) = match &self.space {
-                ActionSpace::Discrete(count) => {
-                    let (action, outside) = clamp(actions.discrete()[env], *count);
-                    (action as f32, outside)
-                }
-                ActionSpace::Continuous(bounds) => bounds.clamp(0, actions.continuous()[env]),
-            };
-            self.clamped += u64::from(outside);
+        for env in 0..self.envs() {
             let place = self.places[env];
-            (out.rewards[env], out.outcomes[env]) = self.kind.answer(place, action);
-            let next = Place { steps: place.steps + 1, ..place };
-            if out.outcomes[env].is_end() {
-                out.final_observations[env] = self.kind.observation(next);
+            if place.ended {
+                (out.rewards[env], out.outcomes[env]) = (0.0, StepOutcome::Continues);
                 self.begin(env, place.episode + 1);
             } else {
-                self.places[env] = next;
+                let action = self.read(actions, env);
+                (out.rewards[env], out.outcomes[env]) = self.kind.answer(place, action);
+                let ended = out.outcomes[env].is_end();
+                self.places[env] = Place { steps: place.steps + 1, ended, ..place };
+                if ended {
+                    out.final_observations[env] = self.kind.observation(self.places[env]);
+                    if self.autoreset == Autoreset::SameStep {
+                        self.begin(env, place.episode + 1);
+                    }
+                }
             }
             out.observations[env] = self.kind.observation(self.places[env]);
         }
@@ -219,16 +243,17 @@ impl VectorEnv for Probe {
     }
 
     fn state(&self) -> Vec<u8> {
-        let saved =
-            Saved { kind: self.kind, seed: self.draws.seed(), places: self.places.clone(), clamped: self.clamped };
+        let (kind, autoreset, clamped) = (self.kind, self.autoreset, self.clamped);
+        let saved = Saved { kind, autoreset, seed: self.draws.seed(), places: self.places.clone(), clamped };
         serde_json::to_vec(&saved).expect("plain data has a JSON form")
     }
 
     fn restore(&mut self, state: &[u8]) -> Result<(), StateError> {
         let saved: Saved =
             serde_json::from_slice(state).map_err(|source| StateError::Unreadable { env: self.to_string(), source })?;
-        if saved.kind != self.kind || saved.places.len() != self.places.len() {
-            let why = format!("it is of {} copies of {}", saved.places.len(), saved.kind.name());
+        if (saved.kind, saved.autoreset, saved.places.len()) != (self.kind, self.autoreset, self.places.len()) {
+            let (copies, name) = (saved.places.len(), saved.kind.name());
+            let why = format!("it is of {copies} copies of {name}, reset {:?}", saved.autoreset);
             return Err(StateError::Foreign { env: self.to_string(), why });
         }
         self.draws = Draws::new(saved.seed);
@@ -245,8 +270,10 @@ mod tests {
 
     #[test]
     fn every_probe_conforms() {
-        for kind in Kind::ALL.into_iter().filter(|kind| kind.space().actions().is_some()) {
-            conformance::check(|| Probe::new(kind, 5));
+        for kind in Kind::ALL {
+            for autoreset in [Autoreset::SameStep, Autoreset::NextStep] {
+                conformance::check(|| Probe::new(kind, 5).with_autoreset(autoreset));
+            }
         }
     }
 
@@ -278,5 +305,33 @@ mod tests {
         assert!((10..54).contains(&matching.iter().sum::<u32>()), "both sides come up");
         probe.step(Actions::Discrete(&matching), buffers.lend());
         assert!(buffers.rewards.iter().all(|&reward| reward == 1.0));
+    }
+
+    #[test]
+    fn the_best_number_is_half_and_has_the_sign_of_the_observation_where_there_is_one() {
+        for (kind, target) in [(Kind::TargetAction, None), (Kind::MatchingTarget, Some(0.5))] {
+            let mut probe = Probe::new(kind, 64);
+            let mut buffers = Buffers::new(&probe);
+            probe.reset(3, &mut buffers.observations);
+            let best = |shown: &f32| target.map_or(0.5, |target: f32| target * shown);
+            let actions: Vec<f32> = buffers.observations.iter().map(best).collect();
+            let off: Vec<f32> = actions.iter().map(|action| action - 0.25).collect();
+            probe.step(Actions::Continuous(&actions), buffers.lend());
+            assert_eq!(buffers.rewards, [0.0; 64]);
+            probe.reset(3, &mut buffers.observations);
+            probe.step(Actions::Continuous(&off), buffers.lend());
+            assert_eq!(buffers.rewards, [-0.0625; 64]);
+        }
+    }
+
+    #[test]
+    fn in_next_step_mode_an_endless_reward_takes_a_row_to_begin_anew() {
+        let mut probe = Probe::new(Kind::EndlessReward, 1).with_autoreset(Autoreset::NextStep);
+        let mut buffers = Buffers::new(&probe);
+        let step = |_| {
+            probe.step(Actions::Discrete(&[0]), buffers.lend());
+            buffers.rewards[0]
+        };
+        assert_eq!((0..10).map(step).collect::<Vec<_>>(), [1.0, 1.0, 1.0, 1.0, 0.0, 1.0, 1.0, 1.0, 1.0, 0.0]);
     }
 }

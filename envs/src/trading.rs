@@ -1,8 +1,8 @@
 //! Trading one instrument over its history, bar by bar.
 //!
-//! An action chooses an exposure at the close of bar *t*; the order it takes fills at the open of *t* + 1; the reward is
-//! the change of ln(equity) from close to close, after commission, spread, slippage and borrow. The money is that of
-//! `venue` and `portfolio`: integers, one fill core with backtest and live.
+//! An action chooses an exposure at the close of bar *t*, by index or as a fraction of the largest allowed; the order it
+//! takes fills at the open of *t* + 1; the reward looks at the equity from close to close, after commission, spread,
+//! slippage and borrow. The money is that of `venue` and `portfolio`: integers, one fill core with backtest and live.
 
 use std::fmt;
 use std::ops::Range;
@@ -10,44 +10,34 @@ use std::sync::Arc;
 
 use features::observation::{self, POSITION_WIDTH, Position};
 use market::{BasisPoints, Money, Quantity, Side};
-use portfolio::{Portfolio, exposures, quantity_to_target};
+use portfolio::{Portfolio, exposure, exposures, quantity_to_target};
 use serde::{Deserialize, Serialize};
-use spec::{Digest, EnvSpec, Reward};
+use spec::{ActionMode, Digest, EnvSpec, PositionMode, Reward};
 use venue::CostModel;
 
-use crate::draws::Draws;
-use crate::env::{check_lengths, clamp};
-use crate::{ActionSpace, Actions, Autoreset, EnvError, History, StateError, StepBuffers, StepOutcome, VectorEnv};
-
-/// Where episodes start and how long they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Episodes {
-    /// For training: `episode_bars` of the spec, or all there are if fewer, from a start drawn for each episode.
-    Random {
-        /// Copies side by side.
-        envs: usize,
-    },
-    /// For evaluation: one copy, once over the whole range, again and again.
-    OnePass,
-}
+use crate::env::{check_actions, check_lengths, clamp};
+use crate::reward::Memory;
+use crate::schedule::{SavedSchedule, Schedule};
+use crate::{
+    ActionSpace, Actions, Autoreset, Bounds, EnvError, Episodes, History, StateError, StepBuffers, StepOutcome,
+    VectorEnv,
+};
 
 /// Copies of the trading environment, side by side; one entry of each vector a copy.
 #[derive(Clone, Debug)]
 pub struct TradingEnv {
     history: Arc<History>,
     costs: CostModel,
+    positions: PositionMode,
+    exposure_max: BasisPoints,
+    /// By index, where actions are discrete.
     exposures: Vec<BasisPoints>,
     space: ActionSpace,
     cash: Money,
     reward: Reward,
-    range: Range<usize>,
-    episodes: Episodes,
-    episode_bars: usize,
-    autoreset: Autoreset,
     /// Digest of all of the above: a state belongs to it.
     identity: Digest,
-    draws: Draws,
+    schedule: Schedule,
     lanes: Lanes,
 }
 
@@ -56,15 +46,42 @@ pub struct TradingEnv {
 #[serde(deny_unknown_fields)]
 struct Lanes {
     clamped: u64,
-    /// Bar whose close was seen last.
-    bars: Vec<usize>,
-    /// Last bar of the episode.
-    ends: Vec<usize>,
-    /// Episodes begun before the present one.
-    episodes: Vec<u64>,
     /// At the close of the present bar.
     equity: Vec<Money>,
     accounts: Vec<Portfolio>,
+    memories: Vec<Memory>,
+}
+
+/// What one copy shows, without a copy of its window: the [`History::window`] of `bar`, then `position`.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Reference {
+    /// Bar of the window's last row.
+    pub bar: usize,
+    /// The trader's own state.
+    pub position: Position,
+}
+
+impl Reference {
+    /// Writes the observation out, `[window × width + 2]`.
+    ///
+    /// # Panics
+    /// When `bar` has no full window in `history` or `out` another length: a caller's bug.
+    pub fn write(&self, history: &History, out: &mut [f32]) {
+        observation::write(history.window(self.bar), &self.position, out);
+    }
+}
+
+/// What one step of one copy came to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Taken {
+    /// What it shows now; after an end, what [`Autoreset`] says.
+    pub shown: Reference,
+    /// Reward of the step.
+    pub reward: f32,
+    /// How the step ended.
+    pub outcome: StepOutcome,
+    /// The last observation of an episode that ended.
+    pub last: Option<Reference>,
 }
 
 /// The state as saved.
@@ -72,7 +89,7 @@ struct Lanes {
 #[serde(deny_unknown_fields)]
 struct Saved {
     identity: Digest,
-    seed: u64,
+    schedule: SavedSchedule,
     lanes: Lanes,
 }
 
@@ -88,46 +105,34 @@ impl TradingEnv {
         range: Range<usize>,
         episodes: Episodes,
     ) -> Result<Self, EnvError> {
-        let (ready, bars) = (history.ready(), history.bars());
-        if range.start < ready || range.end > bars || range.len() < 2 {
-            return Err(EnvError::Range { range, ready, bars });
-        }
-        let whole = range.len() - 1;
-        let (envs, episode_bars) = match episodes {
-            Episodes::Random { envs: 0 } => return Err(EnvError::NoEnvs),
-            Episodes::Random { envs } => (envs, whole.min((spec.episode_bars as usize).max(1))),
-            Episodes::OnePass => (1, whole),
-        };
+        let identity = identity(&history, spec, &range, episodes);
+        let schedule = Schedule::new(range, [history.ready(), history.bars()], episodes, spec.episode_bars)?;
         let cash = Money::units(i64::from(spec.cash));
         let exposures = exposures(spec.positions, spec.exposure_max_bps);
-        let identity = identity(&history, spec, &range, episodes);
-        let mut env = Self {
+        let space = match (spec.action, spec.positions) {
+            (ActionMode::Discrete, _) => ActionSpace::Discrete(exposures.len()),
+            (ActionMode::Continuous, PositionMode::LongFlat) => ActionSpace::Continuous(Bounds::uniform(1, 0.0, 1.0)),
+            (ActionMode::Continuous, PositionMode::LongShort) => ActionSpace::Continuous(Bounds::uniform(1, -1.0, 1.0)),
+        };
+        Ok(Self {
             costs: CostModel::new(spec.costs.clone()),
-            space: ActionSpace::Discrete(exposures.len()),
+            positions: spec.positions,
+            exposure_max: spec.exposure_max_bps,
             exposures,
+            space,
             cash,
             reward: spec.reward,
-            range,
-            episodes,
-            episode_bars,
-            autoreset: Autoreset::SameStep,
             identity,
-            draws: Draws::new(0),
-            lanes: Lanes::new(envs, cash),
+            lanes: Lanes::new(schedule.envs(), cash),
+            schedule,
             history,
-        };
-        env.restart(0);
-        Ok(env)
+        })
     }
 
-    /// The same environment with another time for the episode after an end to begin.
+    /// The same, beginning anew as `autoreset` says; at first that is [`Autoreset::SameStep`].
     #[must_use]
-    pub fn with_autoreset(mut self, autoreset: Autoreset) -> Self {
-        if autoreset != self.autoreset {
-            let parts = (self.identity, autoreset);
-            self.identity = Digest::of(&serde_json::to_vec(&parts).expect("plain data has a JSON form"));
-            self.autoreset = autoreset;
-        }
+    pub const fn with_autoreset(mut self, autoreset: Autoreset) -> Self {
+        self.schedule.set_autoreset(autoreset);
         self
     }
 
@@ -149,13 +154,13 @@ impl TradingEnv {
     /// Index of the bar that a copy decides on next.
     #[must_use]
     pub fn bar(&self, env: usize) -> usize {
-        self.lanes.bars[env]
+        self.schedule.bar(env)
     }
 
     /// Steps in an episode that does not end in ruin.
     #[must_use]
     pub const fn episode_bars(&self) -> usize {
-        self.episode_bars
+        self.schedule.episode_bars()
     }
 
     /// The bars it trades over.
@@ -164,31 +169,64 @@ impl TradingEnv {
         &self.history
     }
 
-    fn restart(&mut self, seed: u64) {
-        self.draws = Draws::new(seed);
-        self.lanes = Lanes::new(self.lanes.bars.len(), self.cash);
-        for env in 0..self.lanes.bars.len() {
-            self.begin(env);
-        }
+    /// The exposure that copy `env`'s action asks for; counted when it lay outside the space.
+    fn target(&mut self, actions: Actions<'_>, env: usize) -> BasisPoints {
+        let (target, outside) = match &self.space {
+            ActionSpace::Discrete(number) => {
+                let (action, outside) = clamp(actions.discrete()[env], *number);
+                (self.exposures[action], outside)
+            }
+            ActionSpace::Continuous(bounds) => {
+                let (fraction, outside) = bounds.clamp(0, actions.continuous()[env]);
+                (exposure(self.positions, self.exposure_max, fraction), outside)
+            }
+        };
+        self.lanes.clamped += u64::from(outside);
+        target
     }
 
-    /// Starts the episode that `lanes.episodes` counts.
-    fn begin(&mut self, env: usize) {
-        let starts = self.range.len() - self.episode_bars;
-        let start = match self.episodes {
-            Episodes::Random { .. } => self.range.start + self.draws.below(env, self.lanes.episodes[env], starts),
-            Episodes::OnePass => self.range.start,
-        };
-        self.lanes.bars[env] = start;
-        self.lanes.ends[env] = start + self.episode_bars;
+    /// Takes one action in one copy, or begins its next episode where that is due.
+    fn take(&mut self, actions: Actions<'_>, env: usize) -> Taken {
+        if self.schedule.begins(env) {
+            self.renew(env);
+            return Taken { shown: self.shown(env), reward: 0.0, outcome: StepOutcome::Continues, last: None };
+        }
+        let target = self.target(actions, env);
+        let (reward, outcome) = self.advance(env, target);
+        let shown = self.shown(env);
+        if !outcome.is_end() {
+            return Taken { shown, reward, outcome, last: None };
+        }
+        let last = Some(shown);
+        if self.autoreset() == Autoreset::SameStep {
+            self.renew(env);
+        }
+        Taken { shown: self.shown(env), reward, outcome, last }
+    }
+
+    fn renew(&mut self, env: usize) {
+        self.schedule.renew(env);
         self.lanes.accounts[env] = Portfolio::new(self.cash);
         self.lanes.equity[env] = self.cash;
+        self.lanes.memories[env] = Memory::new(self.cash);
+    }
+
+    /// [`VectorEnv::step`] without the windows: a learner that holds the feature matrix gathers them itself.
+    ///
+    /// # Panics
+    /// As [`VectorEnv::step`]; `taken` is `[envs]`.
+    pub fn step_by_reference(&mut self, actions: Actions<'_>, taken: &mut [Taken]) {
+        check_actions(self, actions);
+        assert_eq!(taken.len(), self.envs(), "what is taken is [envs]");
+        for (env, taken) in taken.iter_mut().enumerate() {
+            *taken = self.take(actions, env);
+        }
     }
 
     /// Takes one copy to the close of its next bar.
     fn advance(&mut self, env: usize, target: BasisPoints) -> (f32, StepOutcome) {
         let (history, lanes) = (&*self.history, &mut self.lanes);
-        let (instrument, account, bar) = (history.instrument(), &mut lanes.accounts[env], lanes.bars[env]);
+        let (instrument, account, bar) = (history.instrument(), &mut lanes.accounts[env], self.schedule.bar(env));
         let quantity = quantity_to_target(account, instrument, &self.costs, target, history.close(bar));
         if quantity != Quantity(0) {
             let side = if quantity > Quantity(0) { Side::Buy } else { Side::Sell };
@@ -196,37 +234,21 @@ impl TradingEnv {
             account.book(instrument, quantity, price, fee);
         }
         let equity = account.close_bar(instrument, &self.costs, history.close(bar + 1), history.bars_per_year());
-        let reward = match self.reward {
-            // What is left of a ruined account counts as one millionth: the logarithm stays finite.
-            Reward::LogReturn => (equity.max(Money(1)).as_f64() / lanes.equity[env].as_f64()).ln(),
-        };
+        let reward = lanes.memories[env].reward(self.reward, lanes.equity[env], equity);
         lanes.equity[env] = equity;
-        lanes.bars[env] = bar + 1;
-        let outcome = if equity <= Money(0) {
-            StepOutcome::Terminated
-        } else if bar + 1 == lanes.ends[env] {
-            StepOutcome::Truncated
-        } else {
-            StepOutcome::Continues
-        };
+        let outcome = self.schedule.advance(env, equity);
         (reward as f32, outcome)
     }
 
-    /// Whether a copy's episode has ended and the next is still to begin.
-    fn is_over(&self, env: usize) -> bool {
-        self.lanes.bars[env] == self.lanes.ends[env] || self.lanes.equity[env] <= Money(0)
-    }
-
-    /// Starts the episode after the present one.
-    fn begin_next(&mut self, env: usize) {
-        self.lanes.episodes[env] += 1;
-        self.begin(env);
-    }
-
-    fn show(&self, env: usize, out: &mut [f32]) {
-        let bar = self.lanes.bars[env];
+    /// What a copy shows at present.
+    ///
+    /// # Panics
+    /// When there is no such copy.
+    #[must_use]
+    pub fn shown(&self, env: usize) -> Reference {
+        let bar = self.schedule.bar(env);
         let (exposure, unrealised) = self.lanes.accounts[env].view(self.history.instrument(), self.history.close(bar));
-        observation::write(self.history.window(bar), &Position { exposure, unrealised }, out);
+        Reference { bar, position: Position { exposure, unrealised } }
     }
 }
 
@@ -234,24 +256,14 @@ impl Lanes {
     fn new(envs: usize, cash: Money) -> Self {
         Self {
             clamped: 0,
-            bars: vec![0; envs],
-            ends: vec![0; envs],
-            episodes: vec![0; envs],
             equity: vec![cash; envs],
             accounts: vec![Portfolio::new(cash); envs],
+            memories: vec![Memory::new(cash); envs],
         }
     }
 
-    /// Whether every copy is somewhere inside an episode of `range`; at its end only where the next begins a step later.
-    fn fits(&self, envs: usize, range: &Range<usize>, autoreset: Autoreset) -> bool {
-        let lengths = [self.bars.len(), self.ends.len(), self.episodes.len(), self.equity.len(), self.accounts.len()];
-        let may_be_over = autoreset == Autoreset::NextStep;
-        let inside = |(bar, end): (&usize, &usize)| {
-            range.start <= *bar && *end < range.end && (bar < end || (may_be_over && bar == end))
-        };
-        lengths == [envs; 5]
-            && self.bars.iter().zip(&self.ends).all(inside)
-            && (may_be_over || self.equity.iter().all(|equity| *equity > Money(0)))
+    fn fits(&self, envs: usize) -> bool {
+        [self.equity.len(), self.accounts.len(), self.memories.len()] == [envs; 3]
     }
 }
 
@@ -262,14 +274,14 @@ fn identity(history: &History, spec: &EnvSpec, range: &Range<usize>, episodes: E
 
 impl fmt::Display for TradingEnv {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Range { start, end } = self.range;
+        let Range { start, end } = self.schedule.range();
         write!(f, "trading({} bars {start}..{end} × {})", self.history.instrument().symbol(), self.envs())
     }
 }
 
 impl VectorEnv for TradingEnv {
     fn envs(&self) -> usize {
-        self.lanes.bars.len()
+        self.schedule.envs()
     }
 
     fn observation_width(&self) -> usize {
@@ -281,37 +293,26 @@ impl VectorEnv for TradingEnv {
     }
 
     fn autoreset(&self) -> Autoreset {
-        self.autoreset
+        self.schedule.autoreset()
     }
 
     fn reset(&mut self, seed: u64, observations: &mut [f32]) {
-        self.restart(seed);
+        self.schedule.restart(seed);
+        self.lanes = Lanes::new(self.envs(), self.cash);
         self.observe(observations);
     }
 
     fn step(&mut self, actions: Actions<'_>, out: StepBuffers<'_>) {
         check_lengths(self, actions, &out);
         let width = self.observation_width();
-        let rows = out.observations.chunks_exact_mut(width).zip(out.final_observations.chunks_exact_mut(width));
-        let results = out.rewards.iter_mut().zip(out.outcomes.iter_mut());
-        for (env, (((shown, last), (reward, outcome)), action)) in rows.zip(results).zip(actions.discrete()).enumerate()
-        {
-            if self.is_over(env) {
-                self.begin_next(env);
-                (*reward, *outcome) = (0.0, StepOutcome::Continues);
-                self.show(env, shown);
-                continue;
+        for env in 0..self.envs() {
+            let taken = self.take(actions, env);
+            let row = env * width..(env + 1) * width;
+            (out.rewards[env], out.outcomes[env]) = (taken.reward, taken.outcome);
+            taken.shown.write(&self.history, &mut out.observations[row.clone()]);
+            if let Some(last) = taken.last {
+                last.write(&self.history, &mut out.final_observations[row]);
             }
-            let (action, outside) = clamp(*action, self.exposures.len());
-            self.lanes.clamped += u64::from(outside);
-            (*reward, *outcome) = self.advance(env, self.exposures[action]);
-            if outcome.is_end() {
-                self.show(env, last);
-                if self.autoreset == Autoreset::SameStep {
-                    self.begin_next(env);
-                }
-            }
-            self.show(env, shown);
         }
     }
 
@@ -319,7 +320,7 @@ impl VectorEnv for TradingEnv {
         let width = self.observation_width();
         assert_eq!(observations.len(), self.envs() * width, "observations are [envs × width]");
         for (env, row) in observations.chunks_exact_mut(width).enumerate() {
-            self.show(env, row);
+            self.shown(env).write(&self.history, row);
         }
     }
 
@@ -328,7 +329,7 @@ impl VectorEnv for TradingEnv {
     }
 
     fn state(&self) -> Vec<u8> {
-        let saved = Saved { identity: self.identity, seed: self.draws.seed(), lanes: self.lanes.clone() };
+        let saved = Saved { identity: self.identity, schedule: self.schedule.saved(), lanes: self.lanes.clone() };
         serde_json::to_vec(&saved).expect("plain data has a JSON form")
     }
 
@@ -339,10 +340,10 @@ impl VectorEnv for TradingEnv {
         if saved.identity != self.identity {
             return Err(foreign("it was saved over other data or settings"));
         }
-        if !saved.lanes.fits(self.envs(), &self.range, self.autoreset) {
-            return Err(foreign("its episodes lie outside the range"));
+        if !saved.lanes.fits(self.envs()) || !self.schedule.fits(&saved.schedule, &saved.lanes.equity) {
+            return Err(foreign("its episodes are not of this range or mode"));
         }
-        self.draws = Draws::new(saved.seed);
+        self.schedule.restore(saved.schedule);
         self.lanes = saved.lanes;
         Ok(())
     }

@@ -46,7 +46,7 @@ pub(crate) fn rl(context: &Context, options: &BenchRl) -> Result<Exit> {
                 .map_err(|problems| BadInput(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))?
         }
         (None, Some(algo), Some(env)) => recipes::shipped(algo, env).ok_or_else(|| {
-            BadInput(format!("no recipe of {algo} on {} ships with the program: use --recipe", env.id()))
+            BadInput(format!("no recipe of {algo} on {} ships with the program: use --recipe", env.name()))
         })?,
         (None, ..) => return Err(BadInput("name a --recipe, or --algo and --env".to_owned()).into()),
     };
@@ -80,7 +80,7 @@ pub(crate) fn env(kind: ClassicKind, envs: u32, seconds: f64) -> Exit {
     let measured = benchmarks::stepping(&mut env, seconds.clamp(0.01, 3_600.0));
     let line = json!({
         "bench": "env",
-        "env": kind.id(),
+        "env": kind.name(),
         "envs": envs,
         "steps_per_cpu_s": measured.steps as f64 / measured.elapsed.cpu_s,
     });

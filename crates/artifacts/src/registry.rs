@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use market::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 use spec::{BundleId, Digest, ModelName, TrialId};
 
@@ -16,6 +16,9 @@ use crate::gate::Validated;
 
 /// How long a writer waits for another.
 const BUSY_WAIT: Duration = Duration::from_secs(10);
+
+/// Processes that may open a new registry at the same moment.
+const OPENERS_MAX: usize = 100;
 
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS version (
@@ -204,6 +207,21 @@ fn shown(bundle: &Option<BundleId>) -> String {
     bundle.map_or_else(|| "nothing".to_owned(), |bundle| bundle.short())
 }
 
+/// Turns a new file to write-ahead logging. Where several do so at once, SQLite refuses all but one without the wait that it
+/// grants elsewhere; an empty exclusive transaction is granted it.
+fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
+    let turn = || connection.pragma_update(None, "journal_mode", "WAL");
+    for _ in 0..OPENERS_MAX {
+        match turn() {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                connection.execute_batch("BEGIN EXCLUSIVE; COMMIT;")?;
+            }
+            result => return result,
+        }
+    }
+    turn()
+}
+
 /// The registry file. Several processes may have it open.
 #[derive(Debug)]
 pub struct Registry {
@@ -222,9 +240,9 @@ impl Registry {
         let failed = |source| RegistryError::Database { path: path.to_owned(), action: "opening", source };
         let connection = Connection::open(path).map_err(failed)?;
         connection.busy_timeout(BUSY_WAIT).map_err(failed)?;
-        connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
+        write_ahead(&connection).map_err(failed)?;
         connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
-        connection.execute_batch(SCHEMA).map_err(failed)?;
+        connection.execute_batch(&format!("BEGIN IMMEDIATE;{SCHEMA}COMMIT;")).map_err(failed)?;
         Ok(Self { path: path.to_owned(), connection })
     }
 

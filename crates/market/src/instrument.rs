@@ -133,7 +133,9 @@ impl Instrument {
     }
 
     fn micros_per_tick_lot(&self) -> i128 {
-        10i128.pow(MONEY_SCALE - u32::from(self.price_scale) - u32::from(self.lot_scale))
+        /// A table, since an environment asks several times a step, and a power is a loop.
+        const POWERS: [i64; MONEY_SCALE as usize + 1] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000];
+        i128::from(POWERS[MONEY_SCALE as usize - usize::from(self.price_scale) - usize::from(self.lot_scale)])
     }
 }
 

@@ -1,7 +1,7 @@
 //! Cash, position and profit of one instrument, moved exactly by fills and fees.
 //!
-//! Also the two pure rules that turn a wanted exposure into an order, since environment, backtest and live must share
-//! them: [`exposures`] and [`quantity_to_target`]. Integers only. Knows no models, brokers or clock.
+//! Also the pure rules that turn a policy's answer into an exposure and that into an order, since environment, backtest and
+//! live must share them: [`exposures`], [`exposure`] and [`quantity_to_target`]. Integers only. Knows no models, brokers or clock.
 
 mod account;
 mod tape;
@@ -9,4 +9,4 @@ mod target;
 
 pub use account::Portfolio;
 pub use tape::Tape;
-pub use target::{exposures, quantity_to_target};
+pub use target::{Standing, exposure, exposures, quantity_to_target};

@@ -22,6 +22,27 @@ pub fn exposures(mode: PositionMode, max: BasisPoints) -> Vec<BasisPoints> {
     }
 }
 
+/// The exposure that a continuous policy asks for with a number in [−1, 1]: that fraction of `max`, rounded to a basis point.
+/// Below 0 it is 0 unless shorts are allowed; NaN is 0.
+#[must_use]
+pub fn exposure(mode: PositionMode, max: BasisPoints, fraction: f32) -> BasisPoints {
+    let least = match mode {
+        PositionMode::LongFlat => 0.0,
+        PositionMode::LongShort => -1.0,
+    };
+    // A cast takes NaN as 0.
+    BasisPoints((f64::from(fraction.clamp(least, 1.0)) * f64::from(max.0)).round() as i32)
+}
+
+/// What a position is judged against: the equity it is a part of, and its own lots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Of the whole account, at the mark.
+    pub equity: Money,
+    /// Lots held, negative when short.
+    pub position: Quantity,
+}
+
 /// Signed lots to trade so that the position at `mark` is `target` of equity, costs of the trade held back; towards zero.
 /// Zero within the band around the target; everything held when equity is gone.
 #[must_use]
@@ -32,15 +53,30 @@ pub fn quantity_to_target(
     target: BasisPoints,
     mark: Price,
 ) -> Quantity {
-    let equity = portfolio.equity(instrument, mark);
-    if equity <= Money(0) {
-        return -portfolio.position();
+    let standing = Standing { equity: portfolio.equity(instrument, mark), position: portfolio.position() };
+    standing.quantity_to_target(instrument, costs, target, mark)
+}
+
+impl Standing {
+    /// [`quantity_to_target`] where the position is one of several in an account.
+    #[must_use]
+    pub fn quantity_to_target(
+        self,
+        instrument: &Instrument,
+        costs: &CostModel,
+        target: BasisPoints,
+        mark: Price,
+    ) -> Quantity {
+        let Self { equity, position } = self;
+        if equity <= Money(0) {
+            return -position;
+        }
+        let wanted = i128::from(equity.0) * i128::from(target.0) / (WHOLE + i128::from(costs.reserve_bps()));
+        let wanted = Money(i64::try_from(wanted).expect("an exposure of 64-bit equity fits"));
+        let quantity = instrument.affordable(wanted, mark) - position;
+        let change = i128::from(instrument.notional(mark, quantity).abs().0);
+        if target.0 != 0 && change * WHOLE <= i128::from(equity.0) * BAND_BPS { Quantity(0) } else { quantity }
     }
-    let wanted = i128::from(equity.0) * i128::from(target.0) / (WHOLE + i128::from(costs.reserve_bps()));
-    let wanted = Money(i64::try_from(wanted).expect("an exposure of 64-bit equity fits"));
-    let quantity = instrument.affordable(wanted, mark) - portfolio.position();
-    let change = i128::from(instrument.notional(mark, quantity).abs().0);
-    if target.0 != 0 && change * WHOLE <= i128::from(equity.0) * BAND_BPS { Quantity(0) } else { quantity }
 }
 
 #[cfg(test)]
@@ -72,6 +108,18 @@ mod tests {
         let max = BasisPoints(5_000);
         assert_eq!(exposures(PositionMode::LongFlat, max), [BasisPoints(0), max]);
         assert_eq!(exposures(PositionMode::LongShort, max), [BasisPoints(-5_000), BasisPoints(0), max]);
+    }
+
+    #[test]
+    fn a_fraction_is_rounded_to_a_basis_point_and_kept_within_what_is_allowed() {
+        let max = BasisPoints(5_000);
+        let asked = |mode, fraction| exposure(mode, max, fraction).0;
+        assert_eq!(
+            [1.0, 0.5, 0.000_15, -0.5, 7.0].map(|f| asked(PositionMode::LongShort, f)),
+            [5_000, 2_500, 1, -2_500, 5_000]
+        );
+        assert_eq!([-0.5, f32::NAN, 0.333_33].map(|f| asked(PositionMode::LongFlat, f)), [0, 0, 1_667]);
+        assert_eq!(asked(PositionMode::LongShort, f32::NEG_INFINITY), -5_000);
     }
 
     #[test]

@@ -188,12 +188,40 @@ pub enum PositionMode {
     LongShort,
 }
 
-/// What a step is worth.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// How a policy names the exposure it wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+pub enum ActionMode {
+    /// One of flat and long, or of short, flat and long.
+    #[default]
+    Discrete,
+    /// A number: the exposure as a fraction of the largest allowed.
+    Continuous,
+}
+
+impl ActionMode {
+    /// The default is left out where a spec is written, so that digests of specs from before the choice stay valid.
+    const fn is_discrete(&self) -> bool {
+        matches!(self, Self::Discrete)
+    }
+}
+
+/// What a step is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Reward {
     /// Change of ln(equity), after costs.
     LogReturn,
+    /// Differential Sharpe ratio of the step's return, after costs (Moody and Saffell 1998).
+    DifferentialSharpe {
+        /// Weight of the newest return in the moving moments. Range: above 0, at most 1.
+        rate: f64,
+    },
+    /// Change of ln(equity), less what the fall below the highest equity of the episode grew by.
+    DrawdownPenalised {
+        /// Weight of the growth of the drawdown, a fraction of the peak. Range: 0 to 1000.
+        weight: f64,
+    },
 }
 
 /// What trading costs. One model for environment, backtest and paper broker.
@@ -231,6 +259,9 @@ pub struct EnvSpec {
     pub costs: CostSpec,
     /// Allowed positions. Default: `long_flat`.
     pub positions: PositionMode,
+    /// How a policy names an exposure. Default: `discrete`.
+    #[serde(skip_serializing_if = "ActionMode::is_discrete")]
+    pub action: ActionMode,
     /// Largest position value over equity. Default: 10000 basis points. Range: 1 to 50000.
     pub exposure_max_bps: BasisPoints,
     /// Reward of a step. Default: `log_return`.
@@ -245,6 +276,7 @@ impl Default for EnvSpec {
             cash: 100_000,
             costs: CostSpec::default(),
             positions: PositionMode::LongFlat,
+            action: ActionMode::Discrete,
             exposure_max_bps: BasisPoints(10_000),
             reward: Reward::LogReturn,
             episode_bars: 252,

@@ -29,8 +29,8 @@ pub use check::{DataFacts, Facts, check};
 pub use digest::{BundleId, Digest, DigestError, canonical_json};
 pub use duration::Span;
 pub use experiment::{
-    CostSpec, DataSpec, DateRange, Device, EnvSpec, ExperimentSpec, FeatureSpec, GateSpec, PositionMode, PromoteSpec,
-    ResourceSpec, RetrySpec, Reward, SplitSpec, StrategySpec, Version,
+    ActionMode, CostSpec, DataSpec, DateRange, Device, EnvSpec, ExperimentSpec, FeatureSpec, GateSpec, PositionMode,
+    PromoteSpec, ResourceSpec, RetrySpec, Reward, SplitSpec, StrategySpec, Version,
 };
 pub use experiment::{Dimension, Direction, Objective, Pruner, Sampler, SweepSpec};
 pub use ids::{AttemptId, ExperimentId, IdError, ModelName, TrialId, WorkerId};

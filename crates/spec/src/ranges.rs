@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 use market::BasisPoints;
 
 use crate::problem::Finding;
-use crate::{BenchmarkSpec, EnvSpec, ExperimentSpec, FeatureSpec, StrategySpec, TaskSpec};
+use crate::{BenchmarkSpec, EnvSpec, ExperimentSpec, FeatureSpec, Reward, StrategySpec, TaskSpec};
 
 /// Longest window of a feature, bars.
 const FEATURE_BARS_MAX: u32 = 1_000;
@@ -183,6 +183,13 @@ impl Ranges {
             self.within(format!("env.costs.{name}"), cost, 0..=COST_MAX);
         }
         self.within("env.exposure_max_bps", env.exposure_max_bps.0, 1..=EXPOSURE_MAX);
+        match env.reward {
+            Reward::LogReturn => {}
+            Reward::DifferentialSharpe { rate } => self.above("env.reward.differential_sharpe.rate", rate, 0.0, 1.0),
+            Reward::DrawdownPenalised { weight } => {
+                self.within("env.reward.drawdown_penalised.weight", weight, 0.0..=1_000.0);
+            }
+        }
         self.within("env.episode_bars", env.episode_bars, 2..=100_000);
     }
 

@@ -1,54 +1,45 @@
-//! Balance a pole on a cart (Barto, Sutton and Anderson 1983), explicit Euler as in Gymnasium's `CartPole-v1`.
+//! CartPole-v1: keep a pole upright by pushing its cart left or right (Barto, Sutton and Anderson 1983).
+//!
+//! State and observation: position, velocity, angle, angular velocity. Euler's method with the old velocities.
 
-use pulp::Arch;
-
-use super::angle::sin_cos;
+use super::dynamics::{Moved, Rules};
+use super::trigonometry::sin_cos;
 
 const GRAVITY: f64 = 9.8;
 const POLE_MASS: f64 = 0.1;
-const TOTAL_MASS: f64 = 1.0 + POLE_MASS;
-/// Half the pole's length.
+const TOTAL_MASS: f64 = 1.1;
+/// Half the pole, metres.
 const LENGTH: f64 = 0.5;
 const POLE_MOMENT: f64 = POLE_MASS * LENGTH;
 const FORCE: f64 = 10.0;
-/// Seconds of a step.
-const TAU: f64 = 0.02;
-const X_MAX: f64 = 2.4;
-/// 12°.
-const THETA_MAX: f64 = 12.0 * 2.0 * std::f64::consts::PI / 360.0;
+const SECONDS: f64 = 0.02;
+const POSITION_MAX: f64 = 2.4;
+/// 12 degrees.
+const ANGLE_MAX: f64 = 12.0 * 2.0 * std::f64::consts::PI / 360.0;
+const START_MAX: f64 = 0.05;
 
-/// Position, velocity, angle, angular velocity; pushes are 0 (left) or 1.
-pub(super) fn step(state: [&mut [f64]; 4], pushes: &[f64], ended: &mut [bool]) {
-    let [x, speed, theta, spin] = state;
-    let count = pushes.len();
-    let (x, speed, theta, spin) = (&mut x[..count], &mut speed[..count], &mut theta[..count], &mut spin[..count]);
-    let ended = &mut ended[..count];
-    Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            for i in 0..count {
-                let force = FORCE * (2.0 * pushes[i] - 1.0);
-                let (sin, cos) = sin_cos(theta[i]);
-                let temp = (force + POLE_MOMENT * (spin[i] * spin[i]) * sin) / TOTAL_MASS;
-                let turn = (GRAVITY * sin - cos * temp) / (LENGTH * (4.0 / 3.0 - POLE_MASS * (cos * cos) / TOTAL_MASS));
-                let pull = temp - POLE_MOMENT * turn * cos / TOTAL_MASS;
-                x[i] += TAU * speed[i];
-                speed[i] += TAU * pull;
-                theta[i] += TAU * spin[i];
-                spin[i] += TAU * turn;
-            }
-            for i in 0..count {
-                ended[i] = (x[i].abs() > X_MAX) | (theta[i].abs() > THETA_MAX);
-            }
-        },
-    );
-}
+pub(super) struct CartPole;
 
-/// Components side by side, row by row.
-pub(super) fn show(state: [&[f64]; 4], observations: &mut [f32]) {
-    let count = observations.len() / 4;
-    let [a, b, c, d] = state.map(|column| &column[..count]);
-    for (i, row) in observations.as_chunks_mut::<4>().0.iter_mut().enumerate() {
-        *row = [a[i] as f32, b[i] as f32, c[i] as f32, d[i] as f32];
+impl Rules<4, 4> for CartPole {
+    #[inline(always)]
+    fn advance([x, speed, angle, spin]: [f64; 4], action: f64) -> Moved<4> {
+        let force = (2.0 * action - 1.0) * FORCE;
+        let (sine, cosine) = sin_cos(angle);
+        let pushed = (force + POLE_MOMENT * (spin * spin) * sine) / TOTAL_MASS;
+        let turning =
+            (GRAVITY * sine - cosine * pushed) / (LENGTH * (4.0 / 3.0 - POLE_MASS * (cosine * cosine) / TOTAL_MASS));
+        let moving = pushed - POLE_MOMENT * turning * cosine / TOTAL_MASS;
+        let (x, angle) = (x + SECONDS * speed, angle + SECONDS * spin);
+        let terminated = (x.abs() > POSITION_MAX) | (angle.abs() > ANGLE_MAX);
+        Moved { state: [x, speed + SECONDS * moving, angle, spin + SECONDS * turning], reward: 1.0, terminated }
+    }
+
+    #[inline(always)]
+    fn observe(state: [f64; 4]) -> [f32; 4] {
+        state.map(|value| value as f32)
+    }
+
+    fn start(draws: [f64; 4]) -> [f64; 4] {
+        draws.map(|draw| START_MAX * (2.0 * draw - 1.0))
     }
 }

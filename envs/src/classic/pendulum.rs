@@ -1,29 +1,42 @@
-//! Swing a pendulum up and hold it, as Gymnasium's `Pendulum-v1`. Never ends by itself.
+//! Pendulum-v1: swing a pendulum up with a weak motor, and hold it. Never terminates.
+//!
+//! State: angle from upright, angular velocity. Observation: cosine, sine, angular velocity. The reward is for the state
+//! before the step.
 
-use std::f64::consts::PI;
+use std::f64::consts::{PI, TAU};
+
+use super::dynamics::{Moved, Rules};
+use super::trigonometry::sin_cos;
 
 const SPEED_MAX: f64 = 8.0;
-/// Seconds of a step.
-const DT: f64 = 0.05;
-const GRAVITY: f64 = 10.0;
+/// Largest torque either way.
+pub(super) const TORQUE_MAX: f32 = 2.0;
+const SECONDS: f64 = 0.05;
+/// 3g / 2l and 3 / ml² with g = 10, m = l = 1.
+const PULL: f64 = 15.0;
+const PUSH: f64 = 3.0;
 
-/// Angle from upright and angular velocity; torques within ±2. The cost is that of the state before the step.
-pub(super) fn step(state: [&mut [f64]; 2], torques: &[f64], rewards: &mut [f32]) {
-    let [theta, spin] = state;
-    for (((theta, spin), torque), reward) in theta.iter_mut().zip(spin).zip(torques).zip(rewards) {
-        let off = wrapped(*theta);
-        *reward = -(off * off + 0.1 * (*spin * *spin) + 0.001 * (torque * torque)) as f32;
-        let faster = *spin + (3.0 * GRAVITY / 2.0 * theta.sin() + 3.0 * torque) * DT;
-        *spin = faster.clamp(-SPEED_MAX, SPEED_MAX);
-        *theta += *spin * DT;
+pub(super) struct Pendulum;
+
+impl Rules<2, 3> for Pendulum {
+    #[inline(always)]
+    fn advance([angle, speed]: [f64; 2], action: f64) -> Moved<2> {
+        let torque = action.clamp(-f64::from(TORQUE_MAX), f64::from(TORQUE_MAX));
+        let turned = angle + PI;
+        let off = turned - TAU * (turned / TAU).floor() - PI;
+        let cost = off * off + 0.1 * (speed * speed) + 0.001 * (torque * torque);
+        let speed = speed + (PULL * sin_cos(angle).0 + PUSH * torque) * SECONDS;
+        let speed = speed.clamp(-SPEED_MAX, SPEED_MAX);
+        Moved { state: [angle + speed * SECONDS, speed], reward: -cost, terminated: false }
     }
-}
 
-/// An angle within −π to π.
-fn wrapped(angle: f64) -> f64 {
-    (angle + PI).rem_euclid(2.0 * PI) - PI
-}
+    #[inline(always)]
+    fn observe([angle, speed]: [f64; 2]) -> [f32; 3] {
+        let (sine, cosine) = sin_cos(angle);
+        [cosine as f32, sine as f32, speed as f32]
+    }
 
-pub(super) fn show([theta, spin, ..]: [f64; 4], out: &mut [f32]) {
-    out.copy_from_slice(&[theta.cos() as f32, theta.sin() as f32, spin as f32]);
+    fn start([angle, speed]: [f64; 2]) -> [f64; 2] {
+        [PI * (2.0 * angle - 1.0), 2.0 * speed - 1.0]
+    }
 }

@@ -10,6 +10,7 @@ use spec::{CostSpec, FeatureSpec, PositionMode};
 use venue::{ClientOrderId, Exchange, OrderIntent};
 
 use super::*;
+use crate::batch::Batch;
 use crate::{Buffers, Rows, conformance};
 
 fn aapl() -> Instrument {
@@ -140,46 +141,109 @@ fn an_observation_is_the_window_up_to_the_bar_and_the_position() {
     }
 }
 
-#[test]
-fn trading_environments_conform() {
-    let history = real();
-    let range = 100..1_500;
-    for positions in [PositionMode::LongFlat, PositionMode::LongShort] {
-        let spec = spec(positions, CostSpec::default());
-        for episodes in [Episodes::Random { envs: 7 }, Episodes::OnePass] {
-            for autoreset in [Autoreset::SameStep, Autoreset::NextStep] {
-                conformance::check(|| {
-                    TradingEnv::new(history.clone(), &spec, range.clone(), episodes).unwrap().with_autoreset(autoreset)
-                });
+const REWARDS: [Reward; 3] =
+    [Reward::LogReturn, Reward::DifferentialSharpe { rate: 0.01 }, Reward::DrawdownPenalised { weight: 0.5 }];
+
+/// Every mode, action, allowed position and reward.
+fn variants() -> Vec<(Autoreset, EnvSpec)> {
+    let mut variants = Vec::new();
+    for autoreset in [Autoreset::SameStep, Autoreset::NextStep] {
+        for action in [ActionMode::Discrete, ActionMode::Continuous] {
+            for positions in [PositionMode::LongFlat, PositionMode::LongShort] {
+                let with = |reward| EnvSpec { action, reward, ..spec(positions, CostSpec::default()) };
+                variants.extend(REWARDS.map(|reward| (autoreset, with(reward))));
             }
         }
     }
-    // Leverage through 2020 ruins some episodes: the suite must hold across termination too.
-    let leveraged =
-        EnvSpec { exposure_max_bps: BasisPoints(50_000), ..spec(PositionMode::LongShort, CostSpec::default()) };
-    conformance::check(|| {
-        TradingEnv::new(history.clone(), &leveraged, 1_700..1_900, Episodes::Random { envs: 9 }).unwrap()
-    });
+    variants
 }
 
 #[test]
-fn a_next_step_reset_shows_the_end_ignores_an_action_and_begins_anew() {
+fn trading_environments_conform() {
+    let history = real();
+    for (autoreset, spec) in variants() {
+        for episodes in [Episodes::Random { envs: 7 }, Episodes::OnePass] {
+            let make = || TradingEnv::new(history.clone(), &spec, 100..1_500, episodes).unwrap();
+            conformance::check(|| make().with_autoreset(autoreset));
+        }
+        // Leverage through 2020 ruins some episodes: the suite must hold across termination too.
+        let leveraged = EnvSpec { exposure_max_bps: BasisPoints(50_000), ..spec };
+        let episodes = Episodes::Random { envs: 9 };
+        let make = || TradingEnv::new(history.clone(), &leveraged, 1_700..1_900, episodes).unwrap();
+        conformance::check(|| make().with_autoreset(autoreset));
+    }
+}
+
+#[test]
+fn stepping_by_reference_is_stepping_without_the_windows() {
+    let history = real();
+    for (autoreset, spec) in variants() {
+        let spec = EnvSpec { episode_bars: 20, ..spec };
+        let make = || {
+            let env = TradingEnv::new(history.clone(), &spec, 100..1_500, Episodes::Random { envs: 5 }).unwrap();
+            env.with_autoreset(autoreset)
+        };
+        let (mut one, mut other) = (make(), make());
+        let mut buffers = Buffers::new(&one);
+        let mut taken = vec![other.take(Batch::varied(other.action_space(), 5, 0).lend(), 0); 5];
+        one.reset(3, &mut buffers.observations);
+        other.reset(3, &mut buffers.observations);
+        let width = one.observation_width();
+        let mut row = vec![0.0; width];
+        for step in 0..70 {
+            let actions = Batch::varied(one.action_space(), 5, step);
+            one.step(actions.lend(), buffers.lend());
+            other.step_by_reference(actions.lend(), &mut taken);
+            for (env, taken) in taken.iter().enumerate() {
+                assert_eq!((taken.reward, taken.outcome), (buffers.rewards[env], buffers.outcomes[env]));
+                taken.shown.write(&history, &mut row);
+                assert_eq!(row, buffers.observations[env * width..][..width]);
+                assert_eq!(taken.last.is_some(), taken.outcome.is_end());
+                if let Some(last) = taken.last {
+                    last.write(&history, &mut row);
+                    assert_eq!(row, buffers.final_observations[env * width..][..width]);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_number_is_the_fraction_of_the_largest_exposure() {
+    let prices = [(100.0, 100.0); 5];
+    for (positions, asked, lots) in [
+        (PositionMode::LongShort, 0.5, 1_000),
+        (PositionMode::LongShort, -0.25, -500),
+        (PositionMode::LongShort, -9.0, -2_000),
+        (PositionMode::LongFlat, 0.123_4, 246),
+        (PositionMode::LongFlat, -1.0, 0),
+        (PositionMode::LongShort, f32::NAN, 0),
+    ] {
+        let spec = EnvSpec {
+            action: ActionMode::Continuous,
+            exposure_max_bps: BasisPoints(20_000),
+            ..spec(positions, costs(0, 0, 0, 0))
+        };
+        let mut env = TradingEnv::new(history(&prices, 1), &spec, 0..5, Episodes::OnePass).unwrap();
+        env.step(Actions::Continuous(&[asked]), Buffers::new(&env).lend());
+        assert_eq!(env.account(0).position(), Quantity(lots), "{asked}");
+    }
+}
+
+#[test]
+fn in_next_step_mode_an_episode_shows_its_end_before_the_next_begins() {
+    let prices = [(100.0, 100.0), (100.0, 101.0), (101.0, 102.0)];
     let spec = spec(PositionMode::LongFlat, costs(0, 0, 0, 0));
-    let build = |autoreset| {
-        TradingEnv::new(history(&[(10.0, 10.0); 5], 1), &spec, 0..3, Episodes::OnePass)
-            .unwrap()
-            .with_autoreset(autoreset)
-    };
-    let mut env = build(Autoreset::NextStep);
-    let (_, outcome, mut buffers) = pass(&mut env, &[1, 1]);
-    assert_eq!(outcome, StepOutcome::Truncated);
-    assert_eq!(buffers.observations, [2.0, 1.0, 0.0]);
-    assert_eq!(buffers.final_observations, buffers.observations);
-    env.step(Actions::Discrete(&[9]), buffers.lend());
-    assert_eq!((buffers.outcomes[0], buffers.rewards[0], env.clamped()), (StepOutcome::Continues, 0.0, 0));
+    let env = TradingEnv::new(history(&prices, 1), &spec, 0..3, Episodes::OnePass).unwrap();
+    let mut env = env.with_autoreset(Autoreset::NextStep);
+    let (rewards, outcome, buffers) = pass(&mut env, &[1, 1]);
+    assert_eq!((outcome, env.bar(0)), (StepOutcome::Truncated, 2));
+    assert_eq!(buffers.observations, buffers.final_observations);
+    assert!(rewards[1] > 0.0);
+    let (rewards, outcome, buffers) = pass(&mut env, &[1, 1, 1]);
+    assert_eq!((rewards[2], outcome), (0.0, StepOutcome::Continues));
     assert_eq!(buffers.observations, [0.0, 0.0, 0.0]);
-    let error = build(Autoreset::SameStep).restore(&env.state()).unwrap_err();
-    assert!(error.to_string().contains("other data or settings"), "{error}");
+    assert_eq!(env.account(0).position(), Quantity(0), "the action was ignored");
 }
 
 #[test]
@@ -233,14 +297,13 @@ fn by_exchange(
     history: &History,
     spec: &EnvSpec,
     range: Range<usize>,
-    actions: &[u32],
+    targets: &[BasisPoints],
 ) -> Vec<(Money, Quantity, Money)> {
     let costs = CostModel::new(spec.costs.clone());
     let mut exchange = Exchange::new(history.instrument().clone(), costs.clone());
     let mut portfolio = Portfolio::new(Money::units(i64::from(spec.cash)));
-    let table = exposures(spec.positions, spec.exposure_max_bps);
     let mut seen = Vec::new();
-    for (bar, action) in range.zip(actions.iter().map(Some).chain([None])) {
+    for (bar, target) in range.zip(targets.iter().map(Some).chain([None])) {
         for fill in exchange.on_open(history.time(bar), history.open(bar)) {
             assert_eq!(fill.time, history.time(bar));
             portfolio.apply(history.instrument(), &fill);
@@ -248,9 +311,8 @@ fn by_exchange(
         let mark: Price = history.close(bar);
         let equity = portfolio.close_bar(history.instrument(), &costs, mark, history.bars_per_year());
         seen.push((portfolio.cash(), portfolio.position(), equity));
-        let Some(action) = action else { break };
-        let target = table[*action as usize];
-        let quantity = quantity_to_target(&portfolio, history.instrument(), &costs, target, mark);
+        let Some(target) = target else { break };
+        let quantity = quantity_to_target(&portfolio, history.instrument(), &costs, *target, mark);
         if quantity != Quantity(0) {
             let order = OrderIntent {
                 client_order_id: ClientOrderId::new("parity", seen.len() as u64),
@@ -283,7 +345,9 @@ proptest! {
         };
         let range = start..start + actions.len() + 2;
         let mut env = TradingEnv::new(history.clone(), &spec, range.clone(), Episodes::OnePass).unwrap();
-        let expected = by_exchange(&history, &spec, range, &actions);
+        let table = exposures(spec.positions, spec.exposure_max_bps);
+        let targets: Vec<BasisPoints> = actions.iter().map(|action| table[*action as usize]).collect();
+        let expected = by_exchange(&history, &spec, range, &targets);
         let mut buffers = Buffers::new(&env);
         for (action, expected) in actions.iter().zip(&expected[1..]) {
             env.step(Actions::Discrete(&[*action]), buffers.lend());
@@ -292,6 +356,46 @@ proptest! {
                 break;
             }
             prop_assert_eq!(&(env.account(0).cash(), env.account(0).position(), env.equity(0)), expected);
+        }
+    }
+
+    #[test]
+    fn equity_moves_exactly_by_price_moves_fills_and_fees(
+        fractions in prop::collection::vec(-1.2f32..1.2, 2..300),
+        start in 40usize..2_000,
+        bps in (0i32..50, 0i32..50, 0i32..50, 0i32..2_000),
+        exposure_max in 1i32..20_000,
+    ) {
+        thread_local!(static REAL: Arc<History> = real());
+        let history = REAL.with(Arc::clone);
+        let spec = EnvSpec {
+            action: ActionMode::Continuous,
+            exposure_max_bps: BasisPoints(exposure_max),
+            ..spec(PositionMode::LongShort, costs(bps.0, bps.1, bps.2, bps.3))
+        };
+        let range = start..start + fractions.len() + 2;
+        let mut env = TradingEnv::new(history.clone(), &spec, range.clone(), Episodes::OnePass).unwrap();
+        let limit = |fraction: &f32| exposure(spec.positions, spec.exposure_max_bps, *fraction);
+        let targets: Vec<BasisPoints> = fractions.iter().map(limit).collect();
+        let expected = by_exchange(&history, &spec, range, &targets);
+        let costs = CostModel::new(spec.costs.clone());
+        let mut buffers = Buffers::new(&env);
+        for (fraction, expected) in fractions.iter().zip(&expected[1..]) {
+            let (bar, before, equity) = (env.bar(0), env.account(0).clone(), env.equity(0));
+            env.step(Actions::Continuous(&[*fraction]), buffers.lend());
+            if buffers.outcomes[0] == StepOutcome::Terminated {
+                prop_assert!(expected.2 <= Money(0));
+                break;
+            }
+            let after = env.account(0);
+            prop_assert_eq!(&(after.cash(), after.position(), env.equity(0)), expected);
+            let Quantity(bought) = after.position() - before.position();
+            let side = if bought > 0 { Side::Buy } else { Side::Sell };
+            let (mark, old) = (history.close(bar + 1), history.close(bar));
+            let fill = if bought == 0 { mark } else { costs.fill_price(side, history.open(bar + 1)) };
+            let moved = |from: Price, to: Price, lots| history.instrument().notional(Price(to.0 - from.0), lots);
+            let change = moved(old, mark, before.position()) + moved(fill, mark, Quantity(bought));
+            prop_assert_eq!(env.equity(0), equity + change - (after.fees() - before.fees()));
         }
     }
 }

@@ -55,8 +55,7 @@ fn n_rewards_are_summed_and_an_end_cuts_them_short() {
     let rows = columns[2].len();
     assert!(rows as u64 <= steps && rows as u64 > steps - 9);
     let (full, mut counts) = (1.0 + 0.99 + 0.99_f32.powi(2), [0; 2]);
-    for row in 0..rows {
-        let (reward, discount) = (columns[2][row], columns[4][row]);
+    for (&reward, &discount) in columns[2].iter().zip(&columns[4]) {
         if discount == 0.0 {
             assert!([1.0, 1.99, full].iter().any(|sum| (reward - sum).abs() < 1e-6));
         } else {

@@ -92,7 +92,7 @@ fn a_saved_memory_of_another_size_is_refused() {
     assert_eq!((other.columns, other.cursor), (full.columns.clone(), 2));
     assert!(replay(4, None).restore(full.columns.clone(), 2).is_err());
     assert!(replay(6, None).restore(full.columns.clone(), 2).is_err());
-    let mut torn = full.columns.clone();
+    let mut torn = full.columns;
     torn[0].pop();
     assert!(replay(5, None).restore(torn, 2).is_err());
 }

@@ -3,7 +3,7 @@
 use expect_test::{Expect, expect};
 
 use crate::sample::{POLICY, facts, parsed, said, said_on};
-use crate::{Device, Facts, check, parse, resolve};
+use crate::{ActionMode, Device, EnvSpec, Facts, check, parse, resolve};
 
 fn told(edits: &[(&str, &str)], expected: Expect) {
     expected.assert_eq(&said(edits));
@@ -24,6 +24,20 @@ fn space_told(space: &str, expected: Expect) {
 fn both_samples_can_start() {
     assert_eq!(said(&[]), "");
     assert_eq!(said(&[POLICY[0], POLICY[1], ("resources:", "env: { episode_bars: 64 }\nresources:")]), "");
+    for env in ["reward: log_return", "reward: { differential_sharpe: { rate: 0.01 } }", "action: continuous"] {
+        assert_eq!(said(&[("resources:", &format!("env: {{ {env} }}\nresources:"))]), "", "{env}");
+    }
+}
+
+#[test]
+fn a_discrete_action_is_left_out_of_what_is_hashed_and_a_continuous_one_is_not() {
+    let written = |action: ActionMode| {
+        let env = EnvSpec { action, ..EnvSpec::default() };
+        let text = serde_json::to_string(&env).unwrap();
+        assert_eq!(serde_json::from_str::<EnvSpec>(&text).unwrap(), env);
+        text.contains("action")
+    };
+    assert_eq!([ActionMode::Discrete, ActionMode::Continuous].map(written), [false, true]);
 }
 
 #[test]
@@ -153,6 +167,18 @@ fn market_strategy_and_the_rest_out_of_range_are_told() {
             a.yaml:27:32: `retry.backoff` is 6m, that is out of range, use at most 5m
             a.yaml:28:10: `timeout` is 0s, that is out of range, use 1s or more
             a.yaml:29:57: `promote.gates.deflated_sharpe_min` is 1.5, that is out of range, use 0 to 1
+        "#]],
+    );
+    told(
+        &[("resources: {", "env: { reward: { differential_sharpe: { rate: 0 } } }\nresources: {")],
+        expect![[r#"
+            a.yaml:25:47: `env.reward.differential_sharpe.rate` is 0, that is out of range, use a number above 0, at most 1
+        "#]],
+    );
+    told(
+        &[("resources: {", "env: { reward: { drawdown_penalised: { weight: -1 } } }\nresources: {")],
+        expect![[r#"
+            a.yaml:25:48: `env.reward.drawdown_penalised.weight` is -1, that is out of range, use 0 to 1000
         "#]],
     );
     told(
