@@ -1,6 +1,6 @@
 //! An algorithm on an environment by a recipe, seed after seed.
 
-use envs::{Autoreset, Classic, ClassicKind, UnknownClassic, VectorEnv};
+use envs::{Autoreset, Classic, ClassicKind, UnknownClassic, VectorEnv, Windowed};
 use models::{ModelError, Predictor};
 use spec::{Algorithm, BenchmarkSpec, BundleId, Digest, Progress, canonical_json};
 use trainer::{Problem, Sink, SinkError, TrainError, Window, learn};
@@ -15,6 +15,14 @@ pub enum BenchmarkError {
     /// There is no such environment.
     #[error(transparent)]
     Env(#[from] UnknownClassic),
+    /// The recipe shows what is not there, or nothing.
+    #[error("`shows` of {env} lists components 0 to {}, at least one", width - 1)]
+    Shows {
+        /// Of which problem.
+        env: ClassicKind,
+        /// Components of its observation.
+        width: usize,
+    },
     /// Training failed.
     #[error(transparent)]
     Train(#[from] TrainError),
@@ -69,10 +77,10 @@ pub fn run(recipe: &BenchmarkSpec, seed: u64, starts: &Starts) -> Result<SeedFig
         Algorithm::Td3(td3) => td3.envs,
         Algorithm::Sac(sac) => sac.envs,
     };
-    let env: Box<dyn VectorEnv> = Box::new(Classic::new(kind, envs as usize, Autoreset::SameStep));
-    let judged = Classic::new(kind, recipe.agent.evaluation.episodes as usize, Autoreset::SameStep);
-    let judged: Option<Box<dyn VectorEnv>> =
-        if recipe.agent.evaluation.times > 0 { Some(Box::new(judged)) } else { None };
+    let copies = |count: u32| seen(Classic::new(kind, count as usize, Autoreset::SameStep), recipe);
+    let env = copies(envs)?;
+    let evaluation = &recipe.agent.evaluation;
+    let judged = (evaluation.times > 0).then(|| copies(evaluation.episodes)).transpose()?;
     let width = env.observation_width() / recipe.agent.window as usize;
     let problem = Problem {
         task: recipe.agent.clone(),
@@ -92,7 +100,7 @@ pub fn run(recipe: &BenchmarkSpec, seed: u64, starts: &Starts) -> Result<SeedFig
         let mut fresh = Classic::new(kind, starts.len(), Autoreset::SameStep);
         starts.place(&mut fresh);
         let policy = Predictor::from_parts(&learned.network, weights, BundleId(Digest::of(weights)))?;
-        returns(&mut fresh, &policy)
+        returns(&mut *seen(fresh, recipe)?, &policy)
     };
     let last = play(&learned.last)?;
     let best = learned.best.as_ref().map(|(weights, _)| play(weights)).transpose()?;
@@ -111,6 +119,17 @@ pub fn run(recipe: &BenchmarkSpec, seed: u64, starts: &Starts) -> Result<SeedFig
         steps: learned.steps,
         updates: learned.updates,
     })
+}
+
+/// `env` as the recipe shows it.
+fn seen(env: Classic, recipe: &BenchmarkSpec) -> Result<Box<dyn VectorEnv>, BenchmarkError> {
+    let (window, width) = (recipe.agent.window as usize, env.observation_width());
+    let keep = recipe.shows.clone().unwrap_or_else(|| (0..width).collect());
+    if keep.is_empty() || keep.iter().any(|component| *component >= width) {
+        return Err(BenchmarkError::Shows { env: env.kind(), width });
+    }
+    let whole = window == 1 && recipe.shows.is_none();
+    Ok(if whole { Box::new(env) } else { Box::new(Windowed::new(Box::new(env), window, keep)) })
 }
 
 /// Environment steps before the first update.

@@ -23,6 +23,16 @@ fn an_agent_learns_to_balance_and_two_runs_are_one() {
 }
 
 #[test]
+fn a_recipe_that_shows_what_is_not_there_is_told_so() {
+    let mut recipe = recipes::shipped("sac", ClassicKind::Pendulum).unwrap();
+    for shows in [vec![3], vec![]] {
+        recipe.shows = Some(shows);
+        let error = agent::run(&recipe, 0, &recipes::starts(&recipe.env)).unwrap_err();
+        assert_eq!(error.to_string(), "`shows` of Pendulum-v1 lists components 0 to 2, at least one");
+    }
+}
+
+#[test]
 fn an_algorithm_that_cannot_act_somewhere_says_so() {
     let mut recipe = recipes::shipped("sac", ClassicKind::Pendulum).unwrap();
     recipe.env = ClassicKind::CartPole.name().to_owned();

@@ -13,6 +13,10 @@ pub struct BenchmarkSpec {
     pub version: Version,
     /// Gymnasium's id of a classic control problem, such as `CartPole-v1`.
     pub env: String,
+    /// Components of an observation that are shown, from 0, over the last `agent.window` steps; default: all. Without its
+    /// velocities, a problem asks for memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shows: Option<Vec<usize>>,
     /// Algorithm, steps and evaluation.
     pub agent: RlSpec,
     /// The network.
