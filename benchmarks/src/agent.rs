@@ -2,12 +2,13 @@
 
 use envs::{Autoreset, Classic, ClassicKind, UnknownClassic, VectorEnv, Windowed};
 use models::{ModelError, Predictor};
-use spec::{Algorithm, BenchmarkSpec, BundleId, Digest, Progress, canonical_json};
-use trainer::{Problem, Sink, SinkError, TrainError, Window, learn};
+use spec::{Algorithm, BenchmarkSpec, BundleId, Digest, canonical_json};
+use trainer::{Problem, TrainError, Window, learn};
 
-use crate::clock::{Elapsed, Moment};
+use crate::clock::Elapsed;
 use crate::evaluation::{Starts, returns};
 use crate::flops;
+use crate::watch::Watch;
 
 /// Why there are no figures.
 #[derive(Debug, thiserror::Error)]
@@ -29,9 +30,6 @@ pub enum BenchmarkError {
     /// The policy cannot be asked.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// What was learned forecasts.
-    #[error("what was learned is no policy")]
-    NoPolicy,
 }
 
 /// What one seed came to.
@@ -71,12 +69,7 @@ pub struct SeedFigures {
 /// [`BenchmarkError`].
 pub fn run(recipe: &BenchmarkSpec, seed: u64, starts: &Starts) -> Result<SeedFigures, BenchmarkError> {
     let kind: ClassicKind = recipe.env.parse()?;
-    let envs = match &recipe.agent.algorithm {
-        Algorithm::Ppo(ppo) => ppo.envs,
-        Algorithm::Dqn(dqn) => dqn.envs,
-        Algorithm::Td3(td3) => td3.envs,
-        Algorithm::Sac(sac) => sac.envs,
-    };
+    let envs = recipe.agent.algorithm.envs();
     let copies = |count: u32| seen(Classic::new(kind, count as usize, Autoreset::SameStep), recipe);
     let env = copies(envs)?;
     let evaluation = &recipe.agent.evaluation;
@@ -92,15 +85,13 @@ pub fn run(recipe: &BenchmarkSpec, seed: u64, starts: &Starts) -> Result<SeedFig
         identity: Digest::of(&canonical_json(&(recipe, seed))),
     };
     let mut watch = Watch::new(first_update(&recipe.agent.algorithm));
-    let began = Moment::now();
-    let learned = learn(problem, None, &mut watch)?.ok_or(BenchmarkError::NoPolicy)?;
-    let elapsed = began.elapsed();
-    let (learning, from) = watch.began.map_or((elapsed, 0), |(moment, step)| (moment.elapsed(), step));
-    let play = |weights: &[u8]| {
+    let learned = learn(problem, None, &mut watch)?.expect("the watch asks nobody to stop");
+    let (elapsed, (learning, from)) = (watch.elapsed(), watch.learning());
+    let play = |weights: &[u8]| -> Result<_, BenchmarkError> {
         let mut fresh = Classic::new(kind, starts.len(), Autoreset::SameStep);
         starts.place(&mut fresh);
         let policy = Predictor::from_parts(&learned.network, weights, BundleId(Digest::of(weights)))?;
-        returns(&mut *seen(fresh, recipe)?, &policy)
+        Ok(returns(&mut *seen(fresh, recipe)?, &policy)?)
     };
     let last = play(&learned.last)?;
     let best = learned.best.as_ref().map(|(weights, _)| play(weights)).transpose()?;
@@ -139,38 +130,5 @@ const fn first_update(algorithm: &Algorithm) -> u64 {
         Algorithm::Dqn(dqn) => dqn.replay.starts,
         Algorithm::Td3(td3) => td3.replay.starts,
         Algorithm::Sac(sac) => sac.replay.starts,
-    }
-}
-
-/// Notes when learning begins.
-struct Watch {
-    starts: u64,
-    began: Option<(Moment, u64)>,
-}
-
-impl Watch {
-    fn new(starts: u64) -> Self {
-        let began = (starts == 0).then(|| (Moment::now(), 0));
-        Self { starts, began }
-    }
-}
-
-impl Sink for Watch {
-    fn progress(&mut self, progress: Progress) {
-        if self.began.is_none() && progress.step >= self.starts {
-            self.began = Some((Moment::now(), progress.step));
-        }
-    }
-
-    fn checkpoint(&mut self, _step: u64, _bytes: Vec<u8>) -> Result<(), SinkError> {
-        Ok(())
-    }
-
-    fn should_stop(&self) -> bool {
-        false
-    }
-
-    fn keeps_checkpoints(&self) -> bool {
-        false
     }
 }

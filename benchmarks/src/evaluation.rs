@@ -1,10 +1,8 @@
 //! A learned policy on fresh episodes, asked as a served one is.
 
 use envs::{ActionSpace, Actions, Buffers, Classic, VectorEnv};
-use models::Predictor;
+use models::{ModelError, Predictor};
 use spec::Output;
-
-use crate::agent::BenchmarkError;
 
 /// Where the episodes of an evaluation begin.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,39 +67,65 @@ impl Starts {
     }
 }
 
+/// The actions of all copies, as an environment takes them.
+#[derive(Clone, Debug)]
+pub(crate) struct Hands {
+    space: ActionSpace,
+    discrete: Vec<u32>,
+    continuous: Vec<f32>,
+}
+
+impl Hands {
+    pub(crate) fn new(env: &dyn VectorEnv) -> Self {
+        let space = env.action_space().clone();
+        Self { discrete: vec![0; env.envs()], continuous: vec![0.0; env.envs() * space.width()], space }
+    }
+
+    /// Takes what a policy answers, one output a copy.
+    ///
+    /// # Panics
+    /// At a forecast: a caller's bug, since no forecaster is trained here.
+    pub(crate) fn take(&mut self, outputs: Vec<Output>) {
+        let width = self.space.width();
+        for (copy, output) in outputs.into_iter().enumerate() {
+            match output {
+                Output::Policy { action, .. } | Output::Values { action, .. } => self.discrete[copy] = action,
+                Output::Control { action } => {
+                    self.continuous[copy * width..(copy + 1) * width].copy_from_slice(&action);
+                }
+                Output::Forecast { .. } => panic!("what was learned is no policy"),
+            }
+        }
+        if let ActionSpace::Continuous(bounds) = &self.space {
+            for action in self.continuous.chunks_exact_mut(width) {
+                for ((value, low), high) in action.iter_mut().zip(bounds.low()).zip(bounds.high()) {
+                    *value = low + (*value + 1.0) / 2.0 * (high - low);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn actions(&self) -> Actions<'_> {
+        match self.space {
+            ActionSpace::Discrete(_) => Actions::Discrete(&self.discrete),
+            ActionSpace::Continuous(_) => Actions::Continuous(&self.continuous),
+        }
+    }
+}
+
 /// Undiscounted return of one episode in each copy of `env`, from where it stands.
 ///
 /// # Errors
-/// [`BenchmarkError`] when the policy breaks on an observation.
-pub fn returns(env: &mut dyn VectorEnv, policy: &Predictor) -> Result<Vec<f64>, BenchmarkError> {
+/// [`ModelError`] when the policy breaks on an observation.
+pub fn returns(env: &mut dyn VectorEnv, policy: &Predictor) -> Result<Vec<f64>, ModelError> {
     let (width, envs) = (env.observation_width(), env.envs());
     let mut buffers = Buffers::new(env);
     env.observe(&mut buffers.observations);
-    let space = env.action_space().clone();
-    let mut results = vec![(0.0, false); envs];
-    let (mut discrete, mut continuous) = (vec![0; envs], vec![0.0; envs * space.width()]);
+    let (mut results, mut hands) = (vec![(0.0, false); envs], Hands::new(env));
     while results.iter().any(|(_, ended)| !ended) {
         let rows: Vec<&[f32]> = buffers.observations.chunks_exact(width).collect();
-        for (copy, output) in policy.predict(&rows)?.into_iter().enumerate() {
-            match output {
-                Output::Policy { action, .. } | Output::Values { action, .. } => discrete[copy] = action,
-                Output::Control { action } => {
-                    continuous[copy * action.len()..(copy + 1) * action.len()].copy_from_slice(&action);
-                }
-                Output::Forecast { .. } => return Err(BenchmarkError::NoPolicy),
-            }
-        }
-        match &space {
-            ActionSpace::Discrete(_) => env.step(Actions::Discrete(&discrete), buffers.lend()),
-            ActionSpace::Continuous(bounds) => {
-                for action in continuous.chunks_exact_mut(bounds.width()) {
-                    for ((value, low), high) in action.iter_mut().zip(bounds.low()).zip(bounds.high()) {
-                        *value = low + (*value + 1.0) / 2.0 * (high - low);
-                    }
-                }
-                env.step(Actions::Continuous(&continuous), buffers.lend());
-            }
-        }
+        hands.take(policy.predict(&rows)?);
+        env.step(hands.actions(), buffers.lend());
         for ((sum, ended), (reward, outcome)) in results.iter_mut().zip(buffers.rewards.iter().zip(&buffers.outcomes)) {
             if !*ended {
                 *sum += f64::from(*reward);

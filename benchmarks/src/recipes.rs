@@ -1,7 +1,7 @@
 //! The recipes and starts that ship with the program.
 
 use envs::ClassicKind;
-use spec::{Algorithm, BenchmarkSpec, Problem, parse_benchmark};
+use spec::{BenchmarkSpec, Problem, parse_benchmark};
 
 use crate::evaluation::{Start, Starts};
 
@@ -16,10 +16,11 @@ macro_rules! shipped {
 }
 
 /// Every recipe by name, `ALGORITHM-ENVIRONMENT`.
-pub const SHIPPED: [(&str, &str); 13] = shipped! {
+pub const SHIPPED: [(&str, &str); 21] = shipped! {
     "ppo-cartpole" "ppo-pendulum" "ppo-acrobot" "dqn-cartpole" "dqn-acrobot" "dqn-mountain-car" "td3-pendulum"
     "sac-pendulum" "sac-mountain-car" "speed-ppo-cartpole" "speed-dqn-cartpole" "speed-sac-pendulum"
-    "speed-td3-pendulum"
+    "speed-td3-pendulum" "masked-ppo-cartpole" "masked-dqn-cartpole" "masked-sac-pendulum" "masked-td3-pendulum"
+    "market-ppo" "market-dqn" "market-td3" "market-sac"
 };
 
 const PENDULUM_STARTS: &str = include_str!("../data/pendulum_starts.csv");
@@ -29,7 +30,14 @@ const PENDULUM_STARTS: &str = include_str!("../data/pendulum_starts.csv");
 pub fn shipped(algorithm: &str, env: ClassicKind) -> Option<BenchmarkSpec> {
     let specs = SHIPPED.iter().filter(|(name, _)| !is_variant(name));
     let read = |(name, text): &(&str, &str)| parse_benchmark(name, text).ok();
-    specs.filter_map(read).find(|spec| spec.env == env.name() && name(&spec.agent.algorithm) == algorithm)
+    specs.filter_map(read).find(|spec| spec.env == env.name() && spec.agent.algorithm.name() == algorithm)
+}
+
+/// The shipped recipe of an algorithm on a made-up market.
+#[must_use]
+pub fn market(algorithm: &str) -> Option<BenchmarkSpec> {
+    let (name, text) = SHIPPED.iter().find(|(name, _)| name.strip_prefix("market-") == Some(algorithm))?;
+    parse_benchmark(name, text).ok()
 }
 
 /// Asked for by its file alone: another measure than the best return.
@@ -43,17 +51,6 @@ fn is_variant(name: &str) -> bool {
 /// As [`parse_benchmark`].
 pub fn read(file_name: &str, text: &str) -> Result<BenchmarkSpec, Vec<Problem>> {
     parse_benchmark(file_name, text)
-}
-
-/// `ppo`, `dqn`, `td3` or `sac`.
-#[must_use]
-pub const fn name(algorithm: &Algorithm) -> &'static str {
-    match algorithm {
-        Algorithm::Ppo(_) => "ppo",
-        Algorithm::Dqn(_) => "dqn",
-        Algorithm::Td3(_) => "td3",
-        Algorithm::Sac(_) => "sac",
-    }
 }
 
 /// Where the final test of an environment begins: Pendulum at 200 states whose optimal return is known.
@@ -75,14 +72,20 @@ pub fn starts(env: &str) -> Starts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::market::NAME;
 
     #[test]
     fn every_shipped_recipe_is_sound_and_named_for_what_it_does() {
         for (file, text) in SHIPPED {
             let spec = parse_benchmark(file, text).unwrap_or_else(|problems| panic!("{problems:?}"));
+            let algorithm = spec.agent.algorithm.name();
+            assert!(file.contains(algorithm), "{file}");
+            if spec.env == NAME {
+                assert_eq!(market(algorithm), Some(spec), "{file}");
+                continue;
+            }
             let env: ClassicKind = spec.env.parse().unwrap();
-            assert!(file.contains(name(&spec.agent.algorithm)), "{file}");
-            assert!(is_variant(file) || shipped(name(&spec.agent.algorithm), env) == Some(spec), "{file}");
+            assert!(is_variant(file) || shipped(algorithm, env) == Some(spec), "{file}");
         }
     }
 

@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use benchmarks::market::MarketKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use envs::ClassicKind;
+use envs::bench::Stepped;
 use market::{Interval, Symbol};
 use spec::{ExperimentId, ModelName, TrialId};
 
@@ -29,6 +31,11 @@ pub(crate) enum Command {
     Run(Run),
     /// Continues an experiment that was interrupted or killed.
     Resume(Resume),
+    /// Combines registered policies into one artifact, tested and judged.
+    Ensemble {
+        /// The ensemble file.
+        spec: PathBuf,
+    },
     /// Lists experiments.
     #[command(visible_alias = "list")]
     Ls,
@@ -223,18 +230,39 @@ pub(crate) enum Bench {
     },
     /// An agent on a problem whose solution is known.
     Rl(BenchRl),
+    /// An agent on a made-up market, beside the policy that knows it.
+    Market(BenchMarket),
     /// Stepping an environment at random.
     Env {
-        /// Gymnasium's id.
+        /// Gymnasium's id, trading or trading-by-reference.
         #[arg(long)]
-        env: ClassicKind,
+        env: Stepped,
         /// Copies side by side.
         #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
         envs: u32,
-        /// CPU seconds to measure for.
-        #[arg(long, default_value_t = 2.0)]
-        seconds: f64,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchMarket {
+    /// A recipe file; without it, the shipped one of --algo.
+    #[arg(long, conflicts_with = "algo", required_unless_present = "algo")]
+    pub(crate) recipe: Option<PathBuf>,
+    /// ppo, dqn, td3 or sac.
+    #[arg(long, value_parser = ["ppo", "dqn", "td3", "sac"])]
+    pub(crate) algo: Option<String>,
+    /// planted-signal or pure-noise.
+    #[arg(long)]
+    pub(crate) market: MarketKind,
+    /// Environment steps, in place of the recipe's.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) steps: Option<u64>,
+    /// Trainings, each with a seed of its own.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1_000))]
+    pub(crate) seeds: u64,
+    /// The first seed.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) first_seed: u64,
 }
 
 #[derive(Debug, Args)]

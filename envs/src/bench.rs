@@ -1,14 +1,18 @@
 //! How fast environments step, and a market to measure it on.
 
 use std::hint::black_box;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use market::{Bar, Instrument, Interval, Symbol, Timestamp};
-use spec::EnvSpec;
+use spec::{EnvSpec, PositionMode};
 
 use crate::batch::Batch;
 use crate::draws::Stream;
-use crate::{Buffers, Episodes, History, Reference, Rows, StepOutcome, Taken, TradingEnv, VectorEnv};
+use crate::{
+    Autoreset, Buffers, Classic, ClassicKind, Episodes, History, Reference, Rows, StepOutcome, Taken, TradingEnv,
+    UnknownClassic, VectorEnv,
+};
 
 /// Batches of actions prepared beforehand, so that drawing them is not measured.
 const BATCHES: usize = 64;
@@ -19,8 +23,59 @@ const SECONDS_MIN: f64 = 1.0;
 /// Bars of the made-up market.
 const BARS: usize = 4_096;
 
+/// What can be stepped for speed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stepped {
+    /// A classic control problem.
+    Classic(ClassicKind),
+    /// [`made_up_market`] with 64 features, observations written out.
+    Trading,
+    /// The same by [`TradingEnv::step_by_reference`].
+    TradingByReference,
+}
+
+/// There is nothing of that name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}, `trading` or `trading-by-reference`")]
+pub struct UnknownStepped(UnknownClassic);
+
+impl Stepped {
+    /// As the command line has it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Classic(kind) => kind.name(),
+            Self::Trading => "trading",
+            Self::TradingByReference => "trading-by-reference",
+        }
+    }
+
+    /// Steps of `envs` copies in a CPU second.
+    #[must_use]
+    pub fn rate(self, envs: usize, cpu_seconds: impl FnMut() -> f64) -> f64 {
+        let market = || made_up_market(&EnvSpec { positions: PositionMode::LongShort, ..EnvSpec::default() }, envs, 64);
+        match self {
+            Self::Classic(kind) => stepping(&mut Classic::new(kind, envs, Autoreset::SameStep), cpu_seconds),
+            Self::Trading => stepping(&mut market(), cpu_seconds),
+            Self::TradingByReference => stepping_by_reference(&mut market(), cpu_seconds),
+        }
+    }
+}
+
+impl FromStr for Stepped {
+    type Err = UnknownStepped;
+
+    fn from_str(text: &str) -> Result<Self, UnknownStepped> {
+        let markets = [Self::Trading, Self::TradingByReference];
+        match markets.into_iter().find(|market| market.name() == text) {
+            Some(market) => Ok(market),
+            None => text.parse().map(Self::Classic).map_err(UnknownStepped),
+        }
+    }
+}
+
 /// Steps in a CPU second, all copies together, resets included. `cpu_seconds` says how much CPU time this process has used.
-pub fn stepping(env: &mut dyn VectorEnv, cpu_seconds: impl FnMut() -> f64) -> f64 {
+fn stepping(env: &mut dyn VectorEnv, cpu_seconds: impl FnMut() -> f64) -> f64 {
     let mut buffers = Buffers::new(env);
     env.reset(1, &mut buffers.observations);
     let (batches, envs) = (batches(env), env.envs());
@@ -32,7 +87,7 @@ pub fn stepping(env: &mut dyn VectorEnv, cpu_seconds: impl FnMut() -> f64) -> f6
 }
 
 /// The same of [`TradingEnv::step_by_reference`].
-pub fn stepping_by_reference(env: &mut TradingEnv, cpu_seconds: impl FnMut() -> f64) -> f64 {
+fn stepping_by_reference(env: &mut TradingEnv, cpu_seconds: impl FnMut() -> f64) -> f64 {
     let nothing = Taken { shown: Reference::default(), reward: 0.0, outcome: StepOutcome::Continues, last: None };
     let mut taken = vec![nothing; env.envs()];
     env.reset(1, &mut Buffers::new(env).observations);
@@ -46,8 +101,7 @@ pub fn stepping_by_reference(env: &mut TradingEnv, cpu_seconds: impl FnMut() -> 
 
 /// Copies of the trading environment over a made-up market: a seeded random walk of 4,096 days with `features` random
 /// features a bar.
-#[must_use]
-pub fn made_up_market(spec: &EnvSpec, envs: usize, features: usize) -> TradingEnv {
+fn made_up_market(spec: &EnvSpec, envs: usize, features: usize) -> TradingEnv {
     let mut stream = Stream::new(1, 0, 0);
     let mut close = 100.0;
     let bar = |day: usize| {

@@ -1,6 +1,7 @@
-//! The questions: sweeps, verdicts and reports.
+//! The questions: sweeps, ensembles, verdicts and reports.
 
 mod conclusion;
+mod ensemble;
 mod figure;
 #[cfg(test)]
 mod fixture;
@@ -14,6 +15,7 @@ pub mod trials;
 mod verdict;
 
 pub use conclusion::{ConcludeError, Conclusion, conclude, promotion_text};
+pub use ensemble::{EnsembleRunError, EnsembleSummary, MemberFigures, TogetherFigures, ensemble};
 pub use question::{Question, normalised};
 pub use record::{Asked, Record, RecordError};
 pub use run::{Machine, PrepareError, Prepared, prepare, resume};

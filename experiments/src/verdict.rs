@@ -11,13 +11,14 @@ use std::path::Path;
 use artifacts::{Bundle, Evidence, Registry, RegistryError, Store, StoreError, gate};
 use backtest::{BacktestError, Model, Parity, Setting};
 use market::Timestamp;
-use spec::{GateSpec, TrialOutcome, TrialSpec};
+use spec::{BundleId, GateSpec, PromoteSpec, TrialId, TrialOutcome, TrialSpec};
 
 use crate::report::{TestRun, Tone};
 use crate::run::Prepared;
 use crate::summary::{Ended, GateFigure, Promotion};
 use crate::trials::Trial;
-use figures::{Tested, trial_sharpes};
+pub(crate) use figures::Tested;
+use figures::trial_sharpes;
 use standing::Candidate;
 
 /// What the best trial is worth.
@@ -88,27 +89,66 @@ pub(crate) fn reach(
     let bundle = books.store.get_bundle(outcome.bundle)?;
     let failed = |source| VerdictError::Backtest { trial: trial.view.trial.clone(), source };
     let (tested, parity) = test(prepared, &trial.spec, &bundle).map_err(failed)?;
-    let evidence = evidence(&tested, parity, trials, trials_ever);
+    let subject = Subject {
+        bundle: outcome.bundle,
+        trial: &trial.view.trial,
+        name: "the best trial",
+        seen: "seen once by this experiment",
+    };
     let promote = prepared.question.spec.promote.as_ref();
+    let luck = (trial_sharpes(trials), trials_ever);
+    let Settled { sentence, tone, gates, promotion } =
+        settle((&tested, parity), luck, subject, promote, &mut books.registry, now)?;
+    Ok(Verdict { sentence, tone, test: tested.test_run(), gates, promotion, trials_ever })
+}
+
+/// A bundle on its way through the gates.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Subject<'a> {
+    pub(crate) bundle: BundleId,
+    /// That made it.
+    pub(crate) trial: &'a TrialId,
+    /// How the sentence calls it.
+    pub(crate) name: &'static str,
+    /// Who else saw the test split.
+    pub(crate) seen: &'static str,
+}
+
+/// What the gates made of it.
+pub(crate) struct Settled {
+    pub(crate) sentence: String,
+    pub(crate) tone: Tone,
+    pub(crate) gates: Vec<GateFigure>,
+    pub(crate) promotion: Option<Promotion>,
+}
+
+/// Judges what was tested against what luck explains, the Sharpe ratios of all that were compared and how many trials ever
+/// were, and registers it where the spec says so.
+pub(crate) fn settle(
+    (tested, parity): (&Tested, Parity),
+    (trial_sharpes, trials_ever): (Vec<f64>, u64),
+    subject: Subject<'_>,
+    promote: Option<&PromoteSpec>,
+    registry: &mut Registry,
+    now: Timestamp,
+) -> Result<Settled, VerdictError> {
+    let evidence = evidence(tested, parity, trial_sharpes, trials_ever);
     let gates = promote.map_or_else(GateSpec::default, |promote| promote.gates.clone());
-    let judged = gate::judge(&evidence, &gates, outcome.bundle);
-    let passed = judged.validated.is_some();
-    let figures: Vec<GateFigure> = judged.gates.iter().map(GateFigure::of).collect();
+    let judged = gate::judge(&evidence, &gates, subject.bundle);
     let promotion = match promote {
         Some(promote) => {
-            let candidate = Candidate { model: &promote.model, trial: &trial.view.trial, bundle: outcome.bundle };
-            Some(standing::take(&mut books.registry, candidate, &judged, &evidence, now)?)
+            let candidate = Candidate { model: &promote.model, trial: subject.trial, bundle: subject.bundle };
+            Some(standing::take(registry, candidate, &judged, &evidence, now)?)
         }
         None => None,
     };
     let returns = tested.returns();
-    Ok(Verdict {
-        sentence: sentence::sentence(&returns, trials_ever),
-        tone: if passed && returns.beats_both() { Tone::Passed } else { Tone::Refused },
-        test: tested.test_run(),
-        gates: figures,
+    let passed = judged.validated.is_some() && returns.beats_both();
+    Ok(Settled {
+        sentence: sentence::sentence((subject.name, subject.seen), &returns, trials_ever),
+        tone: if passed { Tone::Passed } else { Tone::Refused },
+        gates: judged.gates.iter().map(GateFigure::of).collect(),
         promotion,
-        trials_ever,
     })
 }
 
@@ -125,11 +165,11 @@ fn test(prepared: &Prepared, trial: &TrialSpec, bundle: &Bundle) -> Result<(Test
     Ok((tested, model.parity(&setting)?))
 }
 
-fn evidence(tested: &Tested, parity: Parity, trials: &[Trial], trials_ever: u64) -> Evidence {
+fn evidence(tested: &Tested, parity: Parity, trial_sharpes: Vec<f64>, trials_ever: u64) -> Evidence {
     Evidence {
         test_returns: tested.model.returns.clone(),
         buy_and_hold_return: tested.buy_and_hold.summary().total_return,
-        trial_sharpes: trial_sharpes(trials),
+        trial_sharpes,
         trials_ever,
         parity_rows: parity.rows as u64,
         parity_mismatches: parity.mismatches as u64,

@@ -109,6 +109,46 @@ pub struct Probabilities {
     pub up: f32,
 }
 
+/// The body of `POST /v1/act`: what a policy sees, as `bars` or as one `row`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ActRequest {
+    /// As in [`PredictRequest`]; the action is for the last of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bars: Option<Vec<Bar>>,
+    /// One of [`PredictRequest::rows`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row: Option<Vec<f32>>,
+    /// What is held now. There is no default: an agent acts on what it holds.
+    pub position: Position,
+}
+
+/// The answer to `POST /v1/act`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Act {
+    /// What to do.
+    pub action: Action,
+    /// Last bar of the window, null for a row.
+    pub bar: Option<Timestamp>,
+    /// SHA-256 of the network's input as little-endian f32.
+    pub row: Digest,
+    /// Digest of the bundle that acts.
+    pub artifact: BundleId,
+    /// The reference it was loaded by.
+    pub model: String,
+}
+
+/// An action.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Its index: exposures from the least to the largest.
+    Discrete(u32),
+    /// Each component in halves of its range, −1 to 1.
+    Continuous(Vec<f32>),
+}
+
 /// The answer to `GET /v1/model`: what is served and what it wants.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

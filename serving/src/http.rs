@@ -12,11 +12,13 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
-use crate::api::{Answer, Description, PredictRequest};
+use crate::api::{Act, ActRequest, Answer, Description};
 use crate::desk::Desk;
 use crate::key::ApiKey;
+use crate::model::{acted, observed};
 use crate::refusal::{Code, Refusal};
 
 /// Largest body: some thousand bars.
@@ -41,6 +43,7 @@ struct Status {
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
     let guarded = Router::new()
         .route("/v1/predict", post(predict))
+        .route("/v1/act", post(act))
         .route("/v1/model", get(model))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&shared), admit))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
@@ -48,9 +51,11 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/healthz", get(|| async { Json(Status { status: "ok" }) }))
         .route("/readyz", get(ready))
         .merge(guarded)
-        .fallback(|| async { Refusal::new(Code::NotFound, "there is /v1/predict, /v1/model, /healthz and /readyz") })
+        .fallback(|| async {
+            Refusal::new(Code::NotFound, "there is /v1/predict, /v1/act, /v1/model, /healthz and /readyz")
+        })
         .method_not_allowed_fallback(|| async {
-            Refusal::new(Code::MethodNotAllowed, "/v1/predict takes POST, all else GET")
+            Refusal::new(Code::MethodNotAllowed, "/v1/predict and /v1/act take POST, all else GET")
         })
         .layer(middleware::from_fn(in_time))
         .with_state(shared)
@@ -88,10 +93,18 @@ async fn predict(
     State(shared): State<Arc<Shared>>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Answer>, Refusal> {
+    shared.desk.ask(read(body)?).await.map(Json)
+}
+
+async fn act(State(shared): State<Arc<Shared>>, body: Result<Bytes, BytesRejection>) -> Result<Json<Act>, Refusal> {
+    let request: ActRequest = read(body)?;
+    let answer = shared.desk.ask(observed(request, shared.description.kind)?).await?;
+    acted(answer).map(Json)
+}
+
+fn read<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, Refusal> {
     let body = body.map_err(unread)?;
-    let request: PredictRequest = serde_json::from_slice(&body).map_err(|error| misread(&error))?;
-    drop(body);
-    shared.desk.ask(request).await.map(Json)
+    serde_json::from_slice(&body).map_err(|error| misread(&error))
 }
 
 fn unread(rejection: BytesRejection) -> Refusal {

@@ -1,12 +1,14 @@
 //! The loaded bundle and what it answers: a pure function of the request. Knows no HTTP and no clock.
 
-use artifacts::Bundle;
+use artifacts::{Bundle, BundleKind};
 use features::{FeatureError, FeatureState, Stream, observation};
 use market::{Bar, Timestamp};
 use models::{ModelError, Predictor, row_digest};
 use spec::{BundleId, Output};
 
-use crate::api::{Answer, Description, PREDICTIONS_MAX, Position, PredictRequest, Probabilities, Served};
+use crate::api::{
+    Act, ActRequest, Action, Answer, Description, PREDICTIONS_MAX, Position, PredictRequest, Probabilities, Served,
+};
 use crate::refusal::{Code, Refusal};
 
 /// Why a bundle cannot be served.
@@ -192,6 +194,30 @@ fn served(input: &Input, output: Output) -> Served {
         Output::Values { action, values } => Served::Values { bar, action, values, row },
         Output::Control { action } => Served::Control { bar, action, row },
     }
+}
+
+/// What a policy is asked for the sake of an action.
+pub(crate) fn observed(request: ActRequest, kind: BundleKind) -> Result<PredictRequest, Refusal> {
+    let ActRequest { bars, row, position } = request;
+    match kind {
+        BundleKind::Forecaster => Err(invalid("this model forecasts and does not act: use /v1/predict")),
+        BundleKind::Policy | BundleKind::Ensemble => {
+            Ok(PredictRequest { bars, rows: row.map(|row| vec![row]), last: None, position: Some(position) })
+        }
+    }
+}
+
+/// The action in a policy's answer.
+pub(crate) fn acted(answer: Answer) -> Result<Act, Refusal> {
+    let Answer { mut predictions, artifact, model } = answer;
+    let (action, bar, row) = match predictions.pop() {
+        Some(Served::Policy { bar, action, row, .. } | Served::Values { bar, action, row, .. }) => {
+            (Action::Discrete(action), bar, row)
+        }
+        Some(Served::Control { bar, action, row }) => (Action::Continuous(action), bar, row),
+        Some(Served::Forecast { .. }) | None => return Err(Refusal::new(Code::Internal, "the model gave no action")),
+    };
+    Ok(Act { action, bar, row, artifact, model })
 }
 
 fn last(asked: Option<usize>) -> Result<usize, Refusal> {

@@ -136,13 +136,7 @@ impl<'a> Run<'a> {
     fn start(task: &'a RlSpec, problem: Problem) -> Result<Self, TrainError> {
         let Problem { model, window, seed, env, evaluation, identity, .. } = problem;
         let spec = network_spec(&task.algorithm, (&model, window, task.normalise), &*env)?;
-        let gamma = match &task.algorithm {
-            Algorithm::Ppo(ppo) => ppo.gamma,
-            Algorithm::Dqn(dqn) => dqn.gamma,
-            Algorithm::Td3(td3) => td3.gamma,
-            Algorithm::Sac(sac) => sac.gamma,
-        };
-        let mut world = World::new(env, (seed, task.steps), (task.normalise, gamma));
+        let mut world = World::new(env, (seed, task.steps), (task.normalise, task.algorithm.gamma()));
         let agent = Agent::new(spec)?;
         let mut learner: Box<dyn Learner + 'a> = match &task.algorithm {
             Algorithm::Ppo(ppo) => Box::new(Ppo::new(ppo, agent, &world)),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use envs::{Episodes, History, TradingEnv};
 use market::Instrument;
-use spec::{Algorithm, Digest, Metric, RlSpec, TrialSpec, canonical_json};
+use spec::{Digest, Metric, RlSpec, TrialSpec, canonical_json};
 
 use crate::agent::Window;
 use crate::learn::{Problem, learn};
@@ -40,13 +40,7 @@ fn problem(trial: &TrialSpec, task: &RlSpec, data: &TrainingData) -> Result<Prob
     let history = History::new(instrument, dataset.interval, &dataset.bars, data.rows.clone()).map_err(failed)?;
     let history = Arc::new(history);
     let ready = |range: &std::ops::Range<usize>| range.start.max(data.first_window())..range.end;
-    let copies = match &task.algorithm {
-        Algorithm::Ppo(ppo) => ppo.envs,
-        Algorithm::Dqn(dqn) => dqn.envs,
-        Algorithm::Td3(td3) => td3.envs,
-        Algorithm::Sac(sac) => sac.envs,
-    };
-    let episodes = Episodes::Random { envs: copies as usize };
+    let episodes = Episodes::Random { envs: task.algorithm.envs() as usize };
     let env = TradingEnv::new(Arc::clone(&history), &trial.env, ready(&data.split.train), episodes).map_err(failed)?;
     let range = ready(&data.split.validation);
     let evaluation = TradingEnv::new(history, &trial.env, range, Episodes::OnePass).map_err(failed)?;

@@ -5,11 +5,13 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use benchmarks::{agent, figures, gemm, recipes};
-use envs::{Autoreset, Classic, ClassicKind};
+use benchmarks::clock::Moment;
+use benchmarks::{agent, figures, gemm, market, recipes};
+use envs::bench::Stepped;
 use serde_json::json;
+use spec::{BenchmarkSpec, Problem};
 
-use crate::args::BenchRl;
+use crate::args::{BenchMarket, BenchRl};
 use crate::commands::{Audience, Context, runtime};
 use crate::exit::{BadInput, Exit};
 
@@ -40,18 +42,14 @@ pub(crate) fn scheduler(context: &Context, trials: u32, workers: u32) -> Result<
 /// Trains by a recipe, seed after seed, and prints one object of all of them.
 pub(crate) fn rl(context: &Context, options: &BenchRl) -> Result<Exit> {
     let mut recipe = match (&options.recipe, &options.algo, options.env) {
-        (Some(path), ..) => {
-            let text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
-            recipes::read(&path.display().to_string(), &text)
-                .map_err(|problems| BadInput(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))?
-        }
+        (Some(path), ..) => recipe(path)?,
         (None, Some(algo), Some(env)) => recipes::shipped(algo, env).ok_or_else(|| {
             BadInput(format!("no recipe of {algo} on {} ships with the program: use --recipe", env.name()))
         })?,
         (None, ..) => return Err(BadInput("name a --recipe, or --algo and --env".to_owned()).into()),
     };
     recipe.agent.steps = options.steps.unwrap_or(recipe.agent.steps);
-    let (starts, name) = (recipes::starts(&recipe.env), recipes::name(&recipe.agent.algorithm));
+    let (starts, name) = (recipes::starts(&recipe.env), recipe.agent.algorithm.name());
     let peak = gemm::peak();
     let mut runs = Vec::new();
     for seed in options.first_seed..options.first_seed + options.seeds {
@@ -66,6 +64,12 @@ pub(crate) fn rl(context: &Context, options: &BenchRl) -> Result<Exit> {
     Ok(Exit::Ok)
 }
 
+fn recipe(path: &Path) -> Result<BenchmarkSpec> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let lines = |problems: Vec<Problem>| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    Ok(recipes::read(&path.display().to_string(), &text).map_err(|problems| BadInput(lines(problems)))?)
+}
+
 fn seed_line(run: &agent::SeedFigures) -> String {
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let best = run.best.as_deref().map(|best| format!("  best {:9.2}", mean(best))).unwrap_or_default();
@@ -74,16 +78,41 @@ fn seed_line(run: &agent::SeedFigures) -> String {
     format!("seed {:>3}  return {:9.2}{best}{regret}  {rate:>9.0} steps per CPU second", run.seed, mean(&run.last))
 }
 
+/// Trains on a made-up market, seed after seed, and trades beside the policy that knows it.
+pub(crate) fn market(context: &Context, options: &BenchMarket) -> Result<Exit> {
+    let mut recipe = match (&options.recipe, &options.algo) {
+        (Some(path), _) => recipe(path)?,
+        (None, Some(algo)) => recipes::market(algo).expect("the command line names algorithms with a recipe"),
+        (None, None) => return Err(BadInput("name a --recipe or an --algo".to_owned()).into()),
+    };
+    recipe.agent.steps = options.steps.unwrap_or(recipe.agent.steps);
+    let mut runs = Vec::new();
+    for seed in options.first_seed..options.first_seed + options.seeds {
+        let run = market::run(&recipe, options.market, seed)?;
+        if context.audience == Audience::People {
+            let (agent, oracle) = (&run.agent, &run.oracle);
+            eprintln!(
+                "seed {seed:>3}  Sharpe {:6.2}  oracle {:6.2}  mean |position| {:5.3}  turnover {:5.3}  {:6.1} CPU s",
+                agent.sharpe, oracle.sharpe, agent.mean_abs_position, agent.turnover, run.cpu_s
+            );
+        }
+        runs.push(run);
+    }
+    crate::view::line(&json!({
+        "bench": "market",
+        "algo": recipe.agent.algorithm.name(),
+        "market": options.market,
+        "steps": recipe.agent.steps,
+        "seeds": runs,
+    }));
+    Ok(Exit::Ok)
+}
+
 /// Steps an environment at random.
-pub(crate) fn env(kind: ClassicKind, envs: u32, seconds: f64) -> Exit {
-    let mut env = Classic::new(kind, envs as usize, Autoreset::SameStep);
-    let measured = benchmarks::stepping(&mut env, seconds.clamp(0.01, 3_600.0));
-    let line = json!({
-        "bench": "env",
-        "env": kind.name(),
-        "envs": envs,
-        "steps_per_cpu_s": measured.steps as f64 / measured.elapsed.cpu_s,
-    });
+pub(crate) fn env(stepped: Stepped, envs: u32) -> Exit {
+    let began = Moment::now();
+    let rate = stepped.rate(envs as usize, || began.elapsed().cpu_s);
+    let line = json!({ "bench": "env", "env": stepped.name(), "envs": envs, "steps_per_cpu_s": rate.round() });
     crate::view::line(&line);
     Exit::Ok
 }

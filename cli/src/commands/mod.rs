@@ -3,6 +3,7 @@
 mod bench;
 mod cluster;
 mod data;
+mod ensemble;
 mod live;
 mod models;
 mod run;
@@ -68,6 +69,7 @@ pub(crate) fn dispatch(cli: &Cli) -> Result<Exit> {
     match &cli.command {
         Command::Run(options) => run::run(&context, options),
         Command::Resume(options) => run::resume(&context, options),
+        Command::Ensemble { spec } => ensemble::ensemble(&context, spec),
         Command::Ls => cluster::list(&context),
         Command::Show { experiment } => cluster::show(&context, experiment),
         Command::Explain { trial, scheduler } => cluster::explain(&context, trial, scheduler.as_deref()),
@@ -83,7 +85,8 @@ pub(crate) fn dispatch(cli: &Cli) -> Result<Exit> {
         Command::Data(Data::Check { file, interval }) => data::check(&context, file, *interval),
         Command::Bench(Bench::Scheduler { trials, workers }) => bench::scheduler(&context, *trials, *workers),
         Command::Bench(Bench::Rl(options)) => bench::rl(&context, options),
-        Command::Bench(Bench::Env { env, envs, seconds }) => Ok(bench::env(*env, *envs, *seconds)),
+        Command::Bench(Bench::Market(options)) => bench::market(&context, options),
+        Command::Bench(Bench::Env { env, envs }) => Ok(bench::env(*env, *envs)),
         Command::Schema | Command::Completions { .. } => Ok(Exit::Ok),
     }
 }

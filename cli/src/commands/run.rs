@@ -180,7 +180,7 @@ fn text(summary: &Summary) -> String {
     lines.join("\n")
 }
 
-fn gates(promotion: &Promotion) -> String {
+pub(crate) fn gates(promotion: &Promotion) -> String {
     let columns =
         [Column::Text("gate"), Column::Number("figure"), Column::Number("threshold"), Column::Text("verdict")];
     let figure = |value: Option<f64>| value.map_or_else(|| "undefined".to_owned(), |value| format!("{value:.4}"));

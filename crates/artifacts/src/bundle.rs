@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use spec::{BundleId, Digest, Metric, TrialSpec, canonical_json};
 
+use crate::ensemble::member_file;
+
 /// Format of the manifest this build writes and reads.
-const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 1;
 
 /// Largest manifest read, bytes.
 pub(crate) const MANIFEST_BYTES_MAX: u64 = 1 << 20;
@@ -32,6 +34,8 @@ pub enum BundleKind {
     Forecaster,
     /// Chooses an exposure.
     Policy,
+    /// Policies that choose together: see [`crate::Membership`].
+    Ensemble,
 }
 
 /// What decides the bits of a result beside spec, data and code.
@@ -66,7 +70,7 @@ pub struct Manifest {
     pub format: u32,
     /// What the network is for.
     pub kind: BundleKind,
-    /// The network's shape, for whoever builds it.
+    /// The network's shape, for whoever builds it; of an ensemble, its [`crate::Membership`].
     pub network: serde_json::Value,
     /// Every file but the manifest, by name.
     pub files: BTreeMap<String, FileEntry>,
@@ -213,7 +217,11 @@ impl Bundle {
                 return problem(name, "too large");
             }
         }
-        match [WEIGHTS, FEATURES].iter().find(|name| !manifest.files.contains_key(**name)) {
+        let weights = match manifest.kind {
+            BundleKind::Forecaster | BundleKind::Policy => WEIGHTS.to_owned(),
+            BundleKind::Ensemble => member_file(0),
+        };
+        match [&weights, FEATURES].iter().find(|name| !manifest.files.contains_key(**name)) {
             Some(missing) => problem(missing, "missing"),
             None => Ok(manifest),
         }
@@ -242,6 +250,11 @@ impl Bundle {
         Ok(Self { id, manifest, files })
     }
 
+    /// From parts that belong together.
+    pub(crate) const fn of(id: BundleId, manifest: Manifest, files: BTreeMap<String, Vec<u8>>) -> Self {
+        Self { id, manifest, files }
+    }
+
     /// Its content address.
     #[must_use]
     pub const fn id(&self) -> BundleId {
@@ -265,10 +278,10 @@ impl Bundle {
         self.files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()))
     }
 
-    /// The weights, as safetensors.
+    /// The weights of its network, as safetensors; `None` of an ensemble, which has several.
     #[must_use]
-    pub fn weights(&self) -> &[u8] {
-        self.file(WEIGHTS).expect("reading the manifest made sure of it")
+    pub fn weights(&self) -> Option<&[u8]> {
+        self.file(WEIGHTS)
     }
 
     /// The feature state, as JSON.
@@ -310,6 +323,18 @@ pub(crate) mod tests {
     /// A small bundle; `seed` makes it another one.
     pub(crate) fn bundle(seed: u64) -> Bundle {
         Bundle::build(parts(seed))
+    }
+
+    /// The same as a policy.
+    pub(crate) fn policy(seed: u64) -> Bundle {
+        Bundle::build(Parts { kind: BundleKind::Policy, weights: vec![seed as u8], ..parts(seed) })
+    }
+
+    /// A third policy, with something changed.
+    pub(crate) fn policy_with(change: impl Fn(&mut Parts)) -> Bundle {
+        let mut parts = Parts { kind: BundleKind::Policy, ..parts(3) };
+        change(&mut parts);
+        Bundle::build(parts)
     }
 
     fn parts(seed: u64) -> Parts {

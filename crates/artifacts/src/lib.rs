@@ -6,11 +6,13 @@
 //! tensors and not who serves.
 
 mod bundle;
+mod ensemble;
 pub mod gate;
 mod registry;
 mod store;
 
 pub use bundle::{Bundle, BundleError, BundleKind, FileEntry, Kernel, Manifest, Parts};
+pub use ensemble::{EnsembleError, Member, Membership};
 pub use gate::{Evidence, GateResult, Validated, Verdict};
 pub use registry::{Alias, AliasMove, ModelEntry, Moved, Registry, RegistryError, Version, VersionEntry};
 pub use store::{Store, StoreError};

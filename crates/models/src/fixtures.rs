@@ -1,5 +1,6 @@
 //! What the tests of this crate share: shapes, drawn weights and made-up rows.
 
+use artifacts::{Bundle, BundleKind, Kernel, Parts};
 use spec::{BundleId, Digest, ModelSpec, QHead};
 use tch::Tensor;
 
@@ -59,4 +60,31 @@ pub(crate) fn row(width: usize, seed: u64) -> Vec<f32> {
         (state >> 40) as f32 / (1u32 << 24) as f32 * 6.0 - 3.0
     };
     (0..width).map(|_| next()).collect()
+}
+
+/// A bundle around a network.
+pub(crate) fn bundle(kind: BundleKind, network: serde_json::Value, weights: Vec<u8>) -> Bundle {
+    let trial = serde_json::json!({
+        "trial": "quick-1.0", "params": {}, "seed": 1,
+        "data": {
+            "source": "aapl", "symbols": ["AAPL"], "interval": "1d",
+            "split": {
+                "train": ["2013-01-02", "2018-12-31"], "validation": ["2019-01-02", "2020-12-31"],
+                "test": ["2021-01-04", "2023-09-21"], "purge": 5, "embargo": 0
+            }
+        },
+        "data_digest": Digest::of(b"bars"), "features": [{"log_return": {"bars": 1}}],
+        "task": {"supervised": {"window": 4, "horizon": 1, "epochs": 1, "learning_rate": 0.001}},
+        "model": {"mlp": {"hidden": [4]}}, "env": {}, "strategy": {}, "device": "cpu", "threads": 1
+    });
+    Bundle::build(Parts {
+        kind,
+        network,
+        weights,
+        features: b"{}".to_vec(),
+        trial: serde_json::from_value(trial).unwrap(),
+        code_version: "0.1.0".to_owned(),
+        kernel: Kernel { cpu: "any".to_owned(), threads: 1, library: "any".to_owned(), degrade: 0 },
+        metrics: [].into(),
+    })
 }

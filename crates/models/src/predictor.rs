@@ -10,6 +10,7 @@ use spec::{BundleId, Digest, Output, Prediction};
 use tch::nn::VarStore;
 use tch::{Device, Tensor};
 
+use crate::ensemble::Ensemble;
 use crate::{
     Forecaster, Initial, ModelError, NetworkKind, NetworkSpec, PolicyHead, PolicyNetwork, PolicyTape, assign_flat,
     weights,
@@ -29,6 +30,7 @@ enum Network {
         weights: Vec<f32>,
         tape: Box<Mutex<PolicyTape>>,
     },
+    Ensemble(Ensemble),
 }
 
 /// A network with its weights, ready to be asked.
@@ -51,18 +53,23 @@ impl Predictor {
     /// [`ModelError`] when the manifest names a network this build does not know, or the weights are not its.
     pub fn load(bundle: &Bundle) -> Result<Self, ModelError> {
         let (id, manifest) = (bundle.id(), bundle.manifest());
+        if manifest.kind == BundleKind::Ensemble {
+            let ensemble = Ensemble::load(bundle)?;
+            return Ok(Self { spec: ensemble.spec().clone(), network: Network::Ensemble(ensemble), bundle: id });
+        }
         let spec: NetworkSpec = serde_json::from_value(manifest.network.clone())
             .map_err(|error| ModelError::Unknown { bundle: id, why: error.to_string() })?;
         match (manifest.kind, spec.kind) {
             (BundleKind::Forecaster, NetworkKind::Forecaster) | (BundleKind::Policy, NetworkKind::Policy { .. }) => {}
-            (kind @ BundleKind::Policy, NetworkKind::Forecaster) => {
+            (kind, NetworkKind::Forecaster) => {
                 return Err(ModelError::Kind { bundle: id, kind, network: "forecaster" });
             }
-            (kind @ BundleKind::Forecaster, NetworkKind::Policy { .. }) => {
+            (kind, NetworkKind::Policy { .. }) => {
                 return Err(ModelError::Kind { bundle: id, kind, network: "policy" });
             }
         }
-        Self::from_parts(&spec, bundle.weights(), id)
+        let missing = || ModelError::Unknown { bundle: id, why: "it has no weights".to_owned() };
+        Self::from_parts(&spec, bundle.weights().ok_or_else(missing)?, id)
     }
 
     /// A network from its parts, before it is a bundle's. `bundle` goes into its predictions as it is.
@@ -89,7 +96,7 @@ impl Predictor {
         Ok(Self { spec: spec.clone(), network, bundle })
     }
 
-    /// The network's shape.
+    /// The network's shape; an ensemble's first member's.
     #[must_use]
     pub fn spec(&self) -> &NetworkSpec {
         &self.spec
@@ -124,6 +131,9 @@ impl Predictor {
             if let Some(index) = values.iter().position(|value| !value.is_finite()) {
                 return Err(ModelError::NotFinite { row, index });
             }
+        }
+        if let Network::Ensemble(ensemble) = &self.network {
+            return ensemble.outputs(rows);
         }
         let mut outputs = Vec::with_capacity(rows.len());
         let mut tile = vec![0.0; TILE * width];
@@ -165,6 +175,7 @@ impl Predictor {
                 network.respond(weights, tile, &mut tape, &mut values);
                 Ok(values)
             }
+            Network::Ensemble(_) => unreachable!("its members are asked for themselves"),
         }
     }
 

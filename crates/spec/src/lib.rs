@@ -6,6 +6,7 @@ mod benchmark;
 mod check;
 mod digest;
 mod duration;
+mod ensemble;
 mod experiment;
 mod ids;
 mod metric;
@@ -28,6 +29,7 @@ pub use benchmark::{BenchmarkSpec, parse_benchmark};
 pub use check::{DataFacts, Facts, check};
 pub use digest::{BundleId, Digest, DigestError, canonical_json};
 pub use duration::Span;
+pub use ensemble::{Combination, EnsembleSpec, MEMBERS_MAX, Weighting, parse_ensemble};
 pub use experiment::{
     ActionMode, CostSpec, DataSpec, DateRange, Device, EnvSpec, ExperimentSpec, FeatureSpec, GateSpec, PositionMode,
     PromoteSpec, ResourceSpec, RetrySpec, Reward, SplitSpec, StrategySpec, Version,

@@ -37,6 +37,41 @@ pub enum Algorithm {
     Sac(SacSpec),
 }
 
+impl Algorithm {
+    /// As files and tables call it.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Ppo(_) => "ppo",
+            Self::Dqn(_) => "dqn",
+            Self::Td3(_) => "td3",
+            Self::Sac(_) => "sac",
+        }
+    }
+
+    /// Environments stepped side by side.
+    #[must_use]
+    pub const fn envs(&self) -> u32 {
+        match self {
+            Self::Ppo(ppo) => ppo.envs,
+            Self::Dqn(dqn) => dqn.envs,
+            Self::Td3(td3) => td3.envs,
+            Self::Sac(sac) => sac.envs,
+        }
+    }
+
+    /// Discount γ.
+    #[must_use]
+    pub const fn gamma(&self) -> f64 {
+        match self {
+            Self::Ppo(ppo) => ppo.gamma,
+            Self::Dqn(dqn) => dqn.gamma,
+            Self::Td3(td3) => td3.gamma,
+            Self::Sac(sac) => sac.gamma,
+        }
+    }
+}
+
 /// What running statistics are applied to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

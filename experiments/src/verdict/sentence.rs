@@ -18,7 +18,7 @@ impl Returns {
 }
 
 /// One sentence; `trials_ever` counts all trials ever run on this data, which is what a good figure is discounted by.
-pub(crate) fn sentence(returns: &Returns, trials_ever: u64) -> String {
+pub(crate) fn sentence((name, seen): (&str, &str), returns: &Returns, trials_ever: u64) -> String {
     let hold = format!("buy-and-hold ({})", figure::change(returns.buy_and_hold));
     let zero = format!("holding nothing ({})", figure::change(returns.zero));
     let comparison = match (returns.model > returns.buy_and_hold, returns.model > returns.zero) {
@@ -32,7 +32,7 @@ pub(crate) fn sentence(returns: &Returns, trials_ever: u64) -> String {
         count => format!("{} trials were", figure::grouped(i64::try_from(count).unwrap_or(i64::MAX))),
     };
     format!(
-        "After costs the best trial returned {} on the test split, seen once by this experiment: it {comparison}; {ever} ever run on this data.",
+        "After costs {name} returned {} on the test split, {seen}: it {comparison}; {ever} ever run on this data.",
         figure::change(returns.model)
     )
 }
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     fn said(model: f64, buy_and_hold: f64) -> String {
-        sentence(&Returns { model, buy_and_hold, zero: 0.0 }, 24)
+        sentence(("the best trial", "seen once by this experiment"), &Returns { model, buy_and_hold, zero: 0.0 }, 24)
     }
 
     #[test]

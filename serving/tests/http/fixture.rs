@@ -11,7 +11,7 @@ use market::{Bar, Interval};
 use models::{NetworkKind, NetworkSpec, PolicyHead};
 use serde_json::{Value, json};
 use serving::{ApiKey, Options, ServeError, Server};
-use spec::TrialSpec;
+use spec::{Combination, TrialSpec};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -114,6 +114,16 @@ pub(crate) fn bundle(kind: Kind) -> Bundle {
     Bundle::build(parts(kind))
 }
 
+/// Two policies that act by the mean of their exposures.
+pub(crate) fn ensemble() -> Bundle {
+    let first = bundle(Kind::Policy);
+    let mut parts = parts(Kind::Policy);
+    let network: NetworkSpec = serde_json::from_value(parts.network.clone()).unwrap();
+    parts.weights = models::drawn(&network, 4).unwrap();
+    let members = [(&first, 0.75), (&Bundle::build(parts), 0.25)];
+    Bundle::ensemble(&members, Combination::Mean, BTreeMap::new()).unwrap()
+}
+
 /// Serves `bundle` on `listen` to whoever holds [`KEY`].
 pub(crate) fn options(bundle: Bundle, listen: SocketAddr) -> Options {
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -135,7 +145,11 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) async fn start(kind: Kind) -> Self {
-        let server = Server::bind(options(bundle(kind), ANY)).await.unwrap();
+        Self::of(bundle(kind)).await
+    }
+
+    pub(crate) async fn of(bundle: Bundle) -> Self {
+        let server = Server::bind(options(bundle, ANY)).await.unwrap();
         let (stop, stopped) = oneshot::channel();
         let address = server.address();
         let ended = tokio::spawn(server.run(async { drop(stopped.await) }));
@@ -155,6 +169,11 @@ impl Running {
     pub(crate) async fn post(&self, path: &str, key: Option<&str>, body: Vec<u8>) -> (u16, Value) {
         let request = self.client.post(format!("http://{}{path}", self.address)).body(body);
         send(key.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth)).await
+    }
+
+    /// Asks for an action, with the right key.
+    pub(crate) async fn act(&self, body: &Value) -> (u16, Value) {
+        self.post("/v1/act", Some(KEY), serde_json::to_vec(body).unwrap()).await
     }
 
     /// Asks with the right key.

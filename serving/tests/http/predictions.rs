@@ -4,10 +4,10 @@ use artifacts::Bundle;
 use features::{FeatureState, Stream, observation};
 use models::{Predictor, row_digest};
 use serde_json::{Value, json};
-use serving::{Answer, Description, Served};
+use serving::{Act, Action, Answer, Description, Served};
 use spec::Output;
 
-use crate::fixture::{BARS, KEY, Kind, Running, TRAINED, bars, bundle};
+use crate::fixture::{BARS, KEY, Kind, Running, TRAINED, bars, bundle, ensemble};
 
 /// The windows that end with the newest `last` bars.
 fn windows(bundle: &Bundle, last: usize) -> Vec<Vec<f32>> {
@@ -140,6 +140,30 @@ async fn a_policy_sees_its_position_after_the_window() {
     assert_eq!(long.predictions.iter().map(bits).collect::<Vec<_>>(), observed(&position));
     assert_ne!(bits(&long.predictions[0]), bits(&flat.predictions[0]));
     server.stop().await;
+}
+
+#[tokio::test]
+async fn an_agent_acts_on_what_it_sees_and_holds_alone_or_together() {
+    let position = json!({"exposure": 0.9, "unrealised": -0.125});
+    for (bundle, mean) in [(bundle(Kind::Policy), false), (ensemble(), true)] {
+        let window = windows(&bundle, 1).remove(0);
+        let mut row = vec![0.0; window.len() + observation::POSITION_WIDTH];
+        observation::write(&window, &observation::Position { exposure: 0.9, unrealised: -0.125 }, &mut row);
+        let expected = match Predictor::load(&bundle).unwrap().predict(&[&row]).unwrap().remove(0) {
+            Output::Policy { action, .. } if !mean => Action::Discrete(action),
+            Output::Control { action } if mean => Action::Continuous(action),
+            other => panic!("{other:?}"),
+        };
+        let server = Running::of(bundle.clone()).await;
+        for seen in [json!({"bars": bars(), "position": position}), json!({"row": window, "position": position})] {
+            let (status, body) = server.act(&seen).await;
+            assert_eq!(status, 200, "{body}");
+            let act: Act = serde_json::from_value(body).unwrap();
+            assert_eq!((&act.action, act.artifact, act.row), (&expected, bundle.id(), row_digest(&row)));
+            assert_eq!(act.bar.is_some(), seen.get("bars").is_some());
+        }
+        server.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -52,6 +52,20 @@ async fn bodies_that_are_no_request_are_refused() {
     server.stop().await;
 }
 
+#[tokio::test]
+async fn an_action_needs_a_policy_and_what_it_holds() {
+    let flat = json!({"exposure": 0, "unrealised": 0});
+    let server = Running::start(Kind::Forecaster).await;
+    let reply = server.act(&json!({"bars": bars(), "position": flat})).await;
+    assert_refused(&reply, (422, "invalid_request"), "does not act: use /v1/predict");
+    assert_refused(&server.post("/v1/act", None, Vec::new()).await, (401, "unauthorized"), "Authorization");
+    server.stop().await;
+    let server = Running::start(Kind::Policy).await;
+    assert_refused(&server.act(&json!({"bars": bars()})).await, (422, "invalid_request"), "missing field `position`");
+    assert_refused(&server.act(&json!({"position": flat})).await, (422, "invalid_request"), "`bars` or `rows`");
+    server.stop().await;
+}
+
 fn zeros(count: usize) -> Vec<f32> {
     vec![0.0; count]
 }

@@ -2,13 +2,13 @@
 
 use std::sync::OnceLock;
 
-use artifacts::{Bundle, BundleKind, Kernel, Parts};
+use artifacts::BundleKind;
 use market::Timestamp;
 use proptest::prelude::*;
 use spec::{BundleId, Digest, Output};
 
 use super::{Predictor, TILE, first_largest, row_digest};
-use crate::fixtures::{cnn_lstm, drawn, forecaster, heads, mlp, policy, predictor, row};
+use crate::fixtures::{bundle, cnn_lstm, drawn, forecaster, heads, mlp, policy, predictor, row};
 use crate::{ModelError, NetworkSpec, PolicyHead};
 
 fn bits(output: &Output) -> Vec<u32> {
@@ -125,32 +125,6 @@ fn an_output_that_is_not_finite_is_an_error_and_no_forecast() {
     let rows: Vec<Vec<f32>> = (0..TILE as u64).map(|seed| row(140, seed)).collect();
     let rows: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
     assert!(matches!(predictor.predict(&rows), Err(ModelError::Output { row: 0 })));
-}
-
-fn bundle(kind: BundleKind, network: serde_json::Value, weights: Vec<u8>) -> Bundle {
-    let trial = serde_json::json!({
-        "trial": "quick-1.0", "params": {}, "seed": 1,
-        "data": {
-            "source": "aapl", "symbols": ["AAPL"], "interval": "1d",
-            "split": {
-                "train": ["2013-01-02", "2018-12-31"], "validation": ["2019-01-02", "2020-12-31"],
-                "test": ["2021-01-04", "2023-09-21"], "purge": 5, "embargo": 0
-            }
-        },
-        "data_digest": Digest::of(b"bars"), "features": [{"log_return": {"bars": 1}}],
-        "task": {"supervised": {"window": 4, "horizon": 1, "epochs": 1, "learning_rate": 0.001}},
-        "model": {"mlp": {"hidden": [4]}}, "env": {}, "strategy": {}, "device": "cpu", "threads": 1
-    });
-    Bundle::build(Parts {
-        kind,
-        network,
-        weights,
-        features: b"{}".to_vec(),
-        trial: serde_json::from_value(trial).unwrap(),
-        code_version: "0.1.0".to_owned(),
-        kernel: Kernel { cpu: "any".to_owned(), threads: 1, library: "any".to_owned(), degrade: 0 },
-        metrics: [].into(),
-    })
 }
 
 #[test]

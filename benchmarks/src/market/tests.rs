@@ -1,0 +1,64 @@
+//! Scenarios: what can be made of a made-up market.
+
+use envs::{Actions, conformance};
+
+use super::*;
+
+const KINDS: [MarketKind; 2] = [MarketKind::PlantedSignal, MarketKind::PureNoise];
+
+/// Holds what the sign of the signal says, whatever it costs.
+fn churned(kind: MarketKind) -> Record {
+    let mut env = MadeUp::new(kind, world::terms(ActionMode::Discrete), TEST_EPISODES);
+    let sign = |row: &&[f32]| Output::Policy { action: if row[0] > 0.0 { 2 } else { 0 }, probabilities: Vec::new() };
+    trade(&mut env, |rows, hands| {
+        hands.take(rows.iter().map(sign).collect());
+        Ok(())
+    })
+    .unwrap()
+}
+
+#[test]
+fn made_up_markets_conform() {
+    for kind in KINDS {
+        for action in [ActionMode::Discrete, ActionMode::Continuous] {
+            conformance::check(|| MadeUp::new(kind, world::terms(action), 3));
+        }
+    }
+}
+
+#[test]
+fn no_two_episodes_are_the_same_market() {
+    let mut env = MadeUp::new(MarketKind::PureNoise, world::terms(ActionMode::Discrete), 2);
+    let mut buffers = Buffers::new(&env);
+    env.reset(1, &mut buffers.observations);
+    let mut firsts = vec![buffers.observations[0], buffers.observations[3]];
+    for _ in 0..2 * EPISODE_BARS {
+        env.step(Actions::Discrete(&[1, 1]), buffers.lend());
+        for copy in 0..2 {
+            if buffers.outcomes[copy].is_end() {
+                firsts.push(buffers.observations[3 * copy]);
+            }
+        }
+    }
+    assert_eq!(firsts.len(), 6);
+    firsts.sort_by(f32::total_cmp);
+    firsts.dedup();
+    assert_eq!(firsts.len(), 6, "signals start anew: {firsts:?}");
+}
+
+#[test]
+fn the_oracle_earns_where_a_signal_is_planted_and_holds_nothing_in_noise() {
+    let terms = world::terms(ActionMode::Discrete);
+    let planted = known(MarketKind::PlantedSignal, &terms);
+    let churned = [churned(MarketKind::PlantedSignal), churned(MarketKind::PureNoise)];
+    assert!(planted.sharpe > 2.0, "{planted:?}");
+    assert!(planted.sharpe > churned[0].sharpe && planted.turnover < churned[0].turnover, "{planted:?} {churned:?}");
+    assert!(churned[1].sharpe < -0.5, "who churns in noise pays: {churned:?}");
+    let noise = known(MarketKind::PureNoise, &terms);
+    assert_eq!((noise.sharpe, noise.mean_abs_position, noise.turnover), (0.0, 0.0, 0.0));
+}
+
+#[test]
+fn costs_are_more_than_a_tenth_of_a_bars_deviation() {
+    assert!(world::cost(&world::terms(ActionMode::Discrete)) >= 0.1 * SIGMA);
+}

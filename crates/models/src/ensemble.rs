@@ -1,0 +1,135 @@
+//! Policies that act as one: each is asked for itself, and their actions are combined in a fixed order.
+
+use artifacts::{Bundle, Member, Membership};
+use spec::{BundleId, Combination, Output};
+
+use crate::{ModelError, NetworkKind, NetworkSpec, PolicyHead, Predictor};
+
+/// Members with their say.
+#[derive(Debug)]
+pub(crate) struct Ensemble {
+    combine: Combination,
+    members: Vec<(Predictor, f64)>,
+    /// Discrete actions of the members that have such.
+    actions: Option<usize>,
+}
+
+impl Ensemble {
+    pub(crate) fn load(bundle: &Bundle) -> Result<Self, ModelError> {
+        let id = bundle.id();
+        let unknown = |why: String| ModelError::Unknown { bundle: id, why };
+        let Membership { combine, members } =
+            serde_json::from_value(bundle.manifest().network.clone()).map_err(|error| unknown(error.to_string()))?;
+        let load = |(index, member): (usize, Member)| {
+            let spec: NetworkSpec =
+                serde_json::from_value(member.network).map_err(|error| unknown(error.to_string()))?;
+            let weights =
+                bundle.member_weights(index).ok_or_else(|| unknown(format!("member {index} has no weights")))?;
+            Ok((Predictor::from_parts(&spec, weights, member.digest)?, member.weight))
+        };
+        let members: Vec<(Predictor, f64)> =
+            members.into_iter().enumerate().map(load).collect::<Result<_, ModelError>>()?;
+        let actions = check(id, combine, &members)?;
+        Ok(Self { combine, members, actions })
+    }
+
+    /// The first member's network: all see the same row.
+    pub(crate) fn spec(&self) -> &NetworkSpec {
+        self.members[0].0.spec()
+    }
+
+    /// What the members make of each row together.
+    pub(crate) fn outputs(&self, rows: &[&[f32]]) -> Result<Vec<Output>, ModelError> {
+        let said = self.members.iter().map(|(member, _)| member.predict(rows)).collect::<Result<Vec<_>, _>>()?;
+        let together = |row: usize| {
+            let said = said.iter().zip(&self.members).map(|(outputs, (_, weight))| (&outputs[row], *weight));
+            match (self.combine, self.actions) {
+                (Combination::Argmax, Some(actions)) => vote(said, actions),
+                (Combination::Argmax | Combination::Mean, _) => mean(said),
+            }
+        };
+        Ok((0..rows.len()).map(together).collect())
+    }
+}
+
+/// The number of discrete actions, once the members fit each other.
+fn check(id: BundleId, combine: Combination, members: &[(Predictor, f64)]) -> Result<Option<usize>, ModelError> {
+    let unfit = |why: &str| Err(ModelError::Unknown { bundle: id, why: why.to_owned() });
+    let Some((first, _)) = members.first() else { return unfit("an ensemble without members") };
+    let (mut discrete, mut components) = (Vec::new(), Vec::new());
+    for (member, _) in members {
+        if (member.input_width(), member.spec().observes_position())
+            != (first.input_width(), first.spec().observes_position())
+        {
+            return unfit("its members see rows of different widths");
+        }
+        match member.spec().kind {
+            NetworkKind::Forecaster => return unfit("a member forecasts, and has no action to combine"),
+            NetworkKind::Policy {
+                head: head @ (PolicyHead::Categorical { .. } | PolicyHead::Values { .. }), ..
+            } => {
+                discrete.push(head.size());
+            }
+            NetworkKind::Policy { head, .. } => components.push(head.size()),
+        }
+    }
+    if discrete.windows(2).any(|pair| pair[0] != pair[1]) || discrete.first().is_some_and(|actions| *actions < 2) {
+        return unfit("its members choose among different actions");
+    }
+    let width = if discrete.is_empty() { components.first().copied().unwrap_or(1) } else { 1 };
+    if components.iter().any(|components| *components != width) {
+        return unfit("its members' actions have different numbers of components");
+    }
+    if combine == Combination::Argmax && discrete.is_empty() {
+        return unfit("no member has discrete actions to vote for: combine by `mean`");
+    }
+    Ok(discrete.first().copied())
+}
+
+/// Weighted mean of what the members name, each discrete action as a point of the range: the first its least, the last its
+/// largest.
+fn mean<'a>(said: impl Iterator<Item = (&'a Output, f64)>) -> Output {
+    let mut sums: Vec<f64> = Vec::new();
+    for (output, weight) in said {
+        let mut add = |index: usize, value: f64| {
+            sums.resize(sums.len().max(index + 1), 0.0);
+            sums[index] += weight * value;
+        };
+        match output {
+            Output::Policy { action, probabilities: all } | Output::Values { action, values: all } => {
+                add(0, 2.0 * f64::from(*action) / (all.len() - 1) as f64 - 1.0);
+            }
+            Output::Control { action } => {
+                action.iter().enumerate().for_each(|(index, value)| add(index, f64::from(value.clamp(-1.0, 1.0))));
+            }
+            Output::Forecast { .. } => unreachable!("loading refuses forecasters"),
+        }
+    }
+    Output::Control { action: sums.into_iter().map(|sum| sum.clamp(-1.0, 1.0) as f32).collect() }
+}
+
+/// Each member's weight goes to its action; a continuous one is taken as the nearest.
+fn vote<'a>(said: impl Iterator<Item = (&'a Output, f64)>, actions: usize) -> Output {
+    let mut votes = vec![0.0; actions];
+    for (output, weight) in said {
+        let choice = match output {
+            Output::Policy { action, .. } | Output::Values { action, .. } => *action as usize,
+            Output::Control { action } => {
+                let share = (f64::from(action[0].clamp(-1.0, 1.0)) + 1.0) / 2.0;
+                (share * (actions - 1) as f64).round() as usize
+            }
+            Output::Forecast { .. } => unreachable!("loading refuses forecasters"),
+        };
+        votes[choice.min(actions - 1)] += weight;
+    }
+    let mut best = 0;
+    for (index, votes_for) in votes.iter().enumerate() {
+        if *votes_for > votes[best] {
+            best = index;
+        }
+    }
+    Output::Policy { action: best as u32, probabilities: votes.into_iter().map(|vote| vote as f32).collect() }
+}
+
+#[cfg(test)]
+mod tests;
