@@ -129,13 +129,12 @@ pub struct MarketFigures {
     pub cpu_s: f64,
 }
 
-/// The market's terms for an algorithm: discrete actions where it takes such.
-fn terms(algorithm: &Algorithm) -> EnvSpec {
-    let action = match algorithm {
+/// How an algorithm names a position.
+const fn action_mode(algorithm: &Algorithm) -> ActionMode {
+    match algorithm {
         Algorithm::Ppo(_) | Algorithm::Dqn(_) => ActionMode::Discrete,
         Algorithm::Td3(_) | Algorithm::Sac(_) => ActionMode::Continuous,
-    };
-    world::terms(action)
+    }
 }
 
 /// Trains by `recipe` with `seed`, then trades the test's episodes beside the oracle.
@@ -146,16 +145,16 @@ pub fn run(recipe: &BenchmarkSpec, kind: MarketKind, seed: u64) -> Result<Market
     if recipe.env != NAME || recipe.agent.window != 1 || recipe.shows.is_some() {
         return Err(MarketError::Recipe(recipe.env.clone()));
     }
-    let terms = terms(&recipe.agent.algorithm);
-    let made_up = |copies: usize| MadeUp::new(kind, terms.clone(), copies);
+    let action = action_mode(&recipe.agent.algorithm);
+    let taught = |copies: u32| Box::new(MadeUp::new(kind, world::taught(action), copies as usize));
     let evaluation = &recipe.agent.evaluation;
     let problem = Problem {
         task: recipe.agent.clone(),
         model: recipe.model.clone(),
         window: Window { steps: 1, width: 1 },
         seed,
-        env: Box::new(made_up(recipe.agent.algorithm.envs() as usize)),
-        evaluation: (evaluation.times > 0).then(|| Box::new(made_up(evaluation.episodes as usize)) as _),
+        env: taught(recipe.agent.algorithm.envs()),
+        evaluation: (evaluation.times > 0).then(|| taught(evaluation.episodes) as _),
         identity: Digest::of(&canonical_json(&(recipe, kind.name(), seed))),
     };
     let mut watch = Watch::new(0);
@@ -163,7 +162,7 @@ pub fn run(recipe: &BenchmarkSpec, kind: MarketKind, seed: u64) -> Result<Market
     let cpu_s = watch.elapsed().cpu_s;
     let weights = learned.kept(evaluation.keep);
     let policy = Predictor::from_parts(&learned.network, weights, BundleId(Digest::of(weights)))?;
-    let agent = trade(&mut made_up(TEST_EPISODES), |rows, hands| {
+    let agent = trade(&mut MadeUp::new(kind, world::terms(action), TEST_EPISODES), |rows, hands| {
         hands.take(policy.predict(rows)?);
         Ok(())
     })?;

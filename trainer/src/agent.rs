@@ -170,3 +170,17 @@ pub(crate) fn first_largest(values: &[f32]) -> usize {
     }
     best
 }
+
+#[cfg(test)]
+mod tests {
+    use envs::{Autoreset, Classic, ClassicKind};
+
+    use super::*;
+
+    #[test]
+    fn an_action_in_halves_of_its_range_is_cut_to_it_and_brought_to_the_units_of_the_environment() {
+        let mut chosen = Chosen::new(&Classic::new(ClassicKind::Pendulum, 2, Autoreset::SameStep));
+        chosen.set(&[0.5, -3.0]);
+        assert_eq!(chosen.actions().continuous(), [1.0, -2.0], "a torque is within ± 2");
+    }
+}

@@ -1,5 +1,7 @@
 //! Why training ended without a result, and what that means for a retry.
 
+use std::fmt;
+
 use dataset::DataError;
 use features::FeatureError;
 use models::ModelError;
@@ -11,6 +13,25 @@ use crate::checkpoint::CheckpointError;
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct SinkError(pub String);
+
+/// The last checkpoint before a failure.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LastGood {
+    /// None was kept.
+    #[default]
+    Start,
+    /// That of this step.
+    Step(u64),
+}
+
+impl fmt::Display for LastGood {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start => f.write_str("no checkpoint was kept before"),
+            Self::Step(step) => write!(f, "the last good checkpoint is that of step {step}"),
+        }
+    }
+}
 
 /// Why there is no trained network.
 #[derive(Debug, thiserror::Error)]
@@ -43,20 +64,26 @@ pub enum TrainError {
         least: usize,
     },
     /// A value that must be finite is not.
-    #[error("{what} is not finite after step {step}: lower the learning rate")]
+    #[error("{what} is not finite after step {step}: lower the learning rate; {last_good}")]
     NotFinite {
         /// Which value.
         what: &'static str,
         /// Optimiser steps done.
         step: u64,
+        /// What can be gone back to.
+        last_good: LastGood,
     },
     /// An environment put out NaN or infinity.
-    #[error("{what} is not finite after environment step {step}: look at the environment's data and costs")]
+    #[error(
+        "{what} is not finite after environment step {step}: look at the environment's data and costs; {last_good}"
+    )]
     Broken {
         /// What it is.
         what: &'static str,
         /// Environment steps taken.
         step: u64,
+        /// What can be gone back to.
+        last_good: LastGood,
     },
     /// The algorithm cannot act there.
     #[error("{algorithm} takes {takes} actions, and {env} has others: choose another algorithm or `env.action`")]
@@ -97,6 +124,23 @@ pub enum TrainError {
 }
 
 impl TrainError {
+    pub(crate) const fn not_finite(what: &'static str, step: u64) -> Self {
+        Self::NotFinite { what, step, last_good: LastGood::Start }
+    }
+
+    pub(crate) const fn broken(what: &'static str, step: u64) -> Self {
+        Self::Broken { what, step, last_good: LastGood::Start }
+    }
+
+    /// The same, where it makes a checkpoint worth naming.
+    #[must_use]
+    pub(crate) fn after(mut self, kept: LastGood) -> Self {
+        if let Self::NotFinite { last_good, .. } | Self::Broken { last_good, .. } = &mut self {
+            *last_good = kept;
+        }
+        self
+    }
+
     /// What kind of failure this is, as far as a retry cares.
     #[must_use]
     pub fn class(&self) -> FailureClass {

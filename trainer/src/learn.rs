@@ -16,7 +16,7 @@ use crate::checkpoint::{self, CheckpointError};
 use crate::off_policy::OffPolicy;
 use crate::seeds::{self, Stream};
 use crate::world::{Memory, World, play};
-use crate::{Sink, TrainError};
+use crate::{LastGood, Sink, TrainError};
 
 /// Reports in a training; a report is where training can be stopped.
 const REPORTS: u64 = 200;
@@ -117,6 +117,7 @@ struct Run<'a> {
     learner: Box<dyn Learner + 'a>,
     state: State,
     best: Option<Vec<u8>>,
+    kept: LastGood,
 }
 
 /// Learns a policy, from the start or from a checkpoint; `None` when the sink asked to stop.
@@ -129,7 +130,8 @@ pub fn learn(problem: Problem, resume: Option<&[u8]>, sink: &mut dyn Sink) -> Re
     if let Some(bytes) = resume {
         run.restore(bytes)?;
     }
-    Ok(run.go(sink)?.then(|| run.finish()))
+    let ended = run.go(sink);
+    Ok(ended.map_err(|error| error.after(run.kept))?.then(|| run.finish()))
 }
 
 impl<'a> Run<'a> {
@@ -154,7 +156,7 @@ impl<'a> Run<'a> {
             best: None,
             curve: Vec::new(),
         };
-        Ok(Self { problem: task, identity, evaluation, world, learner, state, best: None })
+        Ok(Self { problem: task, identity, evaluation, world, learner, state, best: None, kept: LastGood::Start })
     }
 
     /// True when all is learned, false when the sink asked to stop.
@@ -205,7 +207,7 @@ impl<'a> Run<'a> {
         let returns = play(&mut **env, &mut buffers, agent);
         let score = returns.iter().sum::<f64>() / returns.len() as f64;
         if !score.is_finite() {
-            return Err(TrainError::Broken { what: "the return of an evaluation", step: self.world.memory.steps });
+            return Err(TrainError::broken("the return of an evaluation", self.world.memory.steps));
         }
         metrics.insert(Metric::EvaluationReturn, score);
         // A later one of equal score has seen more.
@@ -231,7 +233,9 @@ impl<'a> Run<'a> {
 
     fn hand_over(&mut self, step: u64, sink: &mut dyn Sink) -> Result<(), TrainError> {
         let bytes = self.checkpoint();
-        sink.checkpoint(step, bytes).map_err(|source| TrainError::Sink { step, source })
+        sink.checkpoint(step, bytes).map_err(|source| TrainError::Sink { step, source })?;
+        self.kept = LastGood::Step(step);
+        Ok(())
     }
 
     fn restore(&mut self, bytes: &[u8]) -> Result<(), TrainError> {
@@ -241,6 +245,7 @@ impl<'a> Run<'a> {
         let best = checkpoint::under(&tensors, "best");
         self.best = state.best.is_some().then(|| models::weights::pack(&best));
         self.state = state;
+        self.kept = LastGood::Step(self.world.memory.steps);
         Ok(())
     }
 
@@ -299,4 +304,45 @@ pub(crate) fn take_adam(
     fill(tensors, &format!("{name}.second"), &mut adam.second)?;
     adam.steps = steps;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use envs::probe::{Kind, Probe};
+
+    use super::*;
+    use crate::fixtures::Recorder;
+
+    #[test]
+    fn the_weights_of_the_best_evaluation_are_kept_and_patience_ends_training() {
+        let text = r#"{"window": 1, "steps": 100, "algorithm": {"ppo": {"learning_rate": 0.01}},
+            "evaluation": {"times": 5, "patience": 2}}"#;
+        let task: RlSpec = serde_json::from_str(text).unwrap();
+        let problem = Problem {
+            task: task.clone(),
+            model: ModelSpec::Mlp { hidden: vec![4], activation: None },
+            window: Window { steps: 1, width: 1 },
+            seed: 3,
+            env: Box::new(Probe::new(Kind::TargetAction, 8)),
+            evaluation: Some(Box::new(Probe::new(Kind::TargetAction, 2))),
+            identity: Digest::of(b"probe"),
+        };
+        let (mut run, mut kept) = (Run::start(&task, problem).unwrap(), Vec::new());
+        // The policy's last bias is its action a, and −(a − 0.5)² the return.
+        for (steps, action) in [(20, 0.25), (40, 0.5), (60, 0.375), (80, 0.0)] {
+            assert!(!run.is_stale(), "at step {steps}");
+            let agent = run.learner.agent();
+            agent.weights.fill(0.0);
+            let last = agent.layout.places().iter().find(|place| place.name == "actor.layer1.bias").unwrap();
+            agent.weights[last.range.clone()].fill(action);
+            if action == 0.5 {
+                kept = agent.to_bytes();
+            }
+            run.world.memory.steps = steps;
+            assert!(run.evaluate_if_due(&mut Metrics::new()).unwrap());
+        }
+        assert!(run.go(&mut Recorder::default()).unwrap());
+        assert_eq!(run.world.memory.steps, 80, "no step is taken once patience is over");
+        assert!(run.finish().best == Some((kept, 0.0)), "the second is the best");
+    }
 }

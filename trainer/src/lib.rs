@@ -38,7 +38,7 @@ use spec::{Device, TaskSpec, TrialSpec};
 
 pub use agent::Window;
 pub use checkpoint::CheckpointError;
-pub use error::{SinkError, TrainError};
+pub use error::{LastGood, SinkError, TrainError};
 pub use gae::{Trace, advantages};
 pub use learn::{Learned, Problem, learn};
 pub use moments::Moments;

@@ -84,20 +84,30 @@ impl RewardScale {
         Self { gamma, running: vec![0.0; envs], moments: Moments::new(1) }
     }
 
-    /// Scales the rewards of one step, in place. `ended` tells which episodes did.
-    pub(crate) fn apply(&mut self, rewards: &mut [f32], ended: impl Iterator<Item = bool>) {
-        for (running, reward) in self.running.iter_mut().zip(rewards.iter()) {
-            *running = *running * self.gamma + f64::from(*reward);
+    /// Looks at the rewards of one step. `resetting` tells which rows are resets and no transitions, `ended` which episodes
+    /// did.
+    pub(crate) fn observe(&mut self, rewards: &[f32], resetting: &[bool], ended: impl Iterator<Item = bool>) {
+        let mut seen = Vec::with_capacity(rewards.len());
+        for ((running, reward), resetting) in self.running.iter_mut().zip(rewards).zip(resetting) {
+            if !resetting {
+                *running = *running * self.gamma + f64::from(*reward);
+                seen.push(*running as f32);
+            }
         }
-        let running: Vec<f32> = self.running.iter().map(|value| *value as f32).collect();
-        self.moments.update(&running);
-        let scale = self.moments.scales().next().expect("there is one column");
-        rewards.iter_mut().for_each(|r| *r = (f64::from(*r) * scale).clamp(-REWARD_MAX, REWARD_MAX) as f32);
+        if !seen.is_empty() {
+            self.moments.update(&seen);
+        }
         for (running, ended) in self.running.iter_mut().zip(ended) {
             if ended {
                 *running = 0.0;
             }
         }
+    }
+
+    /// Scales rewards, each the sum of `steps`, in place.
+    pub(crate) fn scale(&self, rewards: &mut [f32], steps: u32) {
+        let (scale, most) = (self.moments.scales().next().expect("there is one column"), REWARD_MAX * f64::from(steps));
+        rewards.iter_mut().for_each(|reward| *reward = (f64::from(*reward) * scale).clamp(-most, most) as f32);
     }
 }
 
@@ -135,13 +145,30 @@ mod tests {
     }
 
     #[test]
+    fn a_reset_is_no_reward_and_a_sum_of_rewards_may_be_so_many_times_as_large() {
+        let seen = |rewards: &[f32], resetting: &[bool]| {
+            let mut scale = RewardScale::new(2, 0.5);
+            scale.observe(&[1.0, -3.0], &[false; 2], [false; 2].into_iter());
+            scale.observe(rewards, resetting, [false; 2].into_iter());
+            scale
+        };
+        let masked = seen(&[2.0, 7.0], &[false, true]);
+        assert_eq!((masked.moments.count, masked.running.as_slice()), (3.0, [2.5, -3.0].as_slice()));
+        let mut rewards = [1e9, 1e9];
+        masked.scale(&mut rewards[..1], 1);
+        masked.scale(&mut rewards[1..], 3);
+        assert_eq!(rewards, [10.0, 30.0]);
+    }
+
+    #[test]
     fn rewards_are_divided_by_the_deviation_of_the_discounted_return() {
         let mut scale = RewardScale::new(1, 0.5);
         let (mut running, mut seen) = (0.0_f64, Vec::new());
         for (step, reward) in [1.0_f32, 2.0, -1.0, 4.0].into_iter().enumerate() {
             let ends = step == 1;
             let mut rewards = [reward];
-            scale.apply(&mut rewards, [ends].into_iter());
+            scale.observe(&rewards, &[false], [ends].into_iter());
+            scale.scale(&mut rewards, 1);
             running = running * 0.5 + f64::from(reward);
             seen.push(running);
             let mean = seen.iter().sum::<f64>() / seen.len() as f64;

@@ -189,6 +189,7 @@ impl<'a, M: Method> OffPolicy<'a, M> {
         let agent = self.method.agent();
         agent.network.normalise(&agent.weights, &mut self.batch.observations);
         agent.network.normalise(&agent.weights, &mut self.batch.next_observations);
+        world.scale(&mut self.batch.rewards, self.spec.n_step);
         self.method.update(&self.batch, clock, &mut self.errors)?;
         self.replay.reprioritise(&self.batch.indices, &self.errors);
         self.updates += 1;

@@ -1,19 +1,18 @@
 //! Agents on probes: what tests of the algorithms share.
 
+use std::fmt;
+
 use envs::probe::{Kind, Probe};
-use spec::{Algorithm, Digest, EvaluationSpec, Keep, ModelSpec, Normalise, RlSpec};
+use envs::{ActionSpace, Actions, Autoreset, StateError, StepBuffers, VectorEnv};
+use spec::{Algorithm, Digest, EvaluationSpec, FailureClass, Keep, ModelSpec, Normalise, RlSpec};
 
 use crate::agent::Window;
 use crate::fixtures::Recorder;
 use crate::learn::{Learned, Problem, learn};
+use crate::{LastGood, TrainError};
 
 fn problem(algorithm: Algorithm, probe: Kind, steps: u64) -> Problem {
-    let envs = match &algorithm {
-        Algorithm::Ppo(ppo) => ppo.envs,
-        Algorithm::Dqn(dqn) => dqn.envs,
-        Algorithm::Td3(td3) => td3.envs,
-        Algorithm::Sac(sac) => sac.envs,
-    };
+    let envs = algorithm.envs();
     Problem {
         task: RlSpec {
             window: 1,
@@ -41,7 +40,9 @@ pub(crate) fn resumes_exactly(algorithm: Algorithm, probe: Kind) {
     let steps = 600;
     let mut whole = Recorder::default();
     let go = |resume: Option<&[u8]>, sink: &mut Recorder| {
-        learn(problem(algorithm.clone(), probe, steps), resume, sink).unwrap()
+        let mut problem = problem(algorithm.clone(), probe, steps);
+        problem.task.normalise = Normalise::Both;
+        learn(problem, resume, sink).unwrap()
     };
     let expected = go(None, &mut whole).unwrap();
     assert_eq!(go(None, &mut Recorder::default()).unwrap().state, expected.state, "one seed, one result");
@@ -55,4 +56,130 @@ pub(crate) fn resumes_exactly(algorithm: Algorithm, probe: Kind) {
     assert!(go(None, &mut stopped).is_none(), "it was asked to stop");
     let (_, bytes) = stopped.checkpoints.last().unwrap();
     assert_eq!(go(Some(bytes), &mut Recorder::default()).unwrap().state, expected.state, "stopped and resumed");
+}
+
+/// Which output of an environment turns into NaN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spoiled {
+    Reward,
+    Observation,
+}
+
+/// A probe whose first copy puts out NaN from some step on.
+struct Broken {
+    env: Probe,
+    what: Spoiled,
+    left: u32,
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "broken {}", self.env)
+    }
+}
+
+impl VectorEnv for Broken {
+    fn envs(&self) -> usize {
+        self.env.envs()
+    }
+
+    fn observation_width(&self) -> usize {
+        self.env.observation_width()
+    }
+
+    fn action_space(&self) -> &ActionSpace {
+        self.env.action_space()
+    }
+
+    fn autoreset(&self) -> Autoreset {
+        self.env.autoreset()
+    }
+
+    fn reset(&mut self, seed: u64, observations: &mut [f32]) {
+        self.env.reset(seed, observations);
+    }
+
+    fn step(&mut self, actions: Actions<'_>, out: StepBuffers<'_>) {
+        let StepBuffers { observations, rewards, outcomes, final_observations } = out;
+        let lent =
+            StepBuffers { observations: &mut *observations, rewards: &mut *rewards, outcomes, final_observations };
+        self.env.step(actions, lent);
+        self.left = self.left.saturating_sub(1);
+        match self.what {
+            _ if self.left > 0 => {}
+            Spoiled::Reward => rewards[0] = f32::NAN,
+            Spoiled::Observation => observations[0] = f32::INFINITY,
+        }
+    }
+
+    fn observe(&self, observations: &mut [f32]) {
+        self.env.observe(observations);
+    }
+
+    fn clamped(&self) -> u64 {
+        self.env.clamped()
+    }
+
+    fn state(&self) -> Vec<u8> {
+        self.env.state()
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<(), StateError> {
+        self.env.restore(state)
+    }
+}
+
+/// What is said of a training in an environment that breaks at its 400th step.
+pub(crate) fn breaks(algorithm: Algorithm, probe: Kind, what: Spoiled) -> TrainError {
+    let mut problem = problem(algorithm, probe, 600);
+    let env = Probe::new(probe, problem.task.algorithm.envs() as usize);
+    problem.env = Box::new(Broken { env, what, left: 400 / problem.task.algorithm.envs() });
+    learn(problem, None, &mut Recorder::default()).unwrap_err()
+}
+
+/// Each algorithm, on a probe that it can act in.
+fn every() -> [(Algorithm, Kind); 4] {
+    let replay = serde_json::json!({ "capacity": 600, "batch": 16, "starts": 50 });
+    let read = |name: &str, own: serde_json::Value| {
+        let mut spec = serde_json::json!({ "learning_rate": 0.001 });
+        spec.as_object_mut().unwrap().extend(own.as_object().unwrap().clone());
+        serde_json::from_value(serde_json::json!({ name: spec })).unwrap()
+    };
+    let memory = || serde_json::json!({ "replay": replay });
+    [
+        (read("ppo", serde_json::json!({ "envs": 4, "rollout": 8 })), Kind::EndlessReward),
+        (read("dqn", memory()), Kind::EndlessReward),
+        (read("td3", memory()), Kind::TargetAction),
+        (read("sac", memory()), Kind::TargetAction),
+    ]
+}
+
+#[test]
+fn what_is_not_finite_ends_the_attempt_with_its_name_its_step_and_the_last_good_checkpoint() {
+    for (algorithm, probe) in every() {
+        for (what, named) in [(Spoiled::Reward, "a reward"), (Spoiled::Observation, "an observation")] {
+            let error = breaks(algorithm.clone(), probe, what);
+            assert_eq!(error.class(), FailureClass::Nan);
+            let TrainError::Broken { what, step, last_good: LastGood::Step(kept) } = error else { panic!("{error}") };
+            assert_eq!(what, named);
+            assert!((390..=400).contains(&step) && kept < step && kept > 200, "{step}, {kept}");
+        }
+    }
+}
+
+#[test]
+fn a_loss_that_is_not_finite_ends_the_attempt_of_every_algorithm() {
+    for (algorithm, probe) in every() {
+        let mut problem = problem(algorithm, probe, 600);
+        match &mut problem.task.algorithm {
+            Algorithm::Ppo(ppo) => ppo.learning_rate = f64::INFINITY,
+            Algorithm::Dqn(dqn) => dqn.learning_rate = f64::INFINITY,
+            Algorithm::Td3(td3) => td3.learning_rate = f64::INFINITY,
+            Algorithm::Sac(sac) => sac.learning_rate = f64::INFINITY,
+        }
+        let error = learn(problem, None, &mut Recorder::default()).unwrap_err();
+        assert_eq!(error.class(), FailureClass::Nan, "{error}");
+        assert!(matches!(error, TrainError::NotFinite { .. }), "{error}");
+        assert!(error.to_string().contains("checkpoint"), "{error}");
+    }
 }

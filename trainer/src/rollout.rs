@@ -60,7 +60,7 @@ impl Rollout {
     ) -> Result<(), TrainError> {
         self.clear();
         let envs = world.envs();
-        let mut observations = Vec::new();
+        let (mut observations, mut scaled) = (Vec::new(), Vec::new());
         for _ in 0..steps {
             collector.look(&world.buffers.observations, world, &mut observations);
             self.observations.extend_from_slice(&observations);
@@ -70,7 +70,9 @@ impl Rollout {
             let resetting = world.step(&self.actions[start..])?;
             let first = self.rewards.len();
             self.rows.extend((0..envs).filter(|env| !resetting[*env]).map(|env| first + env));
-            self.rewards.extend(world.buffers.rewards.iter().map(|reward| f64::from(*reward)));
+            scaled.clone_from(&world.buffers.rewards);
+            world.scale(&mut scaled, 1);
+            self.rewards.extend(scaled.iter().map(|reward| f64::from(*reward)));
             self.outcomes.extend_from_slice(&world.buffers.outcomes);
             self.judge_cut_off(&mut collector, world, &mut observations);
         }
@@ -149,3 +151,6 @@ impl Collector<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -91,8 +91,8 @@ impl World {
         }
     }
 
-    /// Takes one action in each copy, named as learners do. Rewards in the buffers are normalised afterwards, observations
-    /// are not. Returns which rows were resets, not transitions.
+    /// Takes one action in each copy, named as learners do. Rewards and observations in the buffers are as the environment gave
+    /// them. Returns which rows were resets, not transitions.
     pub(crate) fn step(&mut self, actions: &[f32]) -> Result<Vec<bool>, TrainError> {
         self.chosen.set(actions);
         self.env.step(self.chosen.actions(), self.buffers.lend());
@@ -116,9 +116,17 @@ impl World {
             moments.update(&buffers.observations);
         }
         if let Some(scale) = &mut memory.rewarded {
-            scale.apply(&mut buffers.rewards, buffers.outcomes.iter().map(|outcome| outcome.is_end()));
+            scale.observe(&buffers.rewards, &resetting, buffers.outcomes.iter().map(|outcome| outcome.is_end()));
         }
         Ok(resetting)
+    }
+
+    /// Brings rewards, each the sum of `steps`, to unit scale by what was seen so far, where that is asked for. What is
+    /// remembered stays as it was: a memory of scaled rewards would mix as many scales as it is long.
+    pub(crate) fn scale(&self, rewards: &mut [f32], steps: u32) {
+        if let Some(scale) = &self.memory.rewarded {
+            scale.scale(rewards, steps);
+        }
     }
 
     pub(crate) fn saved(&mut self) -> &Memory {
@@ -139,7 +147,7 @@ impl World {
 }
 
 fn finite(what: &'static str, values: &[f32], step: u64) -> Result<(), TrainError> {
-    if values.iter().all(|value| value.is_finite()) { Ok(()) } else { Err(TrainError::Broken { what, step }) }
+    if values.iter().all(|value| value.is_finite()) { Ok(()) } else { Err(TrainError::broken(what, step)) }
 }
 
 /// Undiscounted return of one episode in each copy, from what `buffers` shows now, under the policy as it is served.

@@ -21,7 +21,7 @@ fn churned(kind: MarketKind) -> Record {
 fn made_up_markets_conform() {
     for kind in KINDS {
         for action in [ActionMode::Discrete, ActionMode::Continuous] {
-            conformance::check(|| MadeUp::new(kind, world::terms(action), 3));
+            conformance::check(|| MadeUp::new(kind, world::taught(action), 3));
         }
     }
 }

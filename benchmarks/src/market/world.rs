@@ -12,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
-use spec::{ActionMode, CostSpec, EnvSpec, PositionMode};
+use spec::{ActionMode, CostSpec, EnvSpec, PositionMode, Reward};
 
 use super::{EPISODE_BARS, MarketKind, PERSISTENCE, SIGMA};
 
@@ -23,7 +23,16 @@ const CASH: u32 = 10_000_000;
 /// What a fill costs in all, over its value: a fifth of a bar's deviation.
 const COST_BPS: i32 = 20;
 
-/// The market's terms.
+/// What the growth of a drawdown costs a learner, over its size. By ln wealth alone holding a share in noise costs half a
+/// hundredth of its deviation a bar, which no agent can see; whoever trains one to trade says that risk is not free.
+const DRAWDOWN_WEIGHT: f64 = 0.25;
+
+/// The terms that an agent learns by.
+pub(super) fn taught(action: ActionMode) -> EnvSpec {
+    EnvSpec { reward: Reward::DrawdownPenalised { weight: DRAWDOWN_WEIGHT }, ..terms(action) }
+}
+
+/// The terms of the test: rewards are log returns after costs.
 pub(super) fn terms(action: ActionMode) -> EnvSpec {
     let costs = CostSpec {
         commission_bps: BasisPoints(COST_BPS / 2),

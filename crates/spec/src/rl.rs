@@ -498,3 +498,14 @@ defaults! {
     rarely: TargetUpdate = TargetUpdate::Every(1_000);
     small_noise: Exploration = Exploration::Gaussian { deviation: 0.1 };
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_linear_schedule_falls_to_zero_and_a_constant_one_stays() {
+        assert!((Schedule::Linear.at(0.2, 0.25) - 0.15).abs() < 1e-15);
+        assert_eq!([Schedule::Linear.at(0.2, 1.5), Schedule::Constant.at(0.2, 0.25)], [0.0, 0.2]);
+    }
+}

@@ -223,7 +223,7 @@ impl Method for Dqn<'_> {
     }
 
     fn update(&mut self, batch: &Batch, clock: Clock, errors: &mut Vec<f32>) -> Result<(), TrainError> {
-        let not_finite = |what| TrainError::NotFinite { what, step: clock.update };
+        let not_finite = |what| TrainError::not_finite(what, clock.update);
         self.loss = self.backward(batch, errors);
         if !self.loss.is_finite() {
             return Err(not_finite("the loss"));

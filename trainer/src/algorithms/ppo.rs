@@ -158,14 +158,13 @@ impl<'a> Ppo<'a> {
     }
 
     fn step(&mut self, clip: f64, rate: f64) -> Result<Measured, TrainError> {
-        let not_finite = |what, step| TrainError::NotFinite { what, step };
         let minibatch = std::mem::take(&mut self.minibatch);
         let measured = self.backward(&minibatch, clip);
         self.minibatch = minibatch;
         if !(measured.policy_loss.is_finite() && measured.value_loss.is_finite()) {
-            return Err(not_finite("the loss", self.adam.steps));
+            return Err(TrainError::not_finite("the loss", self.adam.steps));
         }
-        self.apply(rate).map_err(|_| not_finite("the gradient", self.adam.steps))?;
+        self.apply(rate).map_err(|_| TrainError::not_finite("the gradient", self.adam.steps))?;
         Ok(measured)
     }
 

@@ -18,7 +18,7 @@ use crate::checkpoint::{self, CheckpointError};
 use crate::optimiser::{Adam, AdamOptions, AdamSteps};
 use crate::prepare::{Label, Labels};
 use crate::seeds::{self, Stream};
-use crate::{Ended, Sink, TrainError, Trained, TrainingData};
+use crate::{Ended, LastGood, Sink, TrainError, Trained, TrainingData};
 
 /// Optimiser steps between checkpoints inside an epoch: some seconds of work for the networks this is meant for.
 const CHECKPOINT_STEPS: u64 = 500;
@@ -75,30 +75,11 @@ pub(crate) fn train(
     if let Some(bytes) = resume {
         run.restore(bytes)?;
     }
-    while !run.is_over() {
-        let mut order = run.order();
-        order.drain(..(run.state.batch * run.batch()).min(order.len()));
-        for rows in order.chunks(run.batch()) {
-            run.step(rows)?;
-            if sink.should_stop() {
-                run.hand_over(sink)?;
-                return Ok(Ended::Stopped);
-            }
-            if run.state.steps.0.is_multiple_of(CHECKPOINT_STEPS) {
-                run.hand_over(sink)?;
-            }
-        }
-        let metrics = run.close_epoch()?;
-        sink.progress(Progress {
-            step: u64::from(run.state.epoch),
-            steps: u64::from(task.epochs),
-            unit: ProgressUnit::Epoch,
-            rate: 0.0,
-            metrics,
-        });
-        run.hand_over(sink)?;
+    match run.go(sink) {
+        Ok(true) => Ok(Ended::Finished(Box::new(run.finish()))),
+        Ok(false) => Ok(Ended::Stopped),
+        Err(error) => Err(error.after(run.kept)),
     }
-    Ok(Ended::Finished(Box::new(run.finish())))
 }
 
 /// Training examples as tensors, made once.
@@ -147,6 +128,7 @@ struct Run<'a> {
     adam: Adam,
     best: Named,
     state: State,
+    kept: LastGood,
 }
 
 impl<'a> Run<'a> {
@@ -164,8 +146,31 @@ impl<'a> Run<'a> {
         network.set_return_scale(labels.scale);
         let adam = Adam::new(&store, AdamOptions { epsilon: EPSILON, weight_decay: task.weight_decay });
         let examples = Examples::new(data, &labels.train);
-        let (best, state) = (Named::new(), State::default());
-        Ok(Self { trial, task, data, labels, examples, spec, network, store, adam, best, state })
+        let (best, state, kept) = (Named::new(), State::default(), LastGood::Start);
+        Ok(Self { trial, task, data, labels, examples, spec, network, store, adam, best, state, kept })
+    }
+
+    /// True when all is learned, false when the sink asked to stop.
+    fn go(&mut self, sink: &mut dyn Sink) -> Result<bool, TrainError> {
+        while !self.is_over() {
+            let mut order = self.order();
+            order.drain(..(self.state.batch * self.batch()).min(order.len()));
+            for rows in order.chunks(self.batch()) {
+                self.step(rows)?;
+                if sink.should_stop() {
+                    self.hand_over(sink)?;
+                    return Ok(false);
+                }
+                if self.state.steps.0.is_multiple_of(CHECKPOINT_STEPS) {
+                    self.hand_over(sink)?;
+                }
+            }
+            let metrics = self.close_epoch()?;
+            let (step, steps) = (u64::from(self.state.epoch), u64::from(self.task.epochs));
+            sink.progress(Progress { step, steps, unit: ProgressUnit::Epoch, rate: 0.0, metrics });
+            self.hand_over(sink)?;
+        }
+        Ok(true)
     }
 
     fn batch(&self) -> usize {
@@ -192,12 +197,10 @@ impl<'a> Run<'a> {
         let loss = loss(&forecast, &classes, &returns, self.task.return_weight);
         let value = loss.double_value(&[]);
         if !value.is_finite() {
-            return Err(TrainError::NotFinite { what: "the training loss", step });
+            return Err(TrainError::not_finite("the training loss", step));
         }
         loss.backward();
-        self.adam
-            .clip(self.task.gradient_norm_max)
-            .map_err(|_| TrainError::NotFinite { what: "the gradient", step })?;
+        self.adam.clip(self.task.gradient_norm_max).map_err(|_| TrainError::not_finite("the gradient", step))?;
         self.state.steps = self.adam.step(self.task.learning_rate);
         self.state.loss += value * rows.len() as f64;
         self.state.batch += 1;
@@ -209,7 +212,7 @@ impl<'a> Run<'a> {
         let step = self.state.steps.0;
         let (validation, accuracy) = self.validate()?;
         if !validation.is_finite() {
-            return Err(TrainError::NotFinite { what: "the validation loss", step });
+            return Err(TrainError::not_finite("the validation loss", step));
         }
         let state = &mut self.state;
         let metrics = Metrics::from([
@@ -250,7 +253,7 @@ impl<'a> Run<'a> {
         Ok((loss / count, f64::from(right) / count))
     }
 
-    fn hand_over(&self, sink: &mut dyn Sink) -> Result<(), TrainError> {
+    fn hand_over(&mut self, sink: &mut dyn Sink) -> Result<(), TrainError> {
         let (steps, moments) = self.adam.state();
         let mut tensors = Named::new();
         checkpoint::put(&mut tensors, "weights", weights::named(&self.store));
@@ -262,7 +265,9 @@ impl<'a> Run<'a> {
         checkpoint::put(&mut tensors, "adam", moments);
         let step = steps.0;
         let bytes = checkpoint::write(Digest::of(&canonical_json(self.trial)), &self.state, &tensors);
-        sink.checkpoint(step, bytes).map_err(|source| TrainError::Sink { step, source })
+        sink.checkpoint(step, bytes).map_err(|source| TrainError::Sink { step, source })?;
+        self.kept = LastGood::Step(step);
+        Ok(())
     }
 
     fn restore(&mut self, bytes: &[u8]) -> Result<(), TrainError> {
@@ -272,6 +277,7 @@ impl<'a> Run<'a> {
         self.adam.restore(state.steps, &checkpoint::under(&tensors, "adam"))?;
         self.best = checkpoint::under(&tensors, "best");
         self.state = state;
+        self.kept = LastGood::Step(self.state.steps.0);
         Ok(())
     }
 

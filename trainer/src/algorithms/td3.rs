@@ -196,7 +196,7 @@ impl Method for Td3<'_> {
     }
 
     fn update(&mut self, batch: &Batch, clock: Clock, errors: &mut Vec<f32>) -> Result<(), TrainError> {
-        let not_finite = |what| TrainError::NotFinite { what, step: clock.update };
+        let not_finite = |what| TrainError::not_finite(what, clock.update);
         let rate = self.spec.schedule.at(self.spec.learning_rate, clock.progress);
         let mut rng = seeds::generator(clock.seed, Stream::Update, clock.update);
         self.losses.value = self.critic_backward(batch, || rng.sample(StandardNormal), errors);

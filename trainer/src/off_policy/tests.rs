@@ -1,10 +1,13 @@
 //! What is remembered: whole transitions, in both ways of resetting.
 
-use envs::{Autoreset, Classic, ClassicKind};
+use envs::probe::{Kind, Probe};
+use envs::{Autoreset, Classic, ClassicKind, VectorEnv};
+use models::PolicyHead;
 use spec::{Algorithm, DqnSpec, Normalise, QHead};
 
 use super::*;
 use crate::algorithms::dqn::Dqn;
+use crate::algorithms::td3::Td3;
 use crate::reference::agent;
 use crate::world::World;
 
@@ -16,12 +19,12 @@ fn dqn(n_step: u32) -> DqnSpec {
     dqn
 }
 
-/// Columns after some steps of CartPole at random: observations, rewards, next observations, discounts.
-fn remembered(autoreset: Autoreset, n_step: u32) -> ([Vec<f32>; 5], u64) {
+/// Columns after 200 steps of three copies at random, as [`COLUMNS`] names them, and how many steps were transitions.
+fn remembered(env: impl VectorEnv + 'static, n_step: u32) -> ([Vec<f32>; 5], u64) {
     let spec = dqn(n_step);
-    let env = Classic::new(ClassicKind::CartPole, 3, autoreset);
+    let head = PolicyHead::Values { actions: env.action_space().actions().unwrap(), layer: QHead::Plain };
+    let agent = agent(head, env.observation_width());
     let mut world = World::new(Box::new(env), (5, 1_000), (Normalise::None, 0.99));
-    let agent = agent(models::PolicyHead::Values { actions: 2, layer: QHead::Plain }, 4);
     let mut learner = OffPolicy::new(&spec.replay, Dqn::new(&spec, agent, &world), &world);
     for _ in 0..200 {
         learner.act(&mut world).unwrap();
@@ -32,9 +35,10 @@ fn remembered(autoreset: Autoreset, n_step: u32) -> ([Vec<f32>; 5], u64) {
 #[test]
 fn no_row_crosses_the_end_of_an_episode_however_environments_reset() {
     for autoreset in [Autoreset::SameStep, Autoreset::NextStep] {
-        let (columns, steps) = remembered(autoreset, 1);
+        let (columns, steps) = remembered(Classic::new(ClassicKind::CartPole, 3, autoreset), 1);
         let rows = columns[2].len();
         assert_eq!(rows as u64, steps, "{autoreset:?}: each step is one row");
+        assert!(autoreset == Autoreset::NextStep || rows == 600, "{rows}: where no step is a reset, all are rows");
         let mut ends = 0;
         for row in 0..rows {
             let (seen, next) = (&columns[0][row * 4..row * 4 + 4], &columns[3][row * 4..row * 4 + 4]);
@@ -51,17 +55,56 @@ fn no_row_crosses_the_end_of_an_episode_however_environments_reset() {
 
 #[test]
 fn n_rewards_are_summed_and_an_end_cuts_them_short() {
-    let (columns, steps) = remembered(Autoreset::SameStep, 3);
+    let (columns, steps) = remembered(Classic::new(ClassicKind::CartPole, 3, Autoreset::SameStep), 3);
     let rows = columns[2].len();
     assert!(rows as u64 <= steps && rows as u64 > steps - 9);
-    let (full, mut counts) = (1.0 + 0.99 + 0.99_f32.powi(2), [0; 2]);
+    let (full, mut whole, mut ends) = (1.0 + 0.99 + 0.99_f32.powi(2), 0, [0; 3]);
     for (&reward, &discount) in columns[2].iter().zip(&columns[4]) {
         if discount == 0.0 {
-            assert!([1.0, 1.99, full].iter().any(|sum| (reward - sum).abs() < 1e-6));
+            let sum = [1.0, 1.99, full].iter().position(|sum| (reward - sum).abs() < 1e-6);
+            ends[sum.unwrap()] += 1;
         } else {
             assert!((reward - full).abs() < 1e-6 && (discount - 0.99_f32.powi(3)).abs() < 1e-6);
+            whole += 1;
         }
-        counts[usize::from(discount == 0.0)] += 1;
     }
-    assert!(counts[0] > 100 && counts[1] > 20, "{counts:?}");
+    assert!(whole > 100 && ends[0] > 6, "{whole} go on, {ends:?} end");
+    assert_eq!(ends, [ends[0]; 3], "the last three steps of each episode reach its end");
+}
+
+#[test]
+fn a_row_that_a_time_limit_cuts_bootstraps_by_a_discount_for_each_reward() {
+    for (autoreset, episodes) in [(Autoreset::SameStep, 150), (Autoreset::NextStep, 120)] {
+        let endless = || Probe::new(Kind::EndlessReward, 3).with_autoreset(autoreset);
+        let (columns, _) = remembered(endless(), 1);
+        assert!(columns[4].iter().all(|discount| *discount == 0.99), "{autoreset:?}: no row is terminated");
+        let (columns, _) = remembered(endless(), 3);
+        // Of the last step of an episode of four, the third, and the first two: 1 + γ + … and γⁿ.
+        let rows = [(1.0_f32, 0.99_f32), (1.99, 0.9801), (2.9701, 0.970_299)];
+        let mut counts = [0; 3];
+        for (reward, discount) in columns[2].iter().zip(&columns[4]) {
+            let close = |(sum, power): &(f32, f32)| (reward - sum).abs() < 1e-6 && (discount - power).abs() < 1e-6;
+            counts[rows.iter().position(close).unwrap()] += 1;
+        }
+        assert_eq!(counts, [episodes, episodes, 2 * episodes], "{autoreset:?}");
+    }
+}
+
+/// The drift of TD3's noise after one step.
+fn drift(env: impl VectorEnv + 'static) -> Vec<f32> {
+    let text = r#"{"td3": {"learning_rate": 0.001, "replay": {"starts": 0},
+        "exploration": {"ornstein_uhlenbeck": {"deviation": 0.2}}}}"#;
+    let Algorithm::Td3(spec) = serde_json::from_str(text).unwrap() else { panic!("it is TD3") };
+    let agent = agent(PolicyHead::Deterministic { width: 1 }, env.observation_width());
+    let mut world = World::new(Box::new(env), (5, 1_000), (Normalise::None, 0.99));
+    let mut learner = OffPolicy::new(&spec.replay, Td3::new(&spec, agent, &world), &world);
+    learner.act(&mut world).unwrap();
+    let saved = learner.method.save(&mut Named::new());
+    serde_json::from_value(saved["drift"].clone()).unwrap()
+}
+
+#[test]
+fn a_drift_lasts_as_long_as_its_episode() {
+    assert_ne!(drift(Classic::new(ClassicKind::Pendulum, 1, Autoreset::SameStep)), [0.0]);
+    assert_eq!(drift(Probe::new(Kind::TargetAction, 1)), [0.0], "its episodes are of one step");
 }

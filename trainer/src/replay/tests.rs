@@ -77,6 +77,16 @@ fn priorities_decide_how_often_a_transition_is_drawn_and_weights_undo_it() {
 }
 
 #[test]
+fn a_priority_is_a_power_of_the_error() {
+    let mut replay = replay(4, Some(PrioritySpec { alpha: 0.5, beta: 0.4 }));
+    (0..3).for_each(|number| push(&mut replay, number));
+    replay.reprioritise(&[0, 1, 2], &[1.0, -4.0, 9.0]);
+    let priorities = replay.priorities.unwrap();
+    let close = |(at, wanted): (usize, f64)| (priorities.get(at) - wanted).abs() < 1e-6;
+    assert!([1.0, 2.0, 3.0].into_iter().enumerate().all(close), "{priorities:?}");
+}
+
+#[test]
 fn a_million_pendulum_transitions_take_no_more_than_their_columns() {
     let replay = Replay::new(&ReplaySpec::default(), WIDTHS, 1_000_000);
     let raw = 1_000_000 * (3 + 1 + 1 + 3 + 1) * 4;

@@ -85,23 +85,40 @@ fn training_resumes_bit_for_bit() {
     resumes_exactly(Algorithm::Dqn(DqnSpec { replay, envs: 2, ..probing() }), Probe::EndlessReward);
 }
 
+fn zeros(layer: QHead) -> Agent {
+    let mut agent = agent(PolicyHead::Values { actions: 2, layer }, 4);
+    agent.weights = vec![0.0; agent.layout.len()];
+    agent
+}
+
 #[test]
 fn a_target_is_copied_at_multiples_of_its_interval_alone() {
     let spec = DqnSpec { target: TargetUpdate::Every(10), ..spec(Bootstrap::Max) };
-    let mut dqn = Dqn::with_weights(
-        &spec,
-        {
-            let mut a = agent(PolicyHead::Values { actions: 2, layer: QHead::Plain }, 4);
-            a.weights = vec![0.0; a.layout.len()];
-            a
-        },
-        1,
-    );
+    let mut dqn = Dqn::with_weights(&spec, zeros(QHead::Plain), 1);
     dqn.agent.weights.fill(1.0);
     (1..10).for_each(|step| dqn.stepped(step));
     assert!(dqn.target.iter().all(|weight| *weight == 0.0));
     dqn.stepped(10);
     assert!(dqn.target.iter().all(|weight| *weight == 1.0));
+}
+
+#[test]
+fn an_action_of_a_duel_moves_its_state_and_every_advantage() {
+    let spec = DqnSpec { replay: ReplaySpec { batch: 1, ..ReplaySpec::default() }, ..spec(Bootstrap::Max) };
+    let mut dqn = Dqn::with_weights(&spec, zeros(QHead::Dueling), 1);
+    let batch = Batch {
+        observations: vec![1.0; 4],
+        actions: vec![0.0],
+        rewards: vec![1.0],
+        next_observations: vec![1.0; 4],
+        discounts: vec![0.0],
+        weights: vec![1.0],
+        indices: vec![0],
+    };
+    dqn.backward(&batch, &mut Vec::new());
+    let last = dqn.agent.layout.places().iter().find(|place| place.name == "actor.layer2.bias").unwrap();
+    // An error of −1 through V + A₀ − (A₀ + A₁)/2: Wang et al. 2016, eq. 9.
+    assert_eq!(dqn.gradient[last.range.clone()], [-1.0, -0.5, 0.5]);
 }
 
 #[test]

@@ -35,6 +35,28 @@ fn names(name: &str) -> Vec<String> {
     vec![if name == "actor.log_deviation" { "log_std".to_owned() } else { name.to_owned() }]
 }
 
+/// The recorded batch of an update.
+fn minibatch(reference: &Reference) -> Minibatch {
+    let mut minibatch = Minibatch {
+        observations: reference.get("batch.observations").to_vec(),
+        actions: reference.get("batch.actions").to_vec(),
+        log_probabilities: reference.f64s("batch.old_log_probabilities"),
+        advantages: reference.f64s("batch.advantages"),
+        returns: reference.f64s("batch.returns"),
+        values: reference.f64s("batch.old_values"),
+    };
+    normalise(&mut minibatch.advantages);
+    minibatch
+}
+
+/// An agent that is to learn a probe in 40 rollouts.
+fn beginning(spec: &PpoSpec, probe: Probe, actions: usize) -> (Ppo<'_>, World) {
+    let env = envs::probe::Probe::new(probe, spec.envs as usize);
+    let steps = 40 * u64::from(spec.rollout * spec.envs);
+    let world = World::new(Box::new(env), (3, steps), (spec::Normalise::None, spec.gamma));
+    (Ppo::new(spec, agent(PolicyHead::Categorical { actions }, 1), &world), world)
+}
+
 #[test]
 fn one_update_is_that_of_the_reference() {
     let categorical = PolicyHead::Categorical { actions: 2 };
@@ -45,16 +67,7 @@ fn one_update_is_that_of_the_reference() {
             let spec = PpoSpec { envs: 1, minibatches: 1, value_clip, entropy, ..spec() };
             let mut ppo = Ppo::with_layers(&spec, agent(head, width), 1);
             ppo.agent.weights = reference.weights("before", &ppo.agent.layout, names);
-            let mut minibatch = Minibatch {
-                observations: reference.get("batch.observations").to_vec(),
-                actions: reference.get("batch.actions").to_vec(),
-                log_probabilities: reference.f64s("batch.old_log_probabilities"),
-                advantages: reference.f64s("batch.advantages"),
-                returns: reference.f64s("batch.returns"),
-                values: reference.f64s("batch.old_values"),
-            };
-            normalise(&mut minibatch.advantages);
-            ppo.backward(&minibatch, 0.2);
+            ppo.backward(&minibatch(&reference), 0.2);
             reference.assert_close("gradient1", (&ppo.agent.layout, names), &ppo.gradient);
             ppo.apply(3e-4).unwrap();
             reference.assert_close("after1", (&ppo.agent.layout, names), &ppo.agent.weights);
@@ -65,14 +78,57 @@ fn one_update_is_that_of_the_reference() {
 #[test]
 fn losses_have_their_golden_values() {
     let close = |actual: f64, expected: f64| assert!((actual - expected).abs() < 1e-12, "{actual} is not {expected}");
-    let mut advantages = [1.0, -1.0, 2.0, 1.5, -0.5];
+    let mut advantages = vec![1.0, -1.0, 2.0, 1.5, -0.5];
     normalise(&mut advantages);
-    let rows = [0.0, 0.1, -0.3, 0.5, -0.05].into_iter().zip(advantages);
-    let loss: f64 = rows.map(|(log_ratio, advantage)| surrogate(log_ratio, advantage, 0.2).loss / 5.0).sum();
-    close(loss, 0.045_970_670_347_381_38);
-    let kl: f64 = [0.0, 0.1, -0.3, 0.5, -0.05_f64].map(|log| (log.exp_m1() - log) / 5.0).iter().sum();
-    close(kl, 0.039_187_966_791_641_56);
+    let (log_probabilities, returns) = (vec![-1.0; 5], vec![0.0; 5]);
+    let minibatch = Minibatch { log_probabilities, advantages, returns, ..Minibatch::default() };
+    let objective = Objective { minibatch: &minibatch, clip: 0.2, entropy: 0.0 };
+    let mut measured = Measured::default();
+    for (row, log_ratio) in [0.0, 0.1, -0.3, 0.5, -0.05].into_iter().enumerate() {
+        objective.row(row, log_ratio - 1.0, &mut measured);
+    }
+    close(measured.policy_loss, 0.045_970_670_347_381_38);
+    close(measured.kl, 0.039_187_966_791_641_56);
+    close(measured.clipped, 0.4);
     close(value_loss(1.0, 0.5, 3.0, None).0, 2.0);
+}
+
+#[test]
+fn the_value_loss_counts_by_its_weight() {
+    let critic = |value: f64| {
+        let (reference, spec) = (Reference::read("ppo_discrete"), PpoSpec { minibatches: 1, value, ..spec() });
+        let mut ppo = Ppo::with_layers(&spec, agent(PolicyHead::Categorical { actions: 2 }, 4), 1);
+        ppo.agent.weights = reference.weights("before", &ppo.agent.layout, names);
+        ppo.backward(&minibatch(&reference), 0.2);
+        ppo.gradient[ppo.agent.network.own().end..].to_vec()
+    };
+    let (half, whole) = (critic(0.5), critic(1.0));
+    assert!(whole.iter().any(|gradient| *gradient != 0.0));
+    assert!(half.iter().zip(&whole).all(|(half, whole)| (half - whole / 2.0).abs() <= 1e-6 * whole.abs()));
+}
+
+#[test]
+fn the_advantages_of_a_mini_batch_have_mean_zero_and_deviation_one() {
+    let spec = spec();
+    let (mut ppo, mut world) = beginning(&spec, Probe::MatchingAction, 2);
+    ppo.advance(&mut world).unwrap();
+    let (advantages, count) = (&ppo.minibatch.advantages, ppo.minibatch.advantages.len() as f64);
+    let mean = advantages.iter().sum::<f64>() / count;
+    let variance = advantages.iter().map(|advantage| (advantage - mean).powi(2)).sum::<f64>() / (count - 1.0);
+    assert_eq!(count, 32.0, "the last of four");
+    assert!(mean.abs() < 1e-9 && (variance - 1.0).abs() < 1e-6, "mean {mean}, variance {variance}");
+}
+
+#[test]
+fn the_learned_value_of_an_endless_reward_looks_beyond_the_time_limit() {
+    let spec = PpoSpec { gamma: 0.9, ..spec() };
+    let (mut ppo, mut world) = beginning(&spec, Probe::EndlessReward, 1);
+    for _ in 0..40 {
+        ppo.advance(&mut world).unwrap();
+    }
+    // 1/(1 − γ), as in stable-baselines3's `test_infinite_horizon`; the four rewards up to the limit are worth 3.4.
+    let values = &ppo.rollout.values;
+    assert!(values.iter().all(|value| (value - 10.0).abs() < 0.5), "{}", values[0]);
 }
 
 #[test]

@@ -53,17 +53,26 @@ fn two_updates_are_those_of_the_reference() {
     }
 }
 
-#[test]
-fn the_target_smooths_its_action_within_bounds() {
+/// Smoothed actions of a target whose last bias is its only weight, by noise of one sign, then the other.
+fn smoothed(bias: f32) -> Vec<f32> {
     let (reference, spec) = (Reference::read("td3"), Td3Spec { target_noise: 100.0, ..spec() });
     let mut td3 = Td3::with_weights(&spec, agent(PolicyHead::Deterministic { width: 2 }, 3), 1);
     td3.begin_at(vec![0.0; td3.agent.layout.len()]);
+    let last = td3.agent.layout.places().iter().find(|place| place.name == "actor.layer2.bias").unwrap();
+    td3.target[last.range.clone()].fill(bias);
     let mut sign = 1.0;
     td3.bootstrap(&reference.batch(), || {
         sign = -sign;
         sign
     });
-    assert!(td3.actions.chunks(2).all(|pair| pair == [-0.5, 0.5]), "the noise is cut at ± 0.5");
+    td3.actions
+}
+
+#[test]
+fn the_target_smooths_its_action_within_bounds() {
+    assert!(smoothed(0.0).chunks(2).all(|pair| pair == [-0.5, 0.5]), "the noise is cut at ± 0.5");
+    let at_the_edge = |pair: &[f32]| (pair[0] - 0.5).abs() < 1e-6 && pair[1] == 1.0;
+    assert!(smoothed(10.0).chunks(2).all(at_the_edge), "and the action at its range: tanh 10 is 1");
 }
 
 #[test]
