@@ -39,6 +39,10 @@ FAILURE = re.compile(r"^\s+(?:FAIL|TIMEOUT|ABORT|SIG\w+)(?: \+ LEAK)?\s+\[[^\]]*
                      re.MULTILINE)
 
 
+# What is slow without optimisation; the others build faster with little of it.
+OPTIMISED = ("neural", "envs")
+
+
 @dataclass(frozen=True)
 class Mutant:
     """`before` stands once in `file`; with `after` in its place, `name` is what the sources do wrong."""
@@ -343,12 +347,16 @@ def mirror():
 def test(packages, tests):
     """Builds and tests the copy up to the first failure; returns nextest's exit code and output."""
     command = ["cargo", "nextest", "run", "--release", "--locked", "--fail-fast", "--color", "never", *tests.split()]
+    # The same packages each time, or features would differ and dependencies be built anew.
+    for package in sorted({package for mutant in MUTANTS for package in mutant.packages}):
+        command += ["--package", package]
+        if package not in OPTIMISED:
+            command += ["--config", f"profile.release.package.{package}.opt-level=1"]
+    command += ["--filterset", " + ".join(f"package({package})" for package in packages)]
     libraries = [str(LIBTORCH / "lib"), *filter(None, [os.environ.get("LD_LIBRARY_PATH")])]
     env = os.environ | {"CARGO_TARGET_DIR": str(WORK / "build"), "LD_LIBRARY_PATH": os.pathsep.join(libraries),
                         # A killed property leaves no case behind for the next mutant.
                         "PROPTEST_DISABLE_FAILURE_PERSISTENCE": "1"}
-    for package in packages:
-        command += ["--package", package]
     done = subprocess.run(command, cwd=TREE, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           errors="replace")
     return done.returncode, done.stdout

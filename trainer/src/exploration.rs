@@ -22,7 +22,7 @@ pub(crate) struct Moment<'a> {
     pub(crate) seed: u64,
     /// Environment steps taken: with the seed, all that draws depend on.
     pub(crate) step: u64,
-    /// The policy's last hidden layer, `[envs × hidden]`.
+    /// The policy's last hidden layer, `[hidden × envs]`.
     pub(crate) hidden: Option<&'a [f32]>,
 }
 
@@ -58,9 +58,9 @@ impl Noise {
                 let hidden = moment.hidden.unwrap_or(&constant);
                 let units = hidden.len() / rows;
                 self.draw(moment.seed, moment.step / u64::from(every), (units * width, deviation as f32));
-                for (hidden, action) in hidden.chunks_exact(units).zip(actions.chunks_exact_mut(width)) {
-                    for (value, row) in hidden.iter().zip(self.matrix.1.chunks_exact(width)) {
-                        action.iter_mut().zip(row).for_each(|(action, weight)| *action += value * weight);
+                for (hidden, weights) in hidden.chunks_exact(rows).zip(self.matrix.1.chunks_exact(width)) {
+                    for (value, action) in hidden.iter().zip(actions.chunks_exact_mut(width)) {
+                        action.iter_mut().zip(weights).for_each(|(action, weight)| *action += value * weight);
                     }
                 }
             }
@@ -137,7 +137,7 @@ mod tests {
         };
         let first = at(0, &[1.0, 2.0, 0.5, -1.0]);
         assert_eq!(at(9, &[1.0, 2.0, 0.5, -1.0]), first);
-        assert_eq!(at(9, &[0.5, -1.0, 1.0, 2.0]), [first[1], first[0]]);
+        assert_eq!(at(9, &[2.0, 1.0, -1.0, 0.5]), [first[1], first[0]]);
         assert_ne!(at(10, &[1.0, 2.0, 0.5, -1.0]), first);
     }
 
