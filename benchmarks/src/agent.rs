@@ -57,6 +57,8 @@ pub struct SeedFigures {
     pub updates: u64,
     /// Operations of an update.
     pub flops_per_update: f64,
+    /// Actions outside the space, which the environment took as the nearest inside.
+    pub clamped: u64,
     /// SHA-256 of weights, optimiser, memory and environment at the end.
     pub state: Digest,
     /// SHA-256 of the last weights.
@@ -106,6 +108,7 @@ pub fn run(recipe: &BenchmarkSpec, seed: u64, starts: &Starts) -> Result<SeedFig
         steps_learning: learned.steps - from,
         flops_per_update: flops::update(&recipe.agent.algorithm, &learned.network, envs as usize),
         weights: Digest::of(&learned.last),
+        clamped: learned.clamped,
         state: learned.state,
         steps: learned.steps,
         updates: learned.updates,

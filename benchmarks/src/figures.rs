@@ -62,6 +62,8 @@ pub struct Seed {
     pub cpu_s_learning: f64,
     /// Environment steps since then.
     pub steps_learning: u64,
+    /// Actions outside the space, taken as the nearest inside.
+    pub clamped_actions: u64,
     /// SHA-256 of the last weights.
     pub weights: String,
 }
@@ -122,6 +124,7 @@ fn seed(run: &SeedFigures) -> Seed {
         cpu_s: run.elapsed.cpu_s,
         cpu_s_learning: run.learning.cpu_s,
         steps_learning: run.steps_learning,
+        clamped_actions: run.clamped,
         weights: run.weights.to_string(),
     }
 }

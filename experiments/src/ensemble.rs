@@ -185,9 +185,9 @@ pub fn ensemble(home: &Path, path: &Path, code_version: &str, now: Timestamp) ->
         trial: &bundle.manifest().trial.trial,
         name: "the ensemble",
         seen: "which its members and the other ways to weigh them saw, too, and decided nothing by",
+        promote: spec.promote.as_ref(),
     };
-    let settled =
-        settle((&tested, parity), (sharpes, trials_ever), subject, spec.promote.as_ref(), &mut registry, now)?;
+    let settled = settle((&tested, parity), (sharpes, trials_ever), subject, &mut registry, now)?;
     let best = alone.iter().map(Played::test_return).fold(f64::NEG_INFINITY, f64::max);
     Ok(EnsembleSummary {
         bundle: bundle.id(),

@@ -94,11 +94,11 @@ pub(crate) fn reach(
         trial: &trial.view.trial,
         name: "the best trial",
         seen: "seen once by this experiment",
+        promote: prepared.question.spec.promote.as_ref(),
     };
-    let promote = prepared.question.spec.promote.as_ref();
     let luck = (trial_sharpes(trials), trials_ever);
     let Settled { sentence, tone, gates, promotion } =
-        settle((&tested, parity), luck, subject, promote, &mut books.registry, now)?;
+        settle((&tested, parity), luck, subject, &mut books.registry, now)?;
     Ok(Verdict { sentence, tone, test: tested.test_run(), gates, promotion, trials_ever })
 }
 
@@ -112,6 +112,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) name: &'static str,
     /// Who else saw the test split.
     pub(crate) seen: &'static str,
+    /// Where it is to go.
+    pub(crate) promote: Option<&'a PromoteSpec>,
 }
 
 /// What the gates made of it.
@@ -128,14 +130,13 @@ pub(crate) fn settle(
     (tested, parity): (&Tested, Parity),
     (trial_sharpes, trials_ever): (Vec<f64>, u64),
     subject: Subject<'_>,
-    promote: Option<&PromoteSpec>,
     registry: &mut Registry,
     now: Timestamp,
 ) -> Result<Settled, VerdictError> {
     let evidence = evidence(tested, parity, trial_sharpes, trials_ever);
-    let gates = promote.map_or_else(GateSpec::default, |promote| promote.gates.clone());
+    let gates = subject.promote.map_or_else(GateSpec::default, |promote| promote.gates.clone());
     let judged = gate::judge(&evidence, &gates, subject.bundle);
-    let promotion = match promote {
+    let promotion = match subject.promote {
         Some(promote) => {
             let candidate = Candidate { model: &promote.model, trial: subject.trial, bundle: subject.bundle };
             Some(standing::take(registry, candidate, &judged, &evidence, now)?)

@@ -62,3 +62,24 @@ fn the_oracle_earns_where_a_signal_is_planted_and_holds_nothing_in_noise() {
 fn costs_are_more_than_a_tenth_of_a_bars_deviation() {
     assert!(world::cost(&world::terms(ActionMode::Discrete)) >= 0.1 * SIGMA);
 }
+
+fn learned(algorithm: &str, kind: MarketKind) -> MarketFigures {
+    let mut recipe = crate::recipes::market(algorithm).unwrap();
+    recipe.agent.steps = 60_000;
+    run(&recipe, kind, 0).unwrap()
+}
+
+#[test]
+fn an_agent_takes_a_signal_that_pays_and_another_leaves_noise_alone() {
+    let taken = learned("ppo", MarketKind::PlantedSignal);
+    assert!(taken.share.unwrap() >= 0.8, "{taken:?}");
+    let left = learned("dqn", MarketKind::PureNoise);
+    assert!(left.agent.mean_abs_position <= 0.1 && left.share.is_none(), "{left:?}");
+}
+
+#[test]
+fn a_recipe_for_something_else_is_told_so() {
+    let recipe = crate::recipes::shipped("ppo", envs::ClassicKind::CartPole).unwrap();
+    let error = run(&recipe, MarketKind::PureNoise, 0).unwrap_err().to_string();
+    assert!(error.ends_with("this one is for CartPole-v1"), "{error}");
+}

@@ -98,13 +98,14 @@ pub(crate) fn market(context: &Context, options: &BenchMarket) -> Result<Exit> {
         }
         runs.push(run);
     }
-    crate::view::line(&json!({
+    let line = json!({
         "bench": "market",
         "algo": recipe.agent.algorithm.name(),
         "market": options.market,
         "steps": recipe.agent.steps,
         "seeds": runs,
-    }));
+    });
+    crate::view::line(&line);
     Ok(Exit::Ok)
 }
 

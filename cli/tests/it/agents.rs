@@ -64,11 +64,8 @@ fn travels(site: &Site, reference: &str, bundle: &str) -> bool {
     let replay = site.json(&["replay", journal]);
     assert_eq!((&replay["identical"], &replay["decisions"]), (&Value::Bool(true), &live["decisions"]), "{reference}");
     let (_, records) = live::journal::read(journal.as_ref()).unwrap();
-    let predictions = records.iter().filter_map(|record| match record {
-        Record::Prediction(prediction) => Some(prediction),
-        _ => None,
-    });
-    let last = predictions.last().unwrap();
+    let prediction = |record: &Record| if let Record::Prediction(made) = record { Some(made.clone()) } else { None };
+    let last = records.iter().rev().find_map(prediction).unwrap();
     assert_eq!(last.bundle.to_string(), bundle);
 
     let mut server = site.start(&["serve", "--model", reference, "--listen", "127.0.0.1:0"]);
