@@ -119,8 +119,8 @@ def contestants(options):
     sides = {}
     if options.binary:
         binary = str(options.binary.resolve())
-        sides["tradewind"] = lambda row, _seed: [binary, "bench", "rl", "--recipe",
-                                                 f"experiments/benchmarks/speed-{row}.yaml", "--seeds", "1", "--json"]
+        sides["tradewind"] = lambda row, seed: [binary, "bench", "rl", "--recipe",
+                                                 f"experiments/benchmarks/speed-{row}.yaml", "--first-seed", str(seed), "--json"]
     for peer, module in PEERS.items():
         find = f"import importlib.util, sys; sys.exit(importlib.util.find_spec('{module}') is None)"
         if subprocess.run([options.python, "-c", find]).returncode == 0:

@@ -32,6 +32,17 @@ pub enum BenchmarkError {
     Model(#[from] ModelError),
 }
 
+impl BenchmarkError {
+    /// Whether the recipe is at fault.
+    #[must_use]
+    pub const fn is_bad_input(&self) -> bool {
+        match self {
+            Self::Env(_) | Self::Shows { .. } | Self::Train(TrainError::Actions { .. }) => true,
+            Self::Train(_) | Self::Model(_) => false,
+        }
+    }
+}
+
 /// What one seed came to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SeedFigures {

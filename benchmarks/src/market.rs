@@ -1,8 +1,9 @@
-//! An agent on a made-up market whose best policy is known: one with a signal that pays after costs, one of noise alone.
+//! An agent on a made-up market, one with a signal that pays after costs or one of noise alone, beside an oracle: the best
+//! policy by ln wealth among short, flat and long.
 //!
-//! A signal s, first-order autoregressive with unit variance, is all that is seen of the market. Where it is planted, the
-//! log return of the next bar is edge·s + σ·ε − ½σ², where it is not, σ·ε − ½σ². A decision on a bar fills at the open of
-//! the next, which is where the bar closed.
+//! A signal s, first-order autoregressive with unit variance, is all that is seen of the market. Where it is planted,
+//! the log return of the next bar is edge·s + σ·ε − ½σ², where it is not, σ·ε − ½σ². A decision on a bar fills at the
+//! open of the next, which is where the bar closed.
 
 mod oracle;
 mod world;
@@ -12,7 +13,7 @@ use std::str::FromStr;
 
 use envs::{Buffers, VectorEnv};
 use models::{ModelError, Predictor};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use spec::{ActionMode, Algorithm, BenchmarkSpec, BundleId, Digest, EnvSpec, Output, canonical_json};
 use trainer::{Problem, TrainError, Window, learn};
 
@@ -41,8 +42,8 @@ const TEST_SEED: u64 = 999_983;
 const YEAR: f64 = 252.0;
 
 /// What can be known of a market.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum MarketKind {
     /// The next bar's return, in part.
     PlantedSignal,
@@ -99,8 +100,26 @@ pub enum MarketError {
     #[error(transparent)]
     Model(#[from] ModelError),
     /// The recipe is for something else.
-    #[error("a recipe for a made-up market has a window of 1 and shows all: this one is for {0}")]
-    Recipe(String),
+    #[error(
+        "a recipe for a made-up market has `env: {NAME}`, `agent.window: 1` and no `shows`, not {env} and {window}"
+    )]
+    Recipe {
+        /// What it is for.
+        env: String,
+        /// Its window.
+        window: u32,
+    },
+}
+
+impl MarketError {
+    /// Whether the recipe is at fault.
+    #[must_use]
+    pub const fn is_bad_input(&self) -> bool {
+        match self {
+            Self::Recipe { .. } | Self::Train(TrainError::Actions { .. }) => true,
+            Self::Train(_) | Self::Model(_) => false,
+        }
+    }
 }
 
 /// What a policy made of the test's bars.
@@ -110,7 +129,7 @@ pub struct Record {
     pub sharpe: f64,
     /// Mean of |position value| over equity, at the bars' closes.
     pub mean_abs_position: f64,
-    /// Mean turnover of a bar, in equities.
+    /// Mean change of the position's value over equity in a bar, drift included.
     pub turnover: f64,
 }
 
@@ -119,12 +138,14 @@ pub struct Record {
 pub struct MarketFigures {
     /// Which seed.
     pub seed: u64,
-    /// The agent's last weights.
+    /// The agent, by the weights that its recipe keeps.
     pub agent: Record,
     /// The policy that knows the signal's law, found by dynamic programming.
     pub oracle: Record,
     /// The agent's Sharpe ratio over the oracle's; null where the oracle holds nothing.
     pub share: Option<f64>,
+    /// Actions outside the space in training, taken as the nearest inside.
+    pub clamped_actions: u64,
     /// CPU seconds of training.
     pub cpu_s: f64,
 }
@@ -143,7 +164,7 @@ const fn action_mode(algorithm: &Algorithm) -> ActionMode {
 /// [`MarketError`].
 pub fn run(recipe: &BenchmarkSpec, kind: MarketKind, seed: u64) -> Result<MarketFigures, MarketError> {
     if recipe.env != NAME || recipe.agent.window != 1 || recipe.shows.is_some() {
-        return Err(MarketError::Recipe(recipe.env.clone()));
+        return Err(MarketError::Recipe { env: recipe.env.clone(), window: recipe.agent.window });
     }
     let action = action_mode(&recipe.agent.algorithm);
     let taught = |copies: u32| Box::new(MadeUp::new(kind, world::taught(action), copies as usize));
@@ -168,7 +189,7 @@ pub fn run(recipe: &BenchmarkSpec, kind: MarketKind, seed: u64) -> Result<Market
     })?;
     let oracle = known(kind, &world::terms(ActionMode::Discrete));
     let share = (oracle.mean_abs_position > 0.0).then(|| agent.sharpe / oracle.sharpe);
-    Ok(MarketFigures { seed, agent, oracle, share, cpu_s })
+    Ok(MarketFigures { seed, agent, oracle, share, clamped_actions: learned.clamped, cpu_s })
 }
 
 /// What recipes call it.

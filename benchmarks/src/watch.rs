@@ -1,7 +1,7 @@
 //! A sink that keeps time: when training and when learning began.
 
 use spec::Progress;
-use trainer::{Sink, SinkError};
+use trainer::{Kept, Sink, SinkError};
 
 use crate::clock::{Elapsed, Moment};
 
@@ -37,8 +37,8 @@ impl Sink for Watch {
         }
     }
 
-    fn checkpoint(&mut self, _step: u64, _bytes: Vec<u8>) -> Result<(), SinkError> {
-        Ok(())
+    fn checkpoint(&mut self, _step: u64, _bytes: Vec<u8>) -> Result<Kept, SinkError> {
+        Ok(Kept::Not)
     }
 
     fn should_stop(&self) -> bool {

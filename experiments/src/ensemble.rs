@@ -1,4 +1,5 @@
-//! An ensemble from its file to its verdict: members by reference, weights from the validation split, one bundle, the gates.
+//! An ensemble from its file to its verdict: members by reference, weights from the validation split, one bundle, the
+//! gates.
 //!
 //! What an ensemble gives up to its best member is known afterwards alone, so it is reported and decides nothing.
 
@@ -165,6 +166,9 @@ pub fn ensemble(home: &Path, path: &Path, code_version: &str, now: Timestamp) ->
         members.push(store.get_bundle(id)?);
     }
     let ground = Ground::of(home, &members)?;
+    // Every way to weigh is a trial that sees the test split, so all are counted before any does.
+    let run = key(&spec, &members, code_version);
+    let trials_ever = registry.count_trials(ground.dataset.digest, run, WEIGHTINGS.len() as u32)?;
     let alone = members.iter().map(|bundle| ground.play(bundle)).collect::<Result<Vec<_>>>()?;
     let validation: Vec<&[f64]> = alone.iter().map(|played| &played.validation.returns[..]).collect();
     let shares = WEIGHTINGS.map(|how| weights::weights(how, &validation, spec.seed));
@@ -177,9 +181,7 @@ pub fn ensemble(home: &Path, path: &Path, code_version: &str, now: Timestamp) ->
     let chosen = WEIGHTINGS.iter().position(|how| *how == spec.weights).expect("all ways are listed");
     let (played, bundle) = &whole[chosen];
     store.put_bundle(bundle)?;
-    let trials_ever = registry.count_trials(ground.dataset.digest, key(&spec, bundle.id(), code_version), 1)?;
     let (tested, parity) = ground.test(bundle, played)?;
-    let sharpes: Vec<f64> = alone.iter().map(|played| statistics::sharpe(&played.validation.returns)).collect();
     let subject = Subject {
         bundle: bundle.id(),
         trial: &bundle.manifest().trial.trial,
@@ -187,7 +189,8 @@ pub fn ensemble(home: &Path, path: &Path, code_version: &str, now: Timestamp) ->
         seen: "which its members and the other ways to weigh them saw, too, and decided nothing by",
         promote: spec.promote.as_ref(),
     };
-    let settled = settle((&tested, parity), (sharpes, trials_ever), subject, &mut registry, now)?;
+    // Members are winners already: the spread of their ratios says nothing of what was tried, so chance's is taken.
+    let settled = settle((&tested, parity), (Vec::new(), trials_ever), subject, &mut registry, now)?;
     let best = alone.iter().map(Played::test_return).fold(f64::NEG_INFINITY, f64::max);
     Ok(EnsembleSummary {
         bundle: bundle.id(),
@@ -211,9 +214,10 @@ pub fn ensemble(home: &Path, path: &Path, code_version: &str, now: Timestamp) ->
     })
 }
 
-/// What makes two ensembles the same trial.
-fn key(spec: &EnsembleSpec, bundle: BundleId, code_version: &str) -> Digest {
-    Digest::of(&canonical_json(&(spec, bundle, code_version)))
+/// What makes two ensembles the same run.
+fn key(spec: &EnsembleSpec, members: &[Bundle], code_version: &str) -> Digest {
+    let members: Vec<BundleId> = members.iter().map(Bundle::id).collect();
+    Digest::of(&canonical_json(&(spec, members, code_version)))
 }
 
 fn figures(spec: &EnsembleSpec, members: &[Bundle], alone: &[Played], shares: &[Vec<f64>; 3]) -> Vec<MemberFigures> {

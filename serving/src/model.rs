@@ -202,6 +202,9 @@ pub(crate) fn observed(request: ActRequest, kind: BundleKind) -> Result<PredictR
     match kind {
         BundleKind::Forecaster => Err(invalid("this model forecasts and does not act: use /v1/predict")),
         BundleKind::Policy | BundleKind::Ensemble => {
+            if bars.is_some() == row.is_some() {
+                return Err(invalid("send either `bars` or `row`"));
+            }
             Ok(PredictRequest { bars, rows: row.map(|row| vec![row]), last: None, position: Some(position) })
         }
     }

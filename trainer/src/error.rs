@@ -64,7 +64,7 @@ pub enum TrainError {
         least: usize,
     },
     /// A value that must be finite is not.
-    #[error("{what} is not finite after step {step}: lower the learning rate; {last_good}")]
+    #[error("{what} is not finite after {step} steps of the optimiser: lower the learning rate; {last_good}")]
     NotFinite {
         /// Which value.
         what: &'static str,

@@ -12,7 +12,7 @@ use spec::{
     SupervisedSpec, TaskSpec, TrialSpec,
 };
 
-use crate::{Ended, Sink, SinkError, TrainError, Trained, TrainingData};
+use crate::{Ended, Kept, Sink, SinkError, TrainError, Trained, TrainingData};
 
 pub(crate) fn uniform(rng: &mut ChaCha8Rng) -> f64 {
     (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
@@ -113,9 +113,9 @@ impl Sink for Recorder {
         self.progress.push(progress);
     }
 
-    fn checkpoint(&mut self, step: u64, bytes: Vec<u8>) -> Result<(), SinkError> {
+    fn checkpoint(&mut self, step: u64, bytes: Vec<u8>) -> Result<Kept, SinkError> {
         self.checkpoints.push((step, bytes));
-        Ok(())
+        Ok(Kept::Durably)
     }
 
     fn should_stop(&self) -> bool {

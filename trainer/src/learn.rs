@@ -16,7 +16,7 @@ use crate::checkpoint::{self, CheckpointError};
 use crate::off_policy::OffPolicy;
 use crate::seeds::{self, Stream};
 use crate::world::{Memory, World, play};
-use crate::{LastGood, Sink, TrainError};
+use crate::{Kept, LastGood, Sink, TrainError};
 
 /// Reports in a training; a report is where training can be stopped.
 const REPORTS: u64 = 200;
@@ -173,7 +173,7 @@ impl<'a> Run<'a> {
             }
             self.state.reports = step / report_every;
             metrics.extend(self.world.mean_return().map(|mean| (Metric::EpisodeReturn, mean)));
-            let clamped = self.world.env.clamped();
+            let clamped = self.world.clamped();
             if clamped > 0 {
                 metrics.insert(Metric::ClampedActions, clamped as f64);
             }
@@ -232,9 +232,13 @@ impl<'a> Run<'a> {
     }
 
     fn hand_over(&mut self, step: u64, sink: &mut dyn Sink) -> Result<(), TrainError> {
+        if !self.learner.agent().weights.iter().all(|weight| weight.is_finite()) {
+            return Err(TrainError::not_finite("a weight", self.learner.updates()));
+        }
         let bytes = self.checkpoint();
-        sink.checkpoint(step, bytes).map_err(|source| TrainError::Sink { step, source })?;
-        self.kept = LastGood::Step(step);
+        if sink.checkpoint(step, bytes).map_err(|source| TrainError::Sink { step, source })? == Kept::Durably {
+            self.kept = LastGood::Step(step);
+        }
         Ok(())
     }
 
@@ -261,7 +265,7 @@ impl<'a> Run<'a> {
             steps: self.world.memory.steps,
             updates: self.learner.updates(),
             state,
-            clamped: self.world.env.clamped(),
+            clamped: self.world.clamped(),
         }
     }
 }

@@ -44,7 +44,7 @@ pub use learn::{Learned, Problem, learn};
 pub use moments::Moments;
 pub use prepare::{Label, Labels, TrainingData, prepare};
 pub use replay::{Batch, Replay, Transition, Widths};
-pub use sink::{Ended, Sink, Trained};
+pub use sink::{Ended, Kept, Sink, Trained};
 
 /// libtorch has one random generator per process: trainings in one process take turns.
 static GENERATOR: Mutex<()> = Mutex::new(());

@@ -4,12 +4,12 @@ use std::fmt;
 
 use envs::probe::{Kind, Probe};
 use envs::{ActionSpace, Actions, Autoreset, StateError, StepBuffers, VectorEnv};
-use spec::{Algorithm, Digest, EvaluationSpec, FailureClass, Keep, ModelSpec, Normalise, RlSpec};
+use spec::{Algorithm, Digest, EvaluationSpec, FailureClass, Keep, ModelSpec, Normalise, Progress, RlSpec};
 
 use crate::agent::Window;
 use crate::fixtures::Recorder;
 use crate::learn::{Learned, Problem, learn};
-use crate::{LastGood, TrainError};
+use crate::{Kept, LastGood, Sink, SinkError, TrainError};
 
 fn problem(algorithm: Algorithm, probe: Kind, steps: u64) -> Problem {
     let envs = algorithm.envs();
@@ -180,6 +180,39 @@ fn a_loss_that_is_not_finite_ends_the_attempt_of_every_algorithm() {
         let error = learn(problem, None, &mut Recorder::default()).unwrap_err();
         assert_eq!(error.class(), FailureClass::Nan, "{error}");
         assert!(matches!(error, TrainError::NotFinite { .. }), "{error}");
-        assert!(error.to_string().contains("checkpoint"), "{error}");
     }
+}
+
+/// Passes every checkpoint over.
+struct Forgetful;
+
+impl Sink for Forgetful {
+    fn progress(&mut self, _progress: Progress) {}
+
+    fn checkpoint(&mut self, _step: u64, _bytes: Vec<u8>) -> Result<Kept, SinkError> {
+        Ok(Kept::Not)
+    }
+
+    fn should_stop(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn a_checkpoint_that_was_passed_over_is_not_called_good() {
+    let (algorithm, probe) = every()[1].clone();
+    let mut problem = problem(algorithm, probe, 600);
+    problem.env = Box::new(Broken { env: Probe::new(probe, 1), what: Spoiled::Reward, left: 400 });
+    let error = learn(problem, None, &mut Forgetful).unwrap_err();
+    assert!(matches!(error, TrainError::Broken { last_good: LastGood::Start, .. }), "{error}");
+}
+
+#[test]
+fn continuous_actions_outside_their_range_are_counted() {
+    let read = |log_deviation: f64| {
+        let ppo = serde_json::json!({ "learning_rate": 0.001, "rollout": 8, "log_deviation": log_deviation });
+        serde_json::from_value(serde_json::json!({ "ppo": ppo })).unwrap()
+    };
+    assert!(learned(read(1.0), Kind::TargetAction, 400).clamped > 100);
+    assert_eq!(learned(read(-4.0), Kind::TargetAction, 400).clamped, 0);
 }

@@ -13,11 +13,11 @@ pub trait Sink {
     /// How far training is. Called after every epoch or update; the rate is left at 0, since training reads no clock.
     fn progress(&mut self, progress: Progress);
 
-    /// A checkpoint taken after `step`. It must be kept durably before this returns.
+    /// A checkpoint taken after `step`. What is said to be kept is durable before this returns.
     ///
     /// # Errors
-    /// [`SinkError`] when it cannot be kept; training then ends.
-    fn checkpoint(&mut self, step: u64, bytes: Vec<u8>) -> Result<(), SinkError>;
+    /// [`SinkError`] when training must end over it.
+    fn checkpoint(&mut self, step: u64, bytes: Vec<u8>) -> Result<Kept, SinkError>;
 
     /// Whether training should hand over a checkpoint and end. Asked after every optimiser step (supervised) or update
     /// (RL): several times a second for the networks this is meant for.
@@ -27,6 +27,15 @@ pub trait Sink {
     fn keeps_checkpoints(&self) -> bool {
         true
     }
+}
+
+/// What became of a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// It can be gone back to.
+    Durably,
+    /// It was passed over: the one before is as good as it was.
+    Not,
 }
 
 /// How training ended.

@@ -34,6 +34,8 @@ pub(crate) struct Memory {
     pub(crate) steps: u64,
     /// Whether the coming row of a copy is a reset of [`Autoreset::NextStep`], and no transition.
     pub(crate) resetting: Vec<bool>,
+    /// Continuous actions that were cut to their range before the environment saw them, components.
+    clamped: u64,
     observed: Option<Moments>,
     rewarded: Option<RewardScale>,
     /// Undiscounted return so far, per copy.
@@ -59,6 +61,7 @@ impl World {
         let memory = Memory {
             steps: 0,
             resetting: vec![false; envs],
+            clamped: 0,
             observed,
             rewarded: normalise.rewards().then(|| RewardScale::new(envs, gamma)),
             running: vec![0.0; envs],
@@ -91,14 +94,24 @@ impl World {
         }
     }
 
-    /// Takes one action in each copy, named as learners do. Rewards and observations in the buffers are as the environment gave
-    /// them. Returns which rows were resets, not transitions.
+    /// Takes one action in each copy, named as learners do. Rewards and observations in the buffers are as the environment
+    /// gave them. Returns which rows were resets, not transitions.
     pub(crate) fn step(&mut self, actions: &[f32]) -> Result<Vec<bool>, TrainError> {
+        if self.env.action_space().actions().is_none() {
+            let outside = actions.iter().filter(|action| !(-1.0..=1.0).contains(*action)).count();
+            self.memory.clamped += outside as u64;
+        }
         self.chosen.set(actions);
         self.env.step(self.chosen.actions(), self.buffers.lend());
         let (buffers, memory) = (&mut self.buffers, &mut self.memory);
         finite("a reward", &buffers.rewards, memory.steps)?;
         finite("an observation", &buffers.observations, memory.steps)?;
+        let width = self.env.observation_width();
+        for (row, outcome) in buffers.final_observations.chunks_exact(width).zip(&buffers.outcomes) {
+            if outcome.is_end() {
+                finite("a final observation", row, memory.steps)?;
+            }
+        }
         let next_step = self.env.autoreset() == Autoreset::NextStep;
         let ended = buffers.outcomes.iter().map(|outcome| next_step && outcome.is_end()).collect();
         let resetting = std::mem::replace(&mut memory.resetting, ended);
@@ -119,6 +132,11 @@ impl World {
             scale.observe(&buffers.rewards, &resetting, buffers.outcomes.iter().map(|outcome| outcome.is_end()));
         }
         Ok(resetting)
+    }
+
+    /// Actions outside the space so far, taken as the nearest inside.
+    pub(crate) fn clamped(&self) -> u64 {
+        self.memory.clamped + self.env.clamped()
     }
 
     /// Brings rewards, each the sum of `steps`, to unit scale by what was seen so far, where that is asked for. What is

@@ -8,7 +8,7 @@ use backtest::{Backtest, BacktestError, Model, Setting};
 use dataset::{DataError, Dataset};
 use protocol::Assignment;
 use spec::{CheckpointRef, FailureClass, Metric, Progress, Series, TaskSpec, TrialOutcome, TrialSpec, canonical_json};
-use trainer::{Sink, SinkError, TrainError, Trained, TrainingData};
+use trainer::{Kept, Sink, SinkError, TrainError, Trained, TrainingData};
 
 use crate::machine::kernel;
 use crate::runner::{CheckpointError, Ended, Failure, Reporter, Runner};
@@ -173,11 +173,11 @@ impl Sink for StoreSink<'_> {
         self.reporter.progress(Progress { rate, ..progress });
     }
 
-    fn checkpoint(&mut self, step: u64, bytes: Vec<u8>) -> Result<(), SinkError> {
+    fn checkpoint(&mut self, step: u64, bytes: Vec<u8>) -> Result<Kept, SinkError> {
         let now = now();
         let early = self.checkpointed.is_some_and(|last| now.duration_since(last) < CHECKPOINT_EVERY);
         if early && !self.should_stop() {
-            return Ok(());
+            return Ok(Kept::Not);
         }
         let digest = self.store.put_checkpoint(bytes).map_err(|error| SinkError(chain(&error)))?;
         match self.reporter.checkpoint(CheckpointRef { digest, step }) {
@@ -188,9 +188,9 @@ impl Sink for StoreSink<'_> {
                 }
                 self.kept = kept;
                 self.checkpointed = Some(now);
-                Ok(())
+                Ok(Kept::Durably)
             }
-            Err(CheckpointError::Unreachable) => Ok(()),
+            Err(CheckpointError::Unreachable) => Ok(Kept::Not),
             Err(error @ CheckpointError::Fenced) => Err(SinkError(error.to_string())),
         }
     }

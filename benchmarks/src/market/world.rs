@@ -23,8 +23,8 @@ const CASH: u32 = 10_000_000;
 /// What a fill costs in all, over its value: a fifth of a bar's deviation.
 const COST_BPS: i32 = 20;
 
-/// What the growth of a drawdown costs a learner, over its size. By ln wealth alone holding a share in noise costs half a
-/// hundredth of its deviation a bar, which no agent can see; whoever trains one to trade says that risk is not free.
+/// What the growth of a drawdown costs a learner, over its size. By ln wealth alone holding a share in noise costs half
+/// a hundredth of its deviation a bar, which no agent can see; whoever trains one to trade says that risk is not free.
 const DRAWDOWN_WEIGHT: f64 = 0.25;
 
 /// The terms that an agent learns by.
@@ -77,7 +77,7 @@ struct Lane {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Saved {
-    kind: String,
+    kind: MarketKind,
     seed: u64,
     lanes: Vec<SavedLane>,
 }
@@ -202,14 +202,14 @@ impl VectorEnv for MadeUp {
             env: String::from_utf8(lane.env.state()).expect("its state is JSON"),
         };
         let lanes = self.lanes.iter().map(lane).collect();
-        let saved = Saved { kind: self.kind.name().to_owned(), seed: self.seed, lanes };
+        let saved = Saved { kind: self.kind, seed: self.seed, lanes };
         serde_json::to_vec(&saved).expect("plain data has a JSON form")
     }
 
     fn restore(&mut self, state: &[u8]) -> Result<(), StateError> {
         let saved: Saved =
             serde_json::from_slice(state).map_err(|source| StateError::Unreadable { env: self.to_string(), source })?;
-        if (saved.kind.as_str(), saved.lanes.len()) != (self.kind.name(), self.envs()) {
+        if (saved.kind, saved.lanes.len()) != (self.kind, self.envs()) {
             let why = format!("it is of {} × {}", saved.kind, saved.lanes.len());
             return Err(StateError::Foreign { env: self.to_string(), why });
         }

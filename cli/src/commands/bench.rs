@@ -13,7 +13,7 @@ use spec::{BenchmarkSpec, Problem};
 
 use crate::args::{BenchMarket, BenchRl};
 use crate::commands::{Audience, Context, runtime};
-use crate::exit::{BadInput, Exit};
+use crate::exit::{BadInput, Exit, bad_input};
 
 /// No-op trials from submission to the journalled result, through the real server, protocol and journal.
 pub(crate) fn scheduler(context: &Context, trials: u32, workers: u32) -> Result<Exit> {
@@ -53,7 +53,8 @@ pub(crate) fn rl(context: &Context, options: &BenchRl) -> Result<Exit> {
     let peak = gemm::peak();
     let mut runs = Vec::new();
     for seed in options.first_seed..options.first_seed + options.seeds {
-        let run = agent::run(&recipe, seed, &starts)?;
+        let run = agent::run(&recipe, seed, &starts)
+            .map_err(|error| if error.is_bad_input() { bad_input(error) } else { error.into() })?;
         if context.audience == Audience::People {
             eprintln!("{}", seed_line(&run));
         }
@@ -65,7 +66,8 @@ pub(crate) fn rl(context: &Context, options: &BenchRl) -> Result<Exit> {
 }
 
 fn recipe(path: &Path) -> Result<BenchmarkSpec> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let unread = |error| BadInput(format!("{} cannot be read: {error}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(unread)?;
     let lines = |problems: Vec<Problem>| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     Ok(recipes::read(&path.display().to_string(), &text).map_err(|problems| BadInput(lines(problems)))?)
 }
@@ -88,7 +90,8 @@ pub(crate) fn market(context: &Context, options: &BenchMarket) -> Result<Exit> {
     recipe.agent.steps = options.steps.unwrap_or(recipe.agent.steps);
     let mut runs = Vec::new();
     for seed in options.first_seed..options.first_seed + options.seeds {
-        let run = market::run(&recipe, options.market, seed)?;
+        let run = market::run(&recipe, options.market, seed)
+            .map_err(|error| if error.is_bad_input() { bad_input(error) } else { error.into() })?;
         if context.audience == Audience::People {
             let (agent, oracle) = (&run.agent, &run.oracle);
             eprintln!(

@@ -55,7 +55,8 @@ fn trained(site: &Site, name: &str, own: &str, action: &str) -> (String, String)
     (reference, outcome["best"]["bundle"].as_str().unwrap().to_owned())
 }
 
-/// Trades on paper, replays, serves: the last action of each must be the same. Returns whether it is continuous.
+/// Trades on paper, replays, serves: all are of one bundle and end with the same bar. Returns whether its actions are
+/// continuous.
 fn travels(site: &Site, reference: &str, bundle: &str) -> bool {
     let journal = site.home().join(format!("live/{bundle}.journal"));
     let journal = journal.to_str().unwrap();

@@ -38,6 +38,9 @@ pub enum EnsembleError {
     /// Not a policy.
     #[error("bundle {0} is no policy: an ensemble combines actions")]
     NoPolicy(BundleId),
+    /// One policy under two names.
+    #[error("bundle {0} is a member twice: its weight would be split")]
+    Twice(BundleId),
     /// The weights are no shares.
     #[error("the weights of an ensemble are finite, none negative, and sum to 1")]
     Weights,
@@ -88,6 +91,9 @@ impl Bundle {
             };
             if let Some(what) = difference(first, member) {
                 return Err(EnsembleError::Differs { first: first.id(), other: member.id(), what });
+            }
+            if members[..index].iter().any(|(earlier, _)| earlier.id() == member.id()) {
+                return Err(EnsembleError::Twice(member.id()));
             }
             files.insert(member_file(index), weights.to_vec());
         }

@@ -29,6 +29,10 @@ impl Ensemble {
         };
         let members: Vec<(Predictor, f64)> =
             members.into_iter().enumerate().map(load).collect::<Result<_, ModelError>>()?;
+        let sum: f64 = members.iter().map(|(_, weight)| weight).sum();
+        if members.iter().any(|(_, weight)| !(0.0..=1.0).contains(weight)) || (sum - 1.0).abs() > 1e-9 {
+            return Err(unknown("its weights are no shares".to_owned()));
+        }
         let actions = check(id, combine, &members)?;
         Ok(Self { combine, members, actions })
     }

@@ -2,7 +2,8 @@
 //!
 //! A [`NetworkSpec`] is a network's shape as data; a [`Forecaster`] is it in libtorch's tensors, a [`PolicyNetwork`] in the
 //! flat buffer of `neural`; [`weights`] turns the state of either into bytes and back. [`Predictor`] is the one way a
-//! prediction is made, in training, backtests, serving and live, so that they agree bit for bit; an ensemble is one, too. Knows no losses, optimisers, environments or orders.
+//! prediction is made, in training, backtests, serving and live, so that they agree bit for bit; an ensemble is one, too.
+//! Knows no losses, optimisers, environments or orders.
 
 mod encoder;
 mod ensemble;

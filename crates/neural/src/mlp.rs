@@ -1,7 +1,8 @@
 //! Fully connected layers: hidden ones with an activation, a linear last one.
 //!
-//! Hidden activations lie unit by unit, `[units × rows]`: then no product of a forward pass has to reorder a weight matrix,
-//! which for the small batches of agents costs as much as a third of the product itself. Inputs and outputs are row by row.
+//! Hidden activations lie unit by unit, `[units × rows]`: then no product of a forward pass has to reorder a weight
+//! matrix, which for the small batches of agents costs as much as a third of the product itself. Inputs and outputs are
+//! row by row.
 
 use std::ops::Range;
 
@@ -181,7 +182,7 @@ impl Mlp {
     }
 
     /// Goes back through the last forward pass, from the gradient that the caller wrote to
-    /// [`MlpTape::output_gradient`].
+    /// [`MlpTape::output_and_gradient`].
     pub fn backward(&self, weights: &[f32], rows: usize, tape: &mut MlpTape, mut toward: Toward<'_>) {
         let last = self.layers.len() - 1;
         transpose(&tape.shown[1][..rows * tape.width], tape.width, &mut tape.gradients[last]);

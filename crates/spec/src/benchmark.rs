@@ -11,7 +11,7 @@ use crate::{ModelSpec, Problem, RlSpec, Version, ranges, yaml};
 pub struct BenchmarkSpec {
     /// Format of the file. Always 1.
     pub version: Version,
-    /// Gymnasium's id of a classic control problem, such as `CartPole-v1`.
+    /// Gymnasium's id of a classic control problem, such as `CartPole-v1`, or `made-up-market`.
     pub env: String,
     /// Components of an observation that are shown, from 0, over the last `agent.window` steps; default: all. Without its
     /// velocities, a problem asks for memory.

@@ -10,6 +10,9 @@ use crate::{ModelName, Problem, PromoteSpec, Version, yaml};
 /// Most members of an ensemble.
 pub const MEMBERS_MAX: usize = 16;
 
+/// Largest seed: JSON numbers hold whole numbers up to here exactly.
+const SEED_MAX: u64 = 1 << 53;
+
 /// An ensemble file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,7 +37,8 @@ pub struct EnsembleSpec {
     pub promote: Option<PromoteSpec>,
 }
 
-/// Where the weights of an ensemble come from: always the validation split, which no member was trained on.
+/// Where the weights of an ensemble come from: always the validation split. No gradient saw it, but members were chosen on
+/// it, so a member that was lucky there gets too much say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Weighting {
@@ -83,6 +87,16 @@ pub fn parse_ensemble(file_name: &str, text: &str) -> Result<EnsembleSpec, Vec<P
             findings.push(Finding::new(format!("members.{index}"), what, "its weight would be split", "name it once"));
         }
     }
+    if spec.seed > SEED_MAX {
+        let why = "that is beyond what JSON numbers hold exactly";
+        findings.push(Finding::new("seed", format!("seed {}", spec.seed), why, format!("use 0 to {SEED_MAX}")));
+    }
+    if let Some(promote) = &spec.promote
+        && !(0.0..=1.0).contains(&promote.gates.deflated_sharpe_min)
+    {
+        let what = format!("`promote.gates.deflated_sharpe_min` is {}", promote.gates.deflated_sharpe_min);
+        findings.push(Finding::new("promote.gates.deflated_sharpe_min", what, "that is out of range", "use 0 to 1"));
+    }
     if findings.is_empty() {
         return Ok(spec);
     }
@@ -103,6 +117,12 @@ mod tests {
         assert_eq!(twice, "e.yaml:5:5: a@2 is named twice, its weight would be split, name it once");
         assert!(said("version: 1\nname: one\nmembers: [a@2]\n").starts_with("e.yaml:3:10: 1 members"));
         assert!(said("version: 1\nname: x\nmembers: [a@1, b@1]\ncombine: median\n").contains("median"));
+        let gate = said(
+            "version: 1\nname: x\nmembers: [a@1, b@1]\npromote: { model: x, gates: { deflated_sharpe_min: -1 } }\n",
+        );
+        assert!(gate.starts_with("e.yaml:4:") && gate.contains("use 0 to 1"), "{gate}");
+        let seed = said("version: 1\nname: x\nmembers: [a@1, b@1]\nseed: 9007199254740993\n");
+        assert!(seed.starts_with("e.yaml:4:7: seed"), "{seed}");
     }
 
     #[test]

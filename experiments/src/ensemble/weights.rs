@@ -22,6 +22,10 @@ pub(crate) fn weights(how: Weighting, returns: &[&[f64]], seed: u64) -> Vec<f64>
 fn thompson(returns: &[&[f64]], seed: u64) -> Vec<f64> {
     let bars = returns.first().map_or(0, |series| series.len());
     let deviation = deviation(returns);
+    // Who never moved or holds nothing that is a number says nothing about the others.
+    if !(deviation > 0.0 && deviation.is_finite()) {
+        return normalised(vec![1.0; returns.len()]);
+    }
     let mut generator = ChaCha8Rng::seed_from_u64(seed);
     let (mut sums, mut picks) = (vec![0.0; returns.len()], vec![0.0; returns.len()]);
     for bar in 0..bars {
@@ -33,7 +37,7 @@ fn thompson(returns: &[&[f64]], seed: u64) -> Vec<f64> {
         let best =
             draws.enumerate().fold((0, f64::NEG_INFINITY), |best, draw| if draw.1 > best.1 { draw } else { best });
         picks[best.0] += 1.0;
-        sums.iter_mut().zip(returns).for_each(|(sum, series)| *sum += series[bar].ln_1p());
+        sums.iter_mut().zip(returns).for_each(|(sum, series)| *sum += series[bar]);
     }
     normalised(picks)
 }
@@ -61,7 +65,7 @@ fn exponentiated(returns: &[&[f64]]) -> Vec<f64> {
 }
 
 fn deviation(returns: &[&[f64]]) -> f64 {
-    let all: Vec<f64> = returns.iter().flat_map(|series| series.iter().map(|value| value.ln_1p())).collect();
+    let all: Vec<f64> = returns.iter().flat_map(|series| series.iter().copied()).collect();
     let mean = all.iter().sum::<f64>() / all.len().max(1) as f64;
     (all.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / all.len().max(1) as f64).sqrt()
 }
@@ -124,6 +128,18 @@ mod tests {
             assert_eq!(weights(how, &none, 0), [0.5, 0.5], "{how:?}");
         }
         let flat: [&[f64]; 2] = [&[0.0; 9], &[0.0; 9]];
-        assert_eq!(weights(Weighting::MetaLearner, &flat, 0), [0.5, 0.5]);
+        for how in ALL {
+            assert_eq!(weights(how, &flat, 0), [0.5, 0.5], "{how:?}");
+        }
+    }
+
+    #[test]
+    fn who_is_ruined_gets_less_say_than_who_is_not() {
+        let (mut ruined, steady) = (series(0.001, 0), series(0.001, 1));
+        ruined[50] = -1.0;
+        for how in [Weighting::Thompson, Weighting::MetaLearner] {
+            let drawn = weights(how, &[&ruined, &steady], 3);
+            assert!(drawn[0] < 0.5 && drawn.iter().all(|share| share.is_finite()), "{how:?}: {drawn:?}");
+        }
     }
 }

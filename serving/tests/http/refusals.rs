@@ -62,7 +62,7 @@ async fn an_action_needs_a_policy_and_what_it_holds() {
     server.stop().await;
     let server = Running::start(Kind::Policy).await;
     assert_refused(&server.act(&json!({"bars": bars()})).await, (422, "invalid_request"), "missing field `position`");
-    assert_refused(&server.act(&json!({"position": flat})).await, (422, "invalid_request"), "`bars` or `rows`");
+    assert_refused(&server.act(&json!({"position": flat})).await, (422, "invalid_request"), "`bars` or `row`");
     server.stop().await;
 }
 

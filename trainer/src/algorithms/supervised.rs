@@ -18,7 +18,7 @@ use crate::checkpoint::{self, CheckpointError};
 use crate::optimiser::{Adam, AdamOptions, AdamSteps};
 use crate::prepare::{Label, Labels};
 use crate::seeds::{self, Stream};
-use crate::{Ended, LastGood, Sink, TrainError, Trained, TrainingData};
+use crate::{Ended, Kept, LastGood, Sink, TrainError, Trained, TrainingData};
 
 /// Optimiser steps between checkpoints inside an epoch: some seconds of work for the networks this is meant for.
 const CHECKPOINT_STEPS: u64 = 500;
@@ -265,8 +265,9 @@ impl<'a> Run<'a> {
         checkpoint::put(&mut tensors, "adam", moments);
         let step = steps.0;
         let bytes = checkpoint::write(Digest::of(&canonical_json(self.trial)), &self.state, &tensors);
-        sink.checkpoint(step, bytes).map_err(|source| TrainError::Sink { step, source })?;
-        self.kept = LastGood::Step(step);
+        if sink.checkpoint(step, bytes).map_err(|source| TrainError::Sink { step, source })? == Kept::Durably {
+            self.kept = LastGood::Step(step);
+        }
         Ok(())
     }
 

@@ -108,3 +108,22 @@ fn a_drift_lasts_as_long_as_its_episode() {
     assert_ne!(drift(Classic::new(ClassicKind::Pendulum, 1, Autoreset::SameStep)), [0.0]);
     assert_eq!(drift(Probe::new(Kind::TargetAction, 1)), [0.0], "its episodes are of one step");
 }
+
+#[test]
+fn rewards_are_kept_as_they_came_and_scaled_when_they_are_learned_from() {
+    let spec = dqn(1);
+    let head = PolicyHead::Values { actions: 2, layer: QHead::Plain };
+    let env = Probe::new(Kind::EndlessReward, 3);
+    let agent = agent(head, env.observation_width());
+    let mut world = World::new(Box::new(env), (5, 1_000), (Normalise::Rewards, 0.99));
+    let mut learner = OffPolicy::new(&spec.replay, Dqn::new(&spec, agent, &world), &world);
+    for _ in 0..20 {
+        learner.act(&mut world).unwrap();
+    }
+    learner.learn(&world).unwrap();
+    let mut scaled = [1.0];
+    world.scale(&mut scaled, 1);
+    assert!(scaled[0] < 0.95, "{scaled:?}: returns of 1 to 4 vary by more than 1");
+    assert!(learner.replay.columns[2].iter().all(|reward| *reward == 1.0));
+    assert!(learner.batch.rewards.iter().all(|reward| *reward == scaled[0]), "{:?}", learner.batch.rewards);
+}

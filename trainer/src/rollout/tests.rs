@@ -112,3 +112,15 @@ fn a_time_limit_bootstraps_from_the_end_of_its_episode_not_from_the_next_start()
         assert!((value - (reward + GAMMA * end)).abs() < 1e-9, "{value} is not {reward} + γ {end}");
     }
 }
+
+#[test]
+fn the_rewards_of_a_rollout_are_scaled() {
+    let env = Probe::new(Kind::EndlessReward, 2);
+    let head = PolicyHead::Categorical { actions: env.action_space().actions().unwrap() };
+    let mut world = World::new(Box::new(env), (3, 1_000), (Normalise::Rewards, GAMMA));
+    let rollout = Actor::new(head, &world).collect(&mut world, 20);
+    let mut last = [1.0];
+    world.scale(&mut last, 1);
+    assert_eq!(rollout.rewards.last(), Some(&f64::from(last[0])));
+    assert!((f64::from(last[0]) - 1.0).abs() > 0.01, "{last:?}");
+}
