@@ -254,15 +254,8 @@ pub(crate) struct BenchMarket {
     /// planted-signal or pure-noise.
     #[arg(long)]
     pub(crate) market: MarketKind,
-    /// Environment steps, in place of the recipe's.
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) steps: Option<u64>,
-    /// Trainings, each with a seed of its own.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1_000))]
-    pub(crate) seeds: u64,
-    /// The first seed.
-    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=1 << 53))]
-    pub(crate) first_seed: u64,
+    #[command(flatten)]
+    pub(crate) trainings: Trainings,
 }
 
 #[derive(Debug, Args)]
@@ -276,6 +269,13 @@ pub(crate) struct BenchRl {
     /// Gymnasium's id.
     #[arg(long)]
     pub(crate) env: Option<ClassicKind>,
+    #[command(flatten)]
+    pub(crate) trainings: Trainings,
+}
+
+/// How often and how long a benchmark trains.
+#[derive(Debug, Args)]
+pub(crate) struct Trainings {
     /// Environment steps, in place of the recipe's.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) steps: Option<u64>,
@@ -285,6 +285,13 @@ pub(crate) struct BenchRl {
     /// The first seed.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=1 << 53))]
     pub(crate) first_seed: u64,
+}
+
+impl Trainings {
+    /// The seed of each training.
+    pub(crate) fn all(&self) -> std::ops::Range<u64> {
+        self.first_seed..self.first_seed + self.seeds
+    }
 }
 
 fn parse_symbol(text: &str) -> Result<Symbol, String> {

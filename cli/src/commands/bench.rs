@@ -48,11 +48,11 @@ pub(crate) fn rl(context: &Context, options: &BenchRl) -> Result<Exit> {
         })?,
         (None, ..) => return Err(BadInput("name a --recipe, or --algo and --env".to_owned()).into()),
     };
-    recipe.agent.steps = options.steps.unwrap_or(recipe.agent.steps);
+    recipe.agent.steps = options.trainings.steps.unwrap_or(recipe.agent.steps);
     let (starts, name) = (recipes::starts(&recipe.env), recipe.agent.algorithm.name());
     let peak = gemm::peak();
     let mut runs = Vec::new();
-    for seed in options.first_seed..options.first_seed + options.seeds {
+    for seed in options.trainings.all() {
         let run = agent::run(&recipe, seed, &starts)
             .map_err(|error| if error.is_bad_input() { bad_input(error) } else { error.into() })?;
         if context.audience == Audience::People {
@@ -87,9 +87,9 @@ pub(crate) fn market(context: &Context, options: &BenchMarket) -> Result<Exit> {
         (None, Some(algo)) => recipes::market(algo).expect("the command line names algorithms with a recipe"),
         (None, None) => return Err(BadInput("name a --recipe or an --algo".to_owned()).into()),
     };
-    recipe.agent.steps = options.steps.unwrap_or(recipe.agent.steps);
+    recipe.agent.steps = options.trainings.steps.unwrap_or(recipe.agent.steps);
     let mut runs = Vec::new();
-    for seed in options.first_seed..options.first_seed + options.seeds {
+    for seed in options.trainings.all() {
         let run = market::run(&recipe, options.market, seed)
             .map_err(|error| if error.is_bad_input() { bad_input(error) } else { error.into() })?;
         if context.audience == Audience::People {

@@ -1,12 +1,9 @@
 //! The road of agents: every algorithm, and an ensemble of all, from a file to orders and served actions.
 
-use std::io::{BufRead as _, BufReader};
-
-use live::journal::Record;
 use serde_json::{Value, json};
 use spec::Output;
 
-use crate::site::Site;
+use crate::site::{Site, last_prediction};
 
 const SPEC: &str = "\
 version: 1
@@ -64,18 +61,10 @@ fn travels(site: &Site, reference: &str, bundle: &str) -> bool {
         site.json(&["live", "--paper", "--feed", "replay:aapl_daily", "--model", reference, "--journal", journal]);
     let replay = site.json(&["replay", journal]);
     assert_eq!((&replay["identical"], &replay["decisions"]), (&Value::Bool(true), &live["decisions"]), "{reference}");
-    let (_, records) = live::journal::read(journal.as_ref()).unwrap();
-    let prediction = |record: &Record| if let Record::Prediction(made) = record { Some(made.clone()) } else { None };
-    let last = records.iter().rev().find_map(prediction).unwrap();
+    let last = last_prediction(journal);
     assert_eq!(last.bundle.to_string(), bundle);
 
-    let mut server = site.start(&["serve", "--model", reference, "--listen", "127.0.0.1:0"]);
-    let mut said = String::new();
-    BufReader::new(server.stdout.take().unwrap()).read_line(&mut said).unwrap();
-    let url = format!("http://{}", said.trim().rsplit_once("http://").unwrap().1);
-    let answer = site.json(&["predict", "--url", &url, "--data", "aapl_daily", "--symbol", "AAPL"]);
-    server.kill().unwrap();
-    server.wait().unwrap();
+    let answer = site.served(reference);
     assert_eq!(answer["artifact"], bundle);
     assert_eq!(answer["predictions"][0]["bar"], json!(last.bar));
     matches!(last.output, Output::Control { .. })

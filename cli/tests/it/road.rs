@@ -1,11 +1,8 @@
 //! The road from file to order: one artifact, the same bits everywhere.
 
-use std::io::{BufRead as _, BufReader};
-
-use live::journal::Record;
 use serde_json::Value;
 
-use crate::site::Site;
+use crate::site::{Site, last_prediction};
 
 fn quick(site: &Site) -> String {
     let promote = "timeout: 10m\n\npromote:\n  model: road\n";
@@ -38,32 +35,15 @@ fn one_artifact_goes_from_a_file_to_orders_and_every_decision_replays() {
     let replay = site.json(&["replay", journal]);
     assert_eq!((&replay["identical"], &replay["decisions"]), (&Value::Bool(true), &live["decisions"]));
 
-    let served = served(&site, &reference);
+    let served = site.served(&reference);
     assert_eq!(served["artifact"], bundle.as_str());
     assert_eq!(served["predictions"][0], journalled_last(journal));
 }
 
-/// What a server says of the last bar.
-fn served(site: &Site, reference: &str) -> Value {
-    let mut server = site.start(&["serve", "--model", reference, "--listen", "127.0.0.1:0"]);
-    let mut said = String::new();
-    BufReader::new(server.stdout.take().unwrap()).read_line(&mut said).unwrap();
-    let url = format!("http://{}", said.trim().rsplit_once("http://").unwrap().1);
-    let answer = site.json(&["predict", "--url", &url, "--data", "aapl_daily", "--symbol", "AAPL"]);
-    server.kill().unwrap();
-    server.wait().unwrap();
-    answer
-}
-
 /// The last prediction that live trading wrote down, in the server's form.
 fn journalled_last(journal: &str) -> Value {
-    let (_, records) = live::journal::read(journal.as_ref()).unwrap();
-    let prediction = records
-        .iter()
-        .rev()
-        .find_map(|record| if let Record::Prediction(prediction) = record { Some(prediction) } else { None });
     // Through text: a 32-bit number keeps its shortest form there.
-    let prediction: Value = serde_json::from_str(&serde_json::to_string(prediction.unwrap()).unwrap()).unwrap();
+    let prediction: Value = serde_json::from_str(&serde_json::to_string(&last_prediction(journal)).unwrap()).unwrap();
     let forecast = &prediction["output"]["forecast"];
     serde_json::json!({
         "bar": prediction["bar"],

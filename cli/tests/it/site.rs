@@ -1,9 +1,12 @@
 //! A home folder of its own with the bundled data imported, and the program to run in it.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use live::journal::Record;
 use serde_json::Value;
+use spec::Prediction;
 
 /// The repository.
 pub(crate) fn root() -> PathBuf {
@@ -78,10 +81,29 @@ impl Site {
         message
     }
 
+    /// What a server says of the last bar.
+    pub(crate) fn served(&self, reference: &str) -> Value {
+        let mut server = self.start(&["serve", "--model", reference, "--listen", "127.0.0.1:0"]);
+        let mut said = String::new();
+        BufReader::new(server.stdout.take().unwrap()).read_line(&mut said).unwrap();
+        let url = format!("http://{}", said.trim().rsplit_once("http://").unwrap().1);
+        let answer = self.json(&["predict", "--url", &url, "--data", "aapl_daily", "--symbol", "AAPL"]);
+        server.kill().unwrap();
+        server.wait().unwrap();
+        answer
+    }
+
     /// Starts the program in the background.
     pub(crate) fn start(&self, arguments: &[&str]) -> Child {
         self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
     }
+}
+
+/// The last prediction that live trading wrote down.
+pub(crate) fn last_prediction(journal: &str) -> Prediction {
+    let (_, records) = live::journal::read(journal.as_ref()).unwrap();
+    let made = |record: Record| if let Record::Prediction(made) = record { Some(made) } else { None };
+    records.into_iter().rev().find_map(made).unwrap()
 }
 
 /// Output as text.
