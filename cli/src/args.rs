@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use envs::ClassicKind;
 use envs::bench::Stepped;
 use market::{Interval, Symbol};
-use spec::{ExperimentId, ModelName, TrialId};
+use spec::{ExperimentId, ModelName, Span, TrialId};
 
 /// From an experiment file to a live order, with one artifact all the way.
 #[derive(Debug, Parser)]
@@ -29,8 +29,19 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Runs an experiment to its verdict.
     Run(Run),
+    /// Hands an experiment to a running scheduler and returns.
+    Submit(Submit),
     /// Continues an experiment that was interrupted or killed.
     Resume(Resume),
+    /// Runs more points of an experiment, beginning with what it saw.
+    Extend(Extend),
+    /// Cancels an experiment at a running scheduler.
+    Cancel {
+        experiment: ExperimentId,
+        /// A running scheduler. Default: the one at work on this home.
+        #[arg(long)]
+        scheduler: Option<String>,
+    },
     /// Combines registered policies into one artifact, tested and judged.
     Ensemble {
         /// The ensemble file.
@@ -48,10 +59,30 @@ pub(crate) enum Command {
         #[arg(long)]
         scheduler: Option<String>,
     },
+    /// Prints what a trial, or all of an experiment, measured step by step.
+    Logs {
+        /// EXPERIMENT or EXPERIMENT.TRIAL.
+        of: Logged,
+        /// Goes on until the experiment has ended.
+        #[arg(long, short)]
+        follow: bool,
+    },
+    /// Shows experiments, running trials and rates, live.
+    Top {
+        /// A running scheduler. Default: the one at work on this home.
+        #[arg(long)]
+        scheduler: Option<String>,
+        /// Prints one view and ends.
+        #[arg(long)]
+        once: bool,
+    },
     /// Runs a scheduler of its own; workers and `run --scheduler` connect to it.
     Scheduler {
         #[arg(long, default_value = "127.0.0.1:7070")]
         listen: SocketAddr,
+        /// postgres://USER:PASSWORD@HOST/DATABASE: several schedulers, of which one leads. Default: a file of the home.
+        #[arg(long, env = "TRADEWIND_JOURNAL", hide_env_values = true)]
+        journal: Option<String>,
     },
     /// Runs a worker: one trial at a time, until the scheduler has no use for it.
     Worker(Worker),
@@ -94,14 +125,62 @@ pub(crate) struct Resume {
     pub(crate) place: Place,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Extend {
+    pub(crate) experiment: ExperimentId,
+    /// How many more.
+    #[arg(long)]
+    pub(crate) trials: u32,
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Submit {
+    /// The experiment file.
+    pub(crate) spec: PathBuf,
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+/// What logs are of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Logged {
+    Experiment(ExperimentId),
+    Trial(TrialId),
+}
+
+impl std::str::FromStr for Logged {
+    type Err = String;
+    /// An id with a dot is a trial's.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let trial =
+            text.contains('.').then(|| text.parse().map(Self::Trial).map_err(|error: spec::IdError| error.to_string()));
+        trial.unwrap_or_else(|| text.parse().map(Self::Experiment).map_err(|error: spec::IdError| error.to_string()))
+    }
+}
+
+/// What happens when the scheduler cannot be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Fallback {
+    /// The same work runs here, as a cluster of one, and is reported once the scheduler answers again.
+    Local,
+}
+
 /// Where the trials run.
 #[derive(Debug, Args)]
 pub(crate) struct Place {
     /// A running scheduler; without it, one starts here and ends with the command.
     #[arg(long)]
     pub(crate) scheduler: Option<String>,
+    /// What happens when the scheduler cannot be reached. Default: the command fails.
+    #[arg(long, value_enum)]
+    pub(crate) fallback: Option<Fallback>,
+    /// Longest wait for the scheduler before the fallback. Default: 10s.
+    #[arg(long, default_value = "10s")]
+    pub(crate) deadline: Span,
     /// CPU cores to use here. Default: all of them.
-    #[arg(long, conflicts_with = "scheduler")]
+    #[arg(long)]
     pub(crate) cpus: Option<u32>,
 }
 

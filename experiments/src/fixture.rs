@@ -43,6 +43,7 @@ pub(crate) fn question(sweep: Value) -> Question {
     Question {
         spec: crate::question::normalised(&spec(sweep)),
         data_digest: Digest::of(b"bars"),
+        seen: Vec::new(),
         code_version: "0.1.0".to_owned(),
         kernel: Kernel { cpu: "any".to_owned(), threads: 1, library: "none".to_owned(), degrade: 0 },
     }
@@ -62,6 +63,7 @@ pub(crate) fn view(trial: &TrialSpec, objective: Option<f64>) -> TrialView {
         status: if outcome.is_some() { TrialState::Succeeded { attempt: AttemptId(1) } } else { failed },
         attempts: 1,
         worker_losses: 0,
+        rungs: Vec::new(),
         progress: None,
         payload: canonical_json(trial),
         outcome: outcome.map(|outcome| serde_json::to_vec(&outcome).unwrap()),

@@ -13,11 +13,12 @@ mod summary;
 pub mod sweep;
 pub mod trials;
 mod verdict;
+mod warm;
 
 pub use conclusion::{ConcludeError, Conclusion, conclude, promotion_text};
 pub use ensemble::{EnsembleRunError, EnsembleSummary, MemberFigures, TogetherFigures, ensemble};
-pub use question::{Question, normalised};
+pub use question::{Question, Seen, normalised};
 pub use record::{Asked, Record, RecordError};
-pub use run::{Machine, PrepareError, Prepared, prepare, resume};
+pub use run::{Machine, PrepareError, Prepared, endings, extend, prepare, resume, submission};
 pub use summary::{Best, Ended, GateFigure, Promotion, Summary};
 pub use verdict::{Verdict, VerdictError};

@@ -2,7 +2,7 @@
 
 use artifacts::Kernel;
 use serde::{Deserialize, Serialize};
-use spec::{Digest, ExperimentId, ExperimentSpec, canonical_json};
+use spec::{Digest, ExperimentId, ExperimentSpec, Params, canonical_json};
 
 /// Characters of a name kept in an experiment's id, so that name, dash and digits stay within 64.
 const NAME_MAX: usize = 55;
@@ -15,10 +15,23 @@ pub struct Question {
     pub spec: ExperimentSpec,
     /// Content digest of the bars.
     pub data_digest: Digest,
+    /// What an earlier sweep saw, for a sampler that begins with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub seen: Vec<Seen>,
     /// Build that computes.
     pub code_version: String,
     /// Machine and options that decide the last bit.
     pub kernel: Kernel,
+}
+
+/// A point of an earlier sweep.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Seen {
+    /// Where it lies.
+    pub params: Params,
+    /// The sweep's objective and then its further ones, as measured, each the mean over seeds.
+    pub objectives: Vec<f64>,
 }
 
 impl Question {

@@ -27,6 +27,16 @@ pub struct Asked {
     pub question: Question,
 }
 
+/// The file that says who is to be told.
+const OWED: &str = "owed.json";
+
+/// A scheduler that could not be reached when a run began.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Owed {
+    scheduler: String,
+}
+
 /// A file of a run could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
@@ -103,6 +113,42 @@ impl Record {
     /// [`RecordError`] when the file is there and cannot be read.
     pub fn finished(&self) -> Result<Option<Summary>, RecordError> {
         self.read_json("result.json")
+    }
+
+    /// Keeps that a scheduler is to be told of this run.
+    ///
+    /// # Errors
+    /// [`RecordError::Io`] when the file cannot be written.
+    pub fn owe(&self, scheduler: &str) -> Result<(), RecordError> {
+        self.write_json(OWED, &Owed { scheduler: scheduler.to_owned() })
+    }
+
+    /// Nothing is owed any more.
+    ///
+    /// # Errors
+    /// [`RecordError::Io`] when the file cannot be removed.
+    pub fn settle(&self) -> Result<(), RecordError> {
+        let path = self.folder.join(OWED);
+        std::fs::remove_file(&path).map_err(|source| RecordError::Io { act: "remove", path, source })
+    }
+
+    /// The runs below `home` that `scheduler` is to be told of, in the order of their ids.
+    ///
+    /// # Errors
+    /// [`RecordError`] when a file is there and cannot be read.
+    pub fn owed(home: &Path, scheduler: &str) -> Result<Vec<Self>, RecordError> {
+        // A home without runs owes nothing.
+        let Ok(folders) = std::fs::read_dir(home.join("runs")) else { return Ok(Vec::new()) };
+        let mut folders: Vec<PathBuf> = folders.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        folders.sort();
+        let mut owed = Vec::new();
+        for folder in folders {
+            let record = Self { folder };
+            if record.read_json::<Owed>(OWED)?.is_some_and(|owed| owed.scheduler == scheduler) {
+                owed.push(record);
+            }
+        }
+        Ok(owed)
     }
 
     fn write_json<T: Serialize>(&self, name: &str, value: &T) -> Result<(), RecordError> {

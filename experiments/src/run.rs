@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use artifacts::Kernel;
 use dataset::{DataError, Dataset, QualityReport, SplitIndices};
 use market::{Interval, Symbol};
-use protocol::{Policy, Submission};
+use protocol::{End, Ending, ExperimentDetail, Policy, Submission, TrialState, TrialView};
 use spec::{DataFacts, Digest, ExperimentId, ExperimentSpec, Facts, Problem, canonical_json};
 
 use crate::question::{Question, normalised};
 use crate::record::{Asked, Record, RecordError};
 use crate::summary::Summary;
 use crate::sweep::{ExperimentSweep, SweepError};
+use crate::warm::{self, WarmError};
 
 /// Findings of a quality report that a refusal spells out.
 const FINDINGS_SHOWN: usize = 5;
@@ -96,6 +97,9 @@ pub enum PrepareError {
     /// A point of the space does not fit.
     #[error(transparent)]
     Sweep(#[from] SweepError),
+    /// An earlier sweep cannot be begun with.
+    #[error(transparent)]
+    WarmStart(#[from] WarmError),
     /// The run's folder cannot be used.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -143,6 +147,26 @@ pub fn resume(home: &Path, experiment: &ExperimentId, machine: &Machine) -> Resu
     }
 }
 
+/// `trials` more points for an experiment that ran before: the same question, begun with what was seen.
+///
+/// # Errors
+/// As [`prepare`], and [`PrepareError::Unknown`].
+pub fn extend(
+    home: &Path,
+    experiment: &ExperimentId,
+    trials: u32,
+    machine: &Machine,
+) -> Result<Prepared, PrepareError> {
+    let asked = Record::new(home, experiment).asked()?.ok_or_else(|| PrepareError::Unknown(experiment.clone()))?;
+    let mut spec = asked.question.spec;
+    spec.sweep.trials = trials;
+    spec.sweep.batch = spec.sweep.batch.min(trials);
+    spec.sweep.warm_start = Some(experiment.clone());
+    // JSON is YAML: the file of the new run is its spec, whole.
+    let yaml = serde_json::to_string_pretty(&spec).expect("a spec holds only finite numbers and text keys");
+    checked(home, &asked.path, yaml, machine)
+}
+
 fn checked(home: &Path, path: &Path, yaml: String, machine: &Machine) -> Result<Prepared, PrepareError> {
     let (spec, positions) = spec::parse(&path.display().to_string(), &yaml).map_err(PrepareError::Spec)?;
     let mut facts = Facts { cpus: machine.cpus, gpus: machine.gpus, data: None };
@@ -170,6 +194,7 @@ fn checked(home: &Path, path: &Path, yaml: String, machine: &Machine) -> Result<
     let question = Question {
         spec: normalised(&spec),
         data_digest: dataset.digest,
+        seen: warm::seen(home, &spec.sweep)?,
         code_version: machine.code_version.clone(),
         kernel,
     };
@@ -235,13 +260,39 @@ impl Prepared {
     /// What is handed to the scheduler. Its payload opens the same sweep on any machine: see [`crate::sweep::open`].
     #[must_use]
     pub fn submission(&self) -> Submission {
-        Submission {
-            experiment: self.experiment.clone(),
-            name: self.question.spec.name.clone(),
-            payload: canonical_json(&self.question),
-            policy: self.policy.clone(),
-        }
+        submission(&self.question, self.policy.clone())
     }
+}
+
+/// A question as it is handed to a scheduler.
+#[must_use]
+pub fn submission(question: &Question, policy: Policy) -> Submission {
+    Submission {
+        experiment: question.experiment(),
+        name: question.spec.name.clone(),
+        payload: canonical_json(question),
+        policy,
+    }
+}
+
+/// How the trials of an ended experiment ended, for another scheduler; `None` while one is open, or when it was cancelled.
+#[must_use]
+pub fn endings(detail: &ExperimentDetail) -> Option<Vec<Ending>> {
+    let ending = |trial: &TrialView| {
+        let end = match &trial.status {
+            TrialState::Succeeded { .. } => End::Succeeded(trial.outcome.clone()?),
+            TrialState::Failed { class, message } => End::Failed { class: *class, message: message.clone() },
+            TrialState::Pruned => End::Pruned,
+            TrialState::Waiting { .. }
+            | TrialState::Queued { .. }
+            | TrialState::Leased { .. }
+            | TrialState::Running { .. }
+            | TrialState::Paused { .. }
+            | TrialState::Cancelled => return None,
+        };
+        Some(Ending { payload: trial.payload.clone(), rungs: trial.rungs.clone(), end })
+    };
+    detail.experiment.state.is_final().then(|| detail.trials.iter().map(ending).collect()).flatten()
 }
 
 pub(crate) fn lines(problems: &[Problem]) -> String {

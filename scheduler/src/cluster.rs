@@ -6,14 +6,15 @@ use std::collections::BTreeMap;
 
 use market::Timestamp;
 use protocol::{
-    Assignment, Directive, ExperimentDetail, ExperimentState, ExperimentView, Explanation, Refusal, Registration,
-    Report, StopCause, Submission, Terms, TrialState, TrialView, Update,
+    Assignment, Directive, Ending, ExperimentDetail, ExperimentState, ExperimentView, Explanation, Refusal,
+    Registration, Report, StopCause, Submission, Terms, TrialState, TrialView, Update,
 };
-use spec::{AttemptId, CheckpointRef, ExperimentId, FailureClass, Progress, Span, TrialId, WorkerId};
+use spec::{AttemptId, CheckpointRef, ExperimentId, FailureClass, Progress, Rung, Span, TrialId, WorkerId};
 
 use crate::driver::{Driver, SweepError};
 use crate::event::{Event, Record};
 use crate::ledger::{IllegalEvent, Ledger};
+use crate::record;
 use crate::retry::{self, Jitter};
 use crate::sweep::Sweeps;
 use crate::trial::Change;
@@ -86,6 +87,8 @@ pub enum Input {
     WorkerGone(WorkerId),
     /// A client submits.
     Submit(Submission),
+    /// A client hands over what another cluster ran to its end.
+    Record(Submission, Vec<Ending>),
     /// A client cancels.
     Cancel(ExperimentId),
     /// No lease is given any more; running attempts are asked to stop.
@@ -271,6 +274,7 @@ impl Cluster {
             Input::Finish(worker, attempt, report) => self.finish(now, &worker, attempt, report),
             Input::WorkerGone(worker) => self.worker_gone(now, &worker),
             Input::Submit(submission) => self.submit(now, submission),
+            Input::Record(submission, trials) => self.record(now, submission, &trials),
             Input::Cancel(experiment) => self.cancel(now, &experiment),
             Input::Drain => {
                 self.draining = true;
@@ -363,6 +367,15 @@ impl Cluster {
                 let message = message.chars().take(MESSAGE_CHARS_MAX).collect();
                 self.fail(now, attempt, class, message)?;
             }
+            Report::Paused { rung, checkpoint, value } => {
+                let reached = self.ledger.trial(&trial).map_or(0, |trial| trial.rungs.len());
+                if self.rung_of(&trial).is_none_or(|next| next.index != rung) {
+                    return Err(Refusal::Invalid(format!(
+                        "trial {trial} is not to hold at rung {rung}: it reached {reached} so far"
+                    )));
+                }
+                self.change(now, &trial, Change::Pause { attempt, rung, checkpoint, value })?;
+            }
             Report::Stopped => self.change(now, &trial, Change::Release { attempt })?,
         }
         self.place(now)?;
@@ -399,6 +412,20 @@ impl Cluster {
             self.settle(now, &id)?;
             self.place(now)?;
         }
+        self.experiment_view(&id).map(Reply::Experiment)
+    }
+
+    /// Takes in what ran elsewhere, once: of an experiment that is known here, what is known stands.
+    fn record(&mut self, now: Timestamp, submission: Submission, trials: &[Ending]) -> Result<Reply, Refusal> {
+        let id = submission.experiment.clone();
+        if self.ledger.experiment(&id).is_some() {
+            return self.submit(now, submission);
+        }
+        let sweep = self.sweeps.open(&submission).map_err(|error| Refusal::Invalid(error.why))?;
+        for event in record::events(now, &self.ledger, sweep, submission, trials)? {
+            self.emit(now, event)?;
+        }
+        self.announce_experiment(&id);
         self.experiment_view(&id).map(Reply::Experiment)
     }
 
@@ -468,10 +495,18 @@ impl Cluster {
         })
     }
 
+    /// Where a trial holds next.
+    fn rung_of(&self, id: &TrialId) -> Option<Rung> {
+        let reached = self.ledger.trial(id)?.rungs.len();
+        self.drivers.get(&id.experiment)?.rung(id.index, reached)
+    }
+
     fn grant(&mut self, now: Timestamp, worker: &WorkerId, attempt: AttemptId) {
         let Some(id) = self.ledger.trial_of(attempt).cloned() else { return };
+        let rung = self.rung_of(&id);
         let Some(trial) = self.ledger.trial(&id) else { return };
         let assignment = Assignment {
+            rung,
             trial: id,
             attempt,
             degrade: trial.degrade,

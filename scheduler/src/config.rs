@@ -16,6 +16,8 @@ pub struct Config {
     pub home: PathBuf,
     /// Where it listens. Default: a free port on 127.0.0.1. Only loopback addresses are served.
     pub listen: SocketAddr,
+    /// Where its journal lies. Default: a file of the home.
+    pub journal: JournalAt,
     /// How its cluster is run.
     pub options: Options,
     /// How long running attempts get to store a checkpoint when it stops. Default: 20s.
@@ -29,9 +31,29 @@ impl Config {
         Self {
             home: home.to_owned(),
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            journal: JournalAt::Home,
             options: Options::default(),
             grace: Span::from_secs(20),
         }
+    }
+}
+
+/// Where a journal lies.
+#[derive(Clone, PartialEq, Eq)]
+pub enum JournalAt {
+    /// In a file of the home: one scheduler.
+    Home,
+    /// In a PostgreSQL database, `postgres://USER:PASSWORD@HOST/DATABASE`: several schedulers, of which one leads.
+    Postgres(String),
+}
+
+/// The address holds a password.
+impl std::fmt::Debug for JournalAt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Home => "Home",
+            Self::Postgres(_) => "Postgres",
+        })
     }
 }
 

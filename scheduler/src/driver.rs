@@ -5,10 +5,11 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use protocol::TrialState;
-use spec::TrialId;
+use spec::{Rung, TrialId};
 
 use crate::ledger::Experiment;
 use crate::sweep::{Ask, Sweep, SweepOutcome};
+use crate::trial::Change;
 
 /// Above this the ledger no longer fits in the memory of a laptop.
 pub(crate) const TRIALS_MAX: u32 = 1_000_000;
@@ -41,6 +42,8 @@ pub enum SweepError {
 pub(crate) struct Driven {
     /// Payloads of trials the ledger does not hold yet.
     pub(crate) new: Vec<Vec<u8>>,
+    /// What becomes of trials that hold at a rung, by index.
+    pub(crate) judged: Vec<(u32, Change)>,
     /// Every trial has ended and none follows.
     pub(crate) ended: bool,
 }
@@ -51,6 +54,8 @@ pub(crate) struct Driver {
     asked: u32,
     /// Batches not told yet, oldest first.
     batches: VecDeque<Range<u32>>,
+    /// The rung that the oldest batch is judged at next.
+    rung: u32,
     phase: Phase,
 }
 
@@ -62,34 +67,69 @@ enum Phase {
 
 impl Driver {
     pub(crate) fn new(sweep: Box<dyn Sweep>) -> Self {
-        Self { sweep, asked: 0, batches: VecDeque::new(), phase: Phase::Asking }
+        Self { sweep, asked: 0, batches: VecDeque::new(), rung: 0, phase: Phase::Asking }
+    }
+
+    /// Where trial `index` holds next, having reached `reached` rungs.
+    pub(crate) fn rung(&self, index: u32, reached: usize) -> Option<Rung> {
+        let share = *self.sweep.rungs(index).get(reached)?;
+        Some(Rung { index: u32::try_from(reached).ok()?, share })
     }
 
     /// Goes as far as the outcomes in `experiment` allow.
     pub(crate) fn drive(&mut self, experiment: &Experiment) -> Result<Driven, SweepError> {
-        let mut new = Vec::new();
+        let (mut new, mut judged) = (Vec::new(), Vec::new());
         loop {
             while matches!(self.phase, Phase::Asking) {
                 self.ask(experiment, &mut new)?;
             }
             let Some(batch) = self.batches.front().cloned() else {
                 return match self.phase {
-                    Phase::Done => Ok(Driven { new, ended: true }),
+                    Phase::Done => Ok(Driven { new, judged, ended: true }),
                     Phase::Asking | Phase::Waiting => Err(SweepError::Stuck),
                 };
             };
+            while self.judge(experiment, batch.clone(), &mut judged) {}
             let outcomes: Option<Vec<_>> = batch.clone().map(|index| outcome(experiment, index)).collect();
             let Some(outcomes) = outcomes else {
-                return Ok(Driven { new, ended: false });
+                return Ok(Driven { new, judged, ended: false });
             };
             for (index, outcome) in batch.zip(outcomes) {
                 self.sweep.tell(index, outcome);
             }
             self.batches.pop_front();
+            self.rung = 0;
             if matches!(self.phase, Phase::Waiting) {
                 self.phase = Phase::Asking;
             }
         }
+    }
+
+    /// Judges `batch` at its rung, if it is there whole; whether it was.
+    fn judge(&mut self, experiment: &Experiment, batch: Range<u32>, judged: &mut Vec<(u32, Change)>) -> bool {
+        let rung = self.rung as usize;
+        let mut reached = Vec::new();
+        for index in batch {
+            let Some(trial) = experiment.trials.get(index as usize) else { return false };
+            match trial.rungs.get(rung) {
+                Some(value) => reached.push((index, *value)),
+                None if trial.state.is_final() || self.rung(index, rung).is_none() => {}
+                None => return false,
+            }
+        }
+        if reached.is_empty() {
+            return false;
+        }
+        let go_on = self.sweep.judge(self.rung, &reached);
+        for (index, _) in reached {
+            let holds = matches!(experiment.trials[index as usize].state,
+                TrialState::Paused { rung, .. } if rung == self.rung);
+            if holds {
+                judged.push((index, if go_on.contains(&index) { Change::Resume } else { Change::Prune }));
+            }
+        }
+        self.rung += 1;
+        true
     }
 
     fn ask(&mut self, experiment: &Experiment, new: &mut Vec<Vec<u8>>) -> Result<(), SweepError> {

@@ -6,9 +6,11 @@ use crate::event::Record;
 use crate::ledger::{IllegalEvent, Ledger};
 
 mod memory;
+mod postgres;
 mod sqlite;
 
 pub use memory::MemoryJournal;
+pub use postgres::PostgresJournal;
 pub use sqlite::SqliteJournal;
 
 /// The journal cannot be used. None of these is worth a retry by the program; all are a person's to solve.

@@ -85,6 +85,7 @@ impl Experiment {
             status: trial.state.clone(),
             attempts: trial.attempts(),
             worker_losses: trial.losses,
+            rungs: trial.rungs.clone(),
             progress: None,
             payload: Vec::new(),
             outcome: None,
@@ -219,6 +220,12 @@ impl Ledger {
     #[must_use]
     pub fn trial_of(&self, attempt: AttemptId) -> Option<&TrialId> {
         self.live.get(&attempt)
+    }
+
+    /// An empty ledger whose tokens follow those of this one.
+    #[must_use]
+    pub(crate) fn successor(&self) -> Self {
+        Self { last_attempt: self.last_attempt, ..Self::default() }
     }
 
     /// The next fencing token.

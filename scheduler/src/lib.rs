@@ -16,6 +16,7 @@ pub mod event;
 mod explain;
 pub mod journal;
 pub mod ledger;
+mod record;
 mod retry;
 mod server;
 mod side_log;
@@ -23,8 +24,9 @@ mod sweep;
 pub mod trial;
 
 pub use cluster::{Options, Recovery, Scope};
-pub use config::{Config, SchedulerError, address, journal_path, token_path};
+pub use config::{Config, JournalAt, SchedulerError, address, journal_path, token_path};
 pub use driver::SweepError;
 pub use retry::{BACKOFF_MAX, WORKER_LOSSES_MAX};
 pub use server::{Handle, history, serve, start};
+pub use side_log::{LogLine, log_path};
 pub use sweep::{Ask, OpenError, Sweep, SweepOutcome, Sweeps};

@@ -12,12 +12,12 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
 use crate::cluster::Cluster;
-use crate::config::{self, Config, SchedulerError};
+use crate::config::{self, Config, JournalAt, SchedulerError};
 use crate::core::{CALLS_WAITING_MAX, Call, Core};
 use crate::engine::{Engine, Fleet};
-use crate::journal::{SqliteJournal, fold};
+use crate::journal::{Journal, PostgresJournal, SqliteJournal, fold};
 use crate::ledger::Ledger;
-use crate::side_log::SideLog;
+use crate::side_log::{self, SideLog};
 use crate::sweep::Sweeps;
 
 mod service;
@@ -91,7 +91,7 @@ impl Drop for Handle {
     }
 }
 
-/// Starts a scheduler: replays the journal of its home, goes on where it ended, listens, and lets `engine` start workers.
+/// Starts a scheduler: waits until it leads, replays its journal, goes on where it ended, listens, and lets `engine` start workers.
 ///
 /// # Errors
 /// [`SchedulerError`]; nothing was started then.
@@ -104,15 +104,15 @@ pub async fn start(
         return Err(SchedulerError::NotLoopback(config.listen));
     }
     config::make_folder(&config.home)?;
-    let journal = SqliteJournal::open(&config::journal_path(&config.home))?;
     let token = config::token(&config.home)?;
+    let journal = open(&config).await?;
     let (listener, address) = listen(config.listen).await?;
     let url = format!("http://{address}");
-    let (ledger, last) = fold(&journal)?;
+    let (ledger, last) = fold(&*journal)?;
     let clock = Clock::start(last);
     let cluster = Cluster::recover(clock.now(), ledger, sweeps, config.options.clone())?;
-    let side_log = SideLog::new(config.home.join("metrics"));
-    let core = Core::new(cluster, Box::new(journal), side_log, clock, config.grace);
+    let side_log = SideLog::new(side_log::folder(&config.home));
+    let core = Core::new(cluster, journal, side_log, clock, config.grace);
     config::write_address(&config.home, &url)?;
 
     let (calls, received) = mpsc::channel(CALLS_WAITING_MAX);
@@ -166,6 +166,28 @@ pub fn history(home: &Path) -> Result<Ledger, SchedulerError> {
         return Ok(Ledger::default());
     }
     Ok(fold(&SqliteJournal::open_read_only(&path)?)?.0)
+}
+
+/// The journal, once this scheduler may write it.
+async fn open(config: &Config) -> Result<Box<dyn Journal>, SchedulerError> {
+    match config.journal.clone() {
+        JournalAt::Home => Ok(Box::new(SqliteJournal::open(&config::journal_path(&config.home))?)),
+        JournalAt::Postgres(url) => {
+            let (leads, led) = oneshot::channel();
+            // A standby waits here for as long as another leads, in a thread that nobody waits for if it is given up.
+            let wait = move || {
+                let journal = PostgresJournal::lead(&url, || !leads.is_closed());
+                // Errs only when it was given up.
+                let _ = leads.send(journal);
+            };
+            std::thread::Builder::new()
+                .name("standby".to_owned())
+                .spawn(wait)
+                .map_err(|why| SchedulerError::Home { path: "standby thread".into(), why })?;
+            let journal = led.await.map_err(|_| SchedulerError::Defect)??;
+            Ok(Box::new(journal.ok_or(SchedulerError::Defect)?))
+        }
+    }
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), SchedulerError> {

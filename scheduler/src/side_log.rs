@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use market::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use spec::{AttemptId, ExperimentId, Progress, TrialId};
 
 /// Files open at once; the others are opened again when needed.
@@ -20,6 +20,30 @@ struct Line<'a> {
     attempt: AttemptId,
     #[serde(flatten)]
     progress: &'a Progress,
+}
+
+/// A line as readers get it.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct LogLine {
+    /// When the scheduler heard it.
+    pub at: Timestamp,
+    /// Which trial.
+    pub trial: TrialId,
+    /// Which attempt of it.
+    pub attempt: AttemptId,
+    /// How far it was.
+    #[serde(flatten)]
+    pub progress: Progress,
+}
+
+/// The log of an experiment; there once something was measured.
+#[must_use]
+pub fn log_path(home: &Path, experiment: &ExperimentId) -> PathBuf {
+    folder(home).join(format!("{experiment}.jsonl"))
+}
+
+pub(crate) fn folder(home: &Path) -> PathBuf {
+    home.join("metrics")
 }
 
 /// The log.

@@ -1,6 +1,7 @@
 //! The port to whoever decides which trials an experiment has. Payloads and outcomes are bytes here.
 
 use protocol::Submission;
+use spec::{Finite, Share};
 
 /// The answer to [`Sweep::ask`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +39,19 @@ pub trait Sweep: Send {
 
     /// The outcome of trial `index`.
     fn tell(&mut self, index: u32, outcome: SweepOutcome);
+
+    /// Where trial `index` is to hold for a decision, ascending; empty: nowhere. A function of the index alone.
+    fn rungs(&self, _index: u32) -> Vec<Share> {
+        Vec::new()
+    }
+
+    /// Which trials of a batch go on from `rung`, now that each of them reached it or ended; the others are pruned.
+    ///
+    /// `reached` holds those that got there, in index order, with what they measured, whether or not they wait there
+    /// still: after a restart it is called again as it was before.
+    fn judge(&mut self, _rung: u32, reached: &[(u32, Option<Finite>)]) -> Vec<u32> {
+        reached.iter().map(|(index, _)| *index).collect()
+    }
 }
 
 /// The payload of a submission is not a sweep.

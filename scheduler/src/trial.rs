@@ -3,7 +3,7 @@
 use market::Timestamp;
 use protocol::TrialState;
 use serde::{Deserialize, Serialize};
-use spec::{AttemptId, CheckpointRef, FailureClass, WorkerId};
+use spec::{AttemptId, CheckpointRef, FailureClass, Finite, WorkerId};
 
 /// Checkpoints kept: the newest, and the one before in case the newest is damaged.
 pub const CHECKPOINTS_KEPT: usize = 2;
@@ -72,6 +72,9 @@ pub enum Change {
         rung: u32,
         /// Where it goes on.
         checkpoint: CheckpointRef,
+        /// What it measured there.
+        #[serde(default)]
+        value: Option<Finite>,
     },
     /// It goes on from its rung.
     Resume,
@@ -141,6 +144,8 @@ pub struct Trial {
     pub degrade: u8,
     /// Newest first, at most [`CHECKPOINTS_KEPT`].
     pub checkpoints: Vec<CheckpointRef>,
+    /// What it measured at each rung it reached.
+    pub rungs: Vec<Option<Finite>>,
     /// Why the last attempt ended, if it failed by itself.
     pub last_failure: Option<FailureClass>,
     /// What came of it.
@@ -158,6 +163,7 @@ impl Trial {
             losses: 0,
             degrade: 0,
             checkpoints: Vec::new(),
+            rungs: Vec::new(),
             last_failure: None,
             outcome: None,
         }
@@ -177,7 +183,11 @@ impl Trial {
     pub fn apply(&mut self, at: Timestamp, change: &Change) -> Result<(), IllegalTransition> {
         let next = transition(&self.state, at, change, self.checkpoints.first())?;
         match change {
-            Change::Checkpoint { checkpoint, .. } | Change::Pause { checkpoint, .. } => self.keep(*checkpoint),
+            Change::Checkpoint { checkpoint, .. } => self.keep(*checkpoint),
+            Change::Pause { checkpoint, value, .. } => {
+                self.keep(*checkpoint);
+                self.rungs.push(*value);
+            }
             Change::Succeed { outcome, .. } => self.outcome = Some(outcome.clone()),
             Change::Fail { class, .. } => {
                 self.failures += 1;
@@ -240,7 +250,9 @@ fn transition(
             None => Failed { class: FailureClass::WorkerLost, message: "its worker vanished too often".to_owned() },
         },
         (Leased { .. } | Running { .. }, Change::Release { .. }) => Queued { not_before: at, from },
-        (Running { .. }, Change::Pause { rung, checkpoint, .. }) => Paused { rung: *rung, checkpoint: *checkpoint },
+        (Leased { .. } | Running { .. }, Change::Pause { rung, checkpoint, .. }) => {
+            Paused { rung: *rung, checkpoint: *checkpoint }
+        }
         (Paused { checkpoint, .. }, Change::Resume) => Queued { not_before: at, from: Some(*checkpoint) },
         (Paused { .. } | Running { .. }, Change::Prune) => Pruned,
         (Waiting { .. } | Queued { .. } | Leased { .. } | Running { .. } | Paused { .. }, Change::Cancel) => Cancelled,

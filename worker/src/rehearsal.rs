@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use protocol::Assignment;
-use spec::{CheckpointRef, Digest, FailureClass, Progress, ProgressUnit};
+use spec::{CheckpointRef, Digest, FailureClass, Finite, Progress, ProgressUnit};
 
 use crate::runner::{CheckpointError, Ended, Failure, Reporter, Runner};
 
@@ -13,7 +13,8 @@ const BEAT: Duration = Duration::from_millis(10);
 /// Plays scripts. The payload is one of
 /// - `succeed`, or empty: succeeds at once, with its own payload as outcome
 /// - `slow MILLISECONDS`: works that long in steps of 10 ms with a checkpoint after every tenth, goes on from where a
-///   former attempt was, and succeeds with the step it began at as outcome
+///   former attempt was, holds at its rung with the payload's last number as what it measured there, and succeeds with
+///   the step it began at as outcome
 /// - `fail CLASS`: fails at once; `fail-below N CLASS`: fails until the attempt number within the cluster reaches N
 /// - `panic`: panics · `crash`: aborts the process · `deaf MILLISECONDS`: works without looking at the stop flag
 #[derive(Clone, Copy, Debug, Default)]
@@ -52,9 +53,14 @@ fn slow(assignment: &Assignment, reporter: &mut Reporter, millis: u64) -> Result
         pause(BEAT);
         let unit = ProgressUnit::Epoch;
         reporter.progress(Progress { step, steps, unit, rate: 0.0, metrics: std::collections::BTreeMap::new() });
+        let text = format!("{} {step}", assignment.trial);
+        let checkpoint = CheckpointRef { digest: Digest::of(text.as_bytes()), step };
+        if assignment.rung.is_some_and(|rung| step < steps && rung.share.is_reached(step, steps)) {
+            let said = String::from_utf8_lossy(&assignment.payload);
+            let value = said.split_whitespace().last().and_then(|word| word.parse().ok()).and_then(Finite::new);
+            return Ok(Ended::Held { checkpoint, value });
+        }
         if step % 10 == 0 {
-            let text = format!("{} {step}", assignment.trial);
-            let checkpoint = CheckpointRef { digest: Digest::of(text.as_bytes()), step };
             match reporter.checkpoint(checkpoint) {
                 Ok(_) | Err(CheckpointError::Unreachable) => {}
                 Err(CheckpointError::Fenced) => return Ok(Ended::Stopped),

@@ -4,13 +4,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use protocol::Assignment;
-use spec::{CheckpointRef, FailureClass, Progress};
+use spec::{CheckpointRef, FailureClass, Finite, Progress};
 
 /// How an attempt ended without failing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// With this outcome.
     Succeeded(Vec<u8>),
+    /// At the rung of its assignment, with all it learned in `checkpoint`, which is in the store and not handed in.
+    Held {
+        /// Where it goes on, should it.
+        checkpoint: CheckpointRef,
+        /// What it measured at the rung; `None` when it had nothing to measure.
+        value: Option<Finite>,
+    },
     /// Because [`Reporter::should_stop`] said so; its checkpoint is handed in.
     Stopped,
 }

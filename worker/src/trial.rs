@@ -7,7 +7,10 @@ use artifacts::{Bundle, BundleKind, Parts, Store};
 use backtest::{Backtest, BacktestError, Model, Setting};
 use dataset::{DataError, Dataset};
 use protocol::Assignment;
-use spec::{CheckpointRef, FailureClass, Metric, Progress, Series, TaskSpec, TrialOutcome, TrialSpec, canonical_json};
+use spec::{
+    CheckpointRef, FailureClass, Finite, Metric, Progress, Rung, Series, TaskSpec, TrialOutcome, TrialSpec,
+    canonical_json,
+};
 use trainer::{Kept, Sink, SinkError, TrainError, Trained, TrainingData};
 
 use crate::machine::kernel;
@@ -102,13 +105,17 @@ impl Runner for Trial {
             serde_json::from_slice(&assignment.payload).map_err(|error| failure(FailureClass::Bug, &error))?;
         let dataset = load(&self.home, &spec).map_err(|error| failure(FailureClass::Data, &error))?;
         let data = trainer::prepare(&spec, &dataset).map_err(|error| failure(error.class(), &error))?;
-        let mut sink = StoreSink::new(&self.store, reporter);
+        let mut sink = StoreSink::new(&self.store, reporter, assignment.rung);
         let ended = self.train(&spec, &data, assignment, &mut sink)?;
-        let leftovers = sink.kept;
+        let (mut leftovers, held) = (sink.kept, sink.held);
         match ended {
-            trainer::Ended::Stopped => Ok(Ended::Stopped),
+            trainer::Ended::Stopped => Ok(match held {
+                Some(Held { value, checkpoint: Some(checkpoint) }) => Ended::Held { checkpoint, value },
+                Some(Held { checkpoint: None, .. }) | None => Ended::Stopped,
+            }),
             trainer::Ended::Finished(trained) => {
                 let outcome = self.hand_in(spec, &data, *trained, assignment.degrade)?;
+                leftovers.extend(held.and_then(|held| held.checkpoint));
                 for checkpoint in leftovers {
                     // The result is in the store: what led to it is only space.
                     let _ = self.store.delete_checkpoint(checkpoint.digest);
@@ -152,11 +159,29 @@ struct StoreSink<'a> {
     checkpointed: Option<Instant>,
     /// When and at which step the first word came.
     began: Option<(Instant, u64)>,
+    /// Where to hold.
+    rung: Option<Rung>,
+    held: Option<Held>,
+}
+
+/// The rung is reached.
+struct Held {
+    value: Option<Finite>,
+    /// The first one after it. Only the report of the rung hands it in: an attempt that went on from it without that
+    /// report would have the rung behind it and nothing to say of it.
+    checkpoint: Option<CheckpointRef>,
+}
+
+/// What trials are compared by at a rung: a forecaster's validation loss, an agent's evaluation on validation turned
+/// round, so that less is better.
+fn comparable(progress: &Progress) -> Option<f64> {
+    let loss = progress.metrics.get(&Metric::ValidationLoss).copied();
+    loss.or_else(|| progress.metrics.get(&Metric::EvaluationReturn).map(|score| -score))
 }
 
 impl<'a> StoreSink<'a> {
-    fn new(store: &'a Store, reporter: &'a mut Reporter) -> Self {
-        Self { store, reporter, kept: Vec::new(), checkpointed: None, began: None }
+    fn new(store: &'a Store, reporter: &'a mut Reporter, rung: Option<Rung>) -> Self {
+        Self { store, reporter, kept: Vec::new(), checkpointed: None, began: None, rung, held: None }
     }
 
     fn rate(&mut self, step: u64) -> f64 {
@@ -170,10 +195,25 @@ impl<'a> StoreSink<'a> {
 impl Sink for StoreSink<'_> {
     fn progress(&mut self, progress: Progress) {
         let rate = self.rate(progress.step);
+        let reached =
+            |rung: Rung| progress.step < progress.steps && rung.share.is_reached(progress.step, progress.steps);
+        if self.held.is_none()
+            && self.rung.is_some_and(reached)
+            && let Some(value) = comparable(&progress)
+        {
+            self.held = Some(Held { value: Finite::new(value), checkpoint: None });
+        }
         self.reporter.progress(Progress { rate, ..progress });
     }
 
     fn checkpoint(&mut self, step: u64, bytes: Vec<u8>) -> Result<Kept, SinkError> {
+        if let Some(held) = &mut self.held {
+            if held.checkpoint.is_none() {
+                let digest = self.store.put_checkpoint(bytes).map_err(|error| SinkError(chain(&error)))?;
+                held.checkpoint = Some(CheckpointRef { digest, step });
+            }
+            return Ok(Kept::Durably);
+        }
         let now = now();
         let early = self.checkpointed.is_some_and(|last| now.duration_since(last) < CHECKPOINT_EVERY);
         if early && !self.should_stop() {
@@ -196,7 +236,7 @@ impl Sink for StoreSink<'_> {
     }
 
     fn should_stop(&self) -> bool {
-        self.reporter.should_stop()
+        self.held.is_some() || self.reporter.should_stop()
     }
 }
 

@@ -197,6 +197,7 @@ impl Worker {
     /// Runs one attempt to its end and reports it.
     async fn attempt(&self, assignment: Assignment, terms: Terms) -> Result<(), WorkerError> {
         let (attempt, trial) = (assignment.attempt, assignment.trial.clone());
+        let rung = assignment.rung.map_or(0, |rung| rung.index);
         tracing::info!(%trial, %attempt, "attempt starts");
         let stop = Arc::new(AtomicBool::new(false));
         let speech = Speech::new(self.client.clone(), self.options.id.clone(), attempt, terms);
@@ -206,6 +207,7 @@ impl Worker {
         let ended = self.accompany(attempt, speech, &stop, ended).await?;
         let report = match ended {
             Ok(Ended::Succeeded(outcome)) => Report::Succeeded(outcome),
+            Ok(Ended::Held { checkpoint, value }) => Report::Paused { rung, checkpoint, value },
             Ok(Ended::Stopped) => Report::Stopped,
             Err(Failure { class, message }) => Report::Failed { class, message },
         };

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use anyhow::{Context as _, Result};
 use artifacts::Store;
 use protocol::{Client, ExperimentDetail, ExperimentView, Token, TrialView};
-use scheduler::{Config, Options, Recovery, Scope};
+use scheduler::{Config, JournalAt, Options, Recovery, SchedulerError, Scope};
 use serde_json::{Value, json};
 use spec::{ExperimentId, Span, TrialId, TrialOutcome, TrialSpec, WorkerId};
 
@@ -18,19 +18,33 @@ use crate::view::table::{Column, render};
 /// Longest wait for a scheduler that is being restarted.
 const PATIENCE: Span = Span::from_secs(10);
 
-/// Runs a scheduler until it is interrupted.
-pub(crate) fn scheduler(context: &Context, listen: SocketAddr) -> Result<Exit> {
+/// Runs a scheduler until it is interrupted. One that loses the lead stands by again.
+pub(crate) fn scheduler(context: &Context, listen: SocketAddr, journal: Option<&str>) -> Result<Exit> {
     let options = Options { scope: Scope::All, recovery: Recovery::Readopt, ..Options::default() };
-    let config = Config { listen, options, ..Config::new(context.home.path()) };
+    let journal = journal.map_or(JournalAt::Home, |url| JournalAt::Postgres(url.to_owned()));
+    let config = Config { listen, options, journal, ..Config::new(context.home.path()) };
     runtime()?.block_on(async {
-        let mut handle = scheduler::start(config, Box::new(experiments::sweep::open), None).await?;
-        context.say(format!("scheduler at {}", handle.url()));
-        context.say(format!("token file {}", scheduler::token_path(context.home.path()).display()));
-        tokio::select! {
-            ended = handle.wait() => ended.map(|()| Exit::Failed).map_err(Into::into),
-            () = interrupted() => {
-                handle.stop().await?;
-                Ok(Exit::Interrupted)
+        let mut end = std::pin::pin!(interrupted());
+        loop {
+            if config.journal != JournalAt::Home {
+                context.say("standing by until this scheduler leads");
+            }
+            let mut handle = tokio::select! {
+                started = scheduler::start(config.clone(), Box::new(experiments::sweep::open), None) => started?,
+                () = &mut end => return Ok(Exit::Interrupted),
+            };
+            context.say(format!("scheduler at {}", handle.url()));
+            context.say(format!("token file {}", scheduler::token_path(context.home.path()).display()));
+            let ended = tokio::select! {
+                ended = handle.wait() => ended,
+                () = &mut end => {
+                    handle.stop().await?;
+                    return Ok(Exit::Interrupted);
+                }
+            };
+            match ended {
+                Err(SchedulerError::Journal(error)) if config.journal != JournalAt::Home => eprintln!("{error}"),
+                ended => return ended.map(|()| Exit::Failed).map_err(Into::into),
             }
         }
     })
@@ -189,6 +203,26 @@ pub(crate) fn explain(context: &Context, trial: &TrialId, scheduler: Option<&str
         client.explain(trial).await
     })?;
     context.show(&explanation, || explanation.sentence.clone())?;
+    Ok(Exit::Ok)
+}
+
+/// A client of the scheduler asked for, or of the one at work on this home.
+pub(crate) async fn connect(context: &Context, scheduler: Option<&str>) -> Result<Client> {
+    let at_work = scheduler.map(str::to_owned).or_else(|| scheduler::address(context.home.path()));
+    let url = at_work.ok_or_else(|| {
+        bad_input("no scheduler is at work on this home: name one with --scheduler, or start `tradewind scheduler`")
+    })?;
+    let token = Token::read(&scheduler::token_path(context.home.path()))?;
+    Ok(Client::connect(&url, &token, PATIENCE).await?)
+}
+
+/// Cancels an experiment; its running attempts are told to stop.
+pub(crate) fn cancel(context: &Context, experiment: &ExperimentId, scheduler: Option<&str>) -> Result<Exit> {
+    let view = runtime()?
+        .block_on(async { Ok::<_, anyhow::Error>(connect(context, scheduler).await?.cancel(experiment).await?) })?;
+    context.show(&json!({ "experiment": view.experiment, "state": view.state }), || {
+        format!("{} is {}", view.experiment, view.state)
+    })?;
     Ok(Exit::Ok)
 }
 

@@ -5,9 +5,11 @@ mod cluster;
 mod data;
 mod ensemble;
 mod live;
+mod logs;
 mod models;
 mod run;
 mod serve;
+mod top;
 
 use anyhow::{Context as _, Result};
 use clap::CommandFactory as _;
@@ -68,12 +70,21 @@ pub(crate) fn dispatch(cli: &Cli) -> Result<Exit> {
     let context = Context { home: Home::open(&cli.home)?, audience };
     match &cli.command {
         Command::Run(options) => run::run(&context, options),
+        Command::Submit(options) => run::submit(&context, options),
         Command::Resume(options) => run::resume(&context, options),
         Command::Ensemble { spec } => ensemble::ensemble(&context, spec),
         Command::Ls => cluster::list(&context),
         Command::Show { experiment } => cluster::show(&context, experiment),
         Command::Explain { trial, scheduler } => cluster::explain(&context, trial, scheduler.as_deref()),
-        Command::Scheduler { listen } => cluster::scheduler(&context, *listen),
+        Command::Extend(options) => run::extend(&context, options),
+        Command::Cancel { experiment, scheduler } => cluster::cancel(&context, experiment, scheduler.as_deref()),
+        Command::Logs { of, follow } => {
+            logs::logs(&context, of, if *follow { logs::Until::Ended } else { logs::Until::Now })
+        }
+        Command::Top { scheduler, once } => {
+            top::top(&context, scheduler.as_deref(), if *once { top::Frames::One } else { top::Frames::All })
+        }
+        Command::Scheduler { listen, journal } => cluster::scheduler(&context, *listen, journal.as_deref()),
         Command::Worker(options) => cluster::worker(&context, options),
         Command::Models => models::models(&context),
         Command::History { model } => models::history(&context, model),

@@ -4,12 +4,13 @@ use std::io::IsTerminal as _;
 
 use anyhow::{Context as _, Result, anyhow};
 use experiments::{Conclusion, Machine, PrepareError, Prepared, Promotion, Summary};
-use protocol::{Client, ExperimentState, Token, TrialView, Update};
+use protocol::{Client, ClientError, ExperimentState, Token, TrialView, Update};
 use scheduler::engines::{Command, Local};
 use scheduler::{Config, Options, Recovery, Scope};
+use serde_json::json;
 use spec::{ExperimentId, Span};
 
-use crate::args::{Place, Resume, Run};
+use crate::args::{Extend, Fallback, Place, Resume, Run, Submit};
 use crate::commands::{Audience, Context, interrupted, runtime};
 use crate::exit::{Exit, bad_input};
 use crate::home::{code_version, now};
@@ -19,6 +20,9 @@ use crate::view::table::{Column, render};
 /// Longest wait for a scheduler that is being restarted.
 const PATIENCE: Span = Span::from_secs(60);
 
+/// A look whether the scheduler is back after a fallback.
+const BACK_AGAIN: Span = Span::from_secs(1);
+
 /// Runs an experiment file to its verdict.
 pub(crate) fn run(context: &Context, options: &Run) -> Result<Exit> {
     let prepared =
@@ -26,11 +30,50 @@ pub(crate) fn run(context: &Context, options: &Run) -> Result<Exit> {
     pursue(context, &prepared, &options.place)
 }
 
+/// Hands an experiment to a running scheduler and returns; where it cannot be reached, runs it here if so asked.
+pub(crate) fn submit(context: &Context, options: &Submit) -> Result<Exit> {
+    let prepared =
+        experiments::prepare(context.home.path(), &options.spec, &machine(&options.place)?).map_err(refusal)?;
+    if let Some(finished) = &prepared.finished {
+        return known(context, &prepared, finished);
+    }
+    let at_work = options.place.scheduler.clone().or_else(|| scheduler::address(context.home.path()));
+    let Some(url) = at_work else {
+        let nobody = "no scheduler is at work on this home";
+        if options.place.fallback.is_none() {
+            return Err(bad_input(format!("{nobody}: name one with --scheduler, or use `tradewind run`")));
+        }
+        eprintln!("{nobody}: {} runs here as a cluster of one", prepared.experiment);
+        return pursue(context, &prepared, &options.place);
+    };
+    prepared.begin()?;
+    let runtime = runtime()?;
+    let client = match runtime.block_on(reach(context, &url, &options.place))? {
+        Reached::Scheduler(client) => client,
+        Reached::Nobody(why) => return fall_back(context, &prepared, &options.place, &url, &why),
+    };
+    let view = runtime.block_on(async { client.submit(prepared.submission()).await })?;
+    context.show(&json!({ "experiment": view.experiment, "state": view.state, "scheduler": url }), || {
+        format!(
+            "{} is {} at {url}: `tradewind run --scheduler` or `tradewind top` follows it",
+            view.experiment, view.state
+        )
+    })?;
+    Ok(Exit::Ok)
+}
+
 /// Continues an experiment from its record and the journal.
 pub(crate) fn resume(context: &Context, options: &Resume) -> Result<Exit> {
     let prepared =
         experiments::resume(context.home.path(), &options.experiment, &machine(&options.place)?).map_err(refusal)?;
     pursue(context, &prepared, &options.place)
+}
+
+/// Runs more points of an experiment that ran before, as an experiment of its own.
+pub(crate) fn extend(context: &Context, options: &Extend) -> Result<Exit> {
+    let machine = machine(&options.place)?;
+    let prepared = experiments::extend(context.home.path(), &options.experiment, options.trials, &machine);
+    pursue(context, &prepared.map_err(refusal)?, &options.place)
 }
 
 /// A refused file is the user's to mend; a home that cannot be written is not.
@@ -51,19 +94,99 @@ fn machine(place: &Place) -> Result<Machine> {
 
 fn pursue(context: &Context, prepared: &Prepared, place: &Place) -> Result<Exit> {
     if let Some(finished) = &prepared.finished {
-        context.say(format!(
-            "{} has run before: same question, data, build and machine. Nothing was trained again, no trial counted.",
-            prepared.experiment
-        ));
-        return report(context, finished);
+        return known(context, prepared, finished);
     }
     prepared.begin()?;
     context.say(format!("experiment {}", prepared.experiment));
     let runtime = runtime()?;
-    let ended = match &place.scheduler {
-        None => runtime.block_on(here(context, prepared, place))?,
-        Some(url) => runtime.block_on(there(context, prepared, url))?,
+    let Some(url) = &place.scheduler else {
+        let ended = runtime.block_on(here(context, prepared, place))?;
+        return conclude(context, prepared, ended);
     };
+    match runtime.block_on(reach(context, url, place))? {
+        Reached::Scheduler(client) => {
+            let ended = runtime.block_on(there(context, prepared, client))?;
+            conclude(context, prepared, ended)
+        }
+        Reached::Nobody(why) => fall_back(context, prepared, place, url, &why),
+    }
+}
+
+fn known(context: &Context, prepared: &Prepared, finished: &Summary) -> Result<Exit> {
+    context.say(format!(
+        "{} has run before: same question, data, build and machine. Nothing was trained again, no trial counted.",
+        prepared.experiment
+    ));
+    report(context, finished)
+}
+
+/// Who is there to run an experiment.
+enum Reached {
+    Scheduler(Client),
+    /// Nobody answered within the deadline, and the user asked for a fallback.
+    Nobody(ClientError),
+}
+
+/// Connects; what earlier fallbacks owe this scheduler is handed over first.
+async fn reach(context: &Context, url: &str, place: &Place) -> Result<Reached> {
+    let token = Token::read(&scheduler::token_path(context.home.path()));
+    let patience = if place.fallback.is_some() { place.deadline } else { PATIENCE };
+    let connected = match token {
+        Ok(token) => Client::connect(url, &token, patience).await,
+        // A scheduler that never ran on this home has left no token.
+        Err(error) if place.fallback.is_some() => {
+            Err(ClientError::Unreachable { url: url.to_owned(), why: error.to_string() })
+        }
+        Err(error) => return Err(error.into()),
+    };
+    match connected {
+        Ok(client) => {
+            hand_over(context, &client).await?;
+            Ok(Reached::Scheduler(client))
+        }
+        Err(error @ ClientError::Unreachable { .. }) if place.fallback == Some(Fallback::Local) => {
+            Ok(Reached::Nobody(error))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The same work with the same bytes, by a cluster of one.
+fn fall_back(context: &Context, prepared: &Prepared, place: &Place, url: &str, why: &ClientError) -> Result<Exit> {
+    // Said to machines as well: where an experiment ran is never silent.
+    eprintln!("{why}: {} runs here as a cluster of one and is reported to it later", prepared.experiment);
+    prepared.record.owe(url)?;
+    let runtime = runtime()?;
+    let ended = runtime.block_on(here(context, prepared, place))?;
+    let exit = conclude(context, prepared, ended)?;
+    let token = Token::read(&scheduler::token_path(context.home.path()))?;
+    runtime.block_on(async {
+        match Client::connect(url, &token, BACK_AGAIN).await {
+            Ok(client) => hand_over(context, &client).await,
+            Err(_) => Ok(()),
+        }
+    })?;
+    Ok(exit)
+}
+
+/// Tells a scheduler what ran without it, each experiment once.
+async fn hand_over(context: &Context, client: &Client) -> Result<()> {
+    let home = context.home.path();
+    for record in experiments::Record::owed(home, client.url())? {
+        let Some(asked) = record.asked()? else { continue };
+        let experiment = asked.question.experiment();
+        let Some(detail) = scheduler::history(home)?.detail(&experiment) else { continue };
+        let Some(trials) = experiments::endings(&detail) else { continue };
+        let submission = experiments::submission(&asked.question, detail.experiment.policy.clone());
+        client.record(submission, trials).await?;
+        record.settle()?;
+        eprintln!("reported {experiment}, which ran here, to {}", client.url());
+    }
+    Ok(())
+}
+
+/// Judges what ended, or says how an interrupted experiment goes on.
+fn conclude(context: &Context, prepared: &Prepared, ended: Ending) -> Result<Exit> {
     let Some((state, trials)) = ended else {
         eprintln!("interrupted: checkpoints are kept, `tradewind resume {}` goes on", prepared.experiment);
         return Ok(Exit::Interrupted);
@@ -98,9 +221,9 @@ async fn here(context: &Context, prepared: &Prepared, place: &Place) -> Result<E
 }
 
 /// Hands the experiment to a running scheduler and waits; interrupting leaves it running there.
-async fn there(context: &Context, prepared: &Prepared, url: &str) -> Result<Ending> {
+async fn there(context: &Context, prepared: &Prepared, client: Client) -> Result<Ending> {
     let token = Token::read(&scheduler::token_path(context.home.path()))?;
-    let client = Client::connect(url, &token, PATIENCE).await?;
+    let url = client.url();
     client.submit(prepared.submission()).await?;
     loop {
         let ending = tokio::select! {

@@ -5,7 +5,7 @@ use std::io::IsTerminal as _;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use protocol::{TrialState, TrialView, Update};
-use spec::{Metric, Progress, ProgressUnit, TrialId};
+use spec::{Metric, Progress, TrialId};
 
 /// Follows an experiment on stderr.
 pub(crate) struct Bars {
@@ -75,10 +75,7 @@ impl Bars {
         let screen = &self.screen;
         let bar = self.running.entry(trial.clone()).or_insert_with(|| {
             let bar = screen.add(ProgressBar::new(progress.steps));
-            let unit = match progress.unit {
-                ProgressUnit::Epoch => "epochs",
-                ProgressUnit::EnvStep => "steps",
-            };
+            let unit = progress.unit.as_str();
             bar.set_style(style(&format!("{{prefix:>14}} {{bar:30}} {{pos}}/{{len}} {unit}  {{msg}}")));
             bar.set_prefix(format!("trial {}", trial.index));
             bar
@@ -133,6 +130,8 @@ fn summary(progress: &Progress) -> String {
 
 #[cfg(test)]
 mod tests {
+    use spec::ProgressUnit;
+
     use super::*;
 
     #[test]

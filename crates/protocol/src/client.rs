@@ -15,8 +15,8 @@ use crate::generated::scheduler_client::SchedulerClient;
 use crate::server::MESSAGE_BYTES_MAX;
 use crate::wire::{Malformed, checkpoints, from_json};
 use crate::{
-    Assignment, Directive, ExperimentDetail, ExperimentView, Explanation, Refusal, Registration, Report, Submission,
-    Terms, Token, TrialView, Update,
+    Assignment, Directive, Ending, ExperimentDetail, ExperimentView, Explanation, Refusal, Registration, Report,
+    Submission, Terms, Token, TrialView, Update,
 };
 
 /// Longest wait for an answer that needs no waiting.
@@ -212,6 +212,17 @@ impl Client {
     pub async fn submit(&self, submission: Submission) -> Result<ExperimentView, ClientError> {
         let request = timed(wire::SubmitRequest::from(submission), CALL);
         self.document(self.inner.clone().submit(request).await)
+    }
+
+    /// Hands over an experiment that another cluster ran to its end. Safe to repeat.
+    ///
+    /// # Errors
+    /// [`Refusal::Conflict`] when the id is taken by something else; [`Refusal::Invalid`] when the trials are not those
+    /// that its sweep asks for; else [`ClientError`].
+    pub async fn record(&self, submission: Submission, trials: Vec<Ending>) -> Result<ExperimentView, ClientError> {
+        let trials = trials.into_iter().map(Into::into).collect();
+        let request = wire::RecordRequest { submission: Some(submission.into()), trials };
+        self.document(self.inner.clone().record(timed(request, CALL)).await)
     }
 
     /// Lists experiments in the order submitted.

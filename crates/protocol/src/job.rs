@@ -1,7 +1,9 @@
 //! What is asked of the scheduler and of a worker.
 
 use serde::{Deserialize, Serialize};
-use spec::{AttemptId, CheckpointRef, ExperimentId, FailureClass, ModelName, RetrySpec, Span, TrialId, WorkerId};
+use spec::{
+    AttemptId, CheckpointRef, ExperimentId, FailureClass, Finite, ModelName, RetrySpec, Rung, Span, TrialId, WorkerId,
+};
 
 /// How the trials of an experiment are run. Changes no result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +42,33 @@ pub struct Submission {
     pub policy: Policy,
 }
 
+/// How a trial ended that another cluster ran.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// What was asked, as the sweep asked it.
+    pub payload: Vec<u8>,
+    /// What it measured at the rungs it reached.
+    pub rungs: Vec<Option<Finite>>,
+    /// How it ended.
+    pub end: End,
+}
+
+/// How a trial ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// With a result; the scheduler does not read it.
+    Succeeded(Vec<u8>),
+    /// With a failure of its own.
+    Failed {
+        /// Its class.
+        class: FailureClass,
+        /// For people.
+        message: String,
+    },
+    /// Stopped early, by decision.
+    Pruned,
+}
+
 /// A worker introduces itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registration {
@@ -75,6 +104,8 @@ pub struct Assignment {
     pub payload: Vec<u8>,
     /// Where to go on, newest first; at most two.
     pub checkpoints: Vec<CheckpointRef>,
+    /// Where to hold with [`Report::Paused`]; `None`: nowhere before the end.
+    pub rung: Option<Rung>,
 }
 
 /// Why an attempt is to stop.
@@ -106,6 +137,15 @@ pub enum Report {
         class: FailureClass,
         /// For people.
         message: String,
+    },
+    /// Because it reached its rung; the sweep decides whether it goes on from the checkpoint.
+    Paused {
+        /// Index of the rung.
+        rung: u32,
+        /// Where it goes on.
+        checkpoint: CheckpointRef,
+        /// What it measured there; `None` when it had nothing to measure.
+        value: Option<Finite>,
     },
     /// Because it was asked to; the trial goes on from its checkpoint later, at no cost.
     Stopped,

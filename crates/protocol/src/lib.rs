@@ -11,7 +11,7 @@ mod view;
 mod wire;
 
 pub use client::{Client, ClientError, Updates};
-pub use job::{Assignment, Directive, Policy, Registration, Report, StopCause, Submission, Terms};
+pub use job::{Assignment, Directive, End, Ending, Policy, Registration, Report, StopCause, Submission, Terms};
 pub use server::{Refusal, ServeError, Service, UpdateStream, serve};
 pub use token::{Token, TokenError};
 pub use view::{

@@ -15,8 +15,8 @@ use crate::generated as wire;
 use crate::generated::scheduler_server::{Scheduler, SchedulerServer};
 use crate::wire::{Malformed, parse, required, to_json};
 use crate::{
-    Assignment, Directive, ExperimentDetail, ExperimentView, Explanation, Registration, Report, Submission, Terms,
-    Token, Update,
+    Assignment, Directive, Ending, ExperimentDetail, ExperimentView, Explanation, Registration, Report, Submission,
+    Terms, Token, Update,
 };
 
 /// Largest message either way: a trial's outcome with its curves is far below this.
@@ -84,6 +84,8 @@ pub trait Service: Send + Sync + 'static {
     async fn finish(&self, worker: WorkerId, attempt: AttemptId, report: Report) -> Result<(), Refusal>;
     /// Takes an experiment in. Repeating it is harmless.
     async fn submit(&self, submission: Submission) -> Result<ExperimentView, Refusal>;
+    /// Takes in an experiment that another cluster ran to its end. Repeating it is harmless.
+    async fn record(&self, submission: Submission, trials: Vec<Ending>) -> Result<ExperimentView, Refusal>;
     /// Lists experiments in the order submitted.
     async fn list(&self) -> Result<Vec<ExperimentView>, Refusal>;
     /// Shows an experiment with its trials.
@@ -200,6 +202,13 @@ impl<S: Service> Scheduler for Adapter<S> {
 
     async fn submit(&self, request: Request<wire::SubmitRequest>) -> Reply<wire::Document> {
         Ok(document(&self.0.submit(request.into_inner().try_into()?).await?))
+    }
+
+    async fn record(&self, request: Request<wire::RecordRequest>) -> Reply<wire::Document> {
+        let wire::RecordRequest { submission, trials } = request.into_inner();
+        let submission = required("submission", submission)?.try_into()?;
+        let trials = trials.into_iter().map(TryInto::try_into).collect::<Result<Vec<_>, Malformed>>()?;
+        Ok(document(&self.0.record(submission, trials).await?))
     }
 
     async fn list(&self, _: Request<wire::Nothing>) -> Reply<wire::Documents> {

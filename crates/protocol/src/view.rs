@@ -4,7 +4,7 @@ use std::fmt;
 
 use market::Timestamp;
 use serde::{Deserialize, Serialize};
-use spec::{AttemptId, CheckpointRef, ExperimentId, FailureClass, ModelName, Progress, TrialId, WorkerId};
+use spec::{AttemptId, CheckpointRef, ExperimentId, FailureClass, Finite, ModelName, Progress, TrialId, WorkerId};
 
 use crate::Policy;
 
@@ -203,6 +203,9 @@ pub struct TrialView {
     pub attempts: u32,
     /// Attempts lost with their worker: these count against nothing but a bound of their own.
     pub worker_losses: u32,
+    /// What it measured at the rungs it reached; `None` where it had nothing to measure.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rungs: Vec<Option<Finite>>,
     /// Last word of the present attempt.
     pub progress: Option<Progress>,
     /// What the sweep asked; filled by `show` only.

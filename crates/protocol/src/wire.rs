@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use spec::{AttemptId, CheckpointRef, Digest, Metric, Progress, ProgressUnit, RetrySpec, Span};
+use spec::{AttemptId, CheckpointRef, Digest, Finite, Metric, Progress, ProgressUnit, RetrySpec, Rung, Share, Span};
 
 use crate::generated as wire;
-use crate::{Assignment, Directive, Policy, Registration, Report, StopCause, Submission, Terms};
+use crate::{Assignment, Directive, End, Ending, Policy, Registration, Report, StopCause, Submission, Terms};
 
 /// What came in is not what the protocol says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -103,6 +103,7 @@ impl From<Assignment> for wire::Assignment {
             degrade: u32::from(assignment.degrade),
             payload: assignment.payload,
             checkpoints: assignment.checkpoints.into_iter().map(Into::into).collect(),
+            rung: assignment.rung.map(|rung| wire::Rung { index: rung.index, share_millionths: rung.share.0 }),
         }
     }
 }
@@ -117,6 +118,7 @@ impl TryFrom<wire::Assignment> for Assignment {
                 .map_err(|error| Malformed { field: "degrade", why: error.to_string() })?,
             payload: assignment.payload,
             checkpoints: checkpoints(assignment.checkpoints)?,
+            rung: assignment.rung.map(|rung| Rung { index: rung.index, share: Share(rung.share_millionths) }),
         })
     }
 }
@@ -192,6 +194,9 @@ impl From<Report> for wire::finish_request::Report {
             Report::Failed { class, message } => {
                 Self::Failed(wire::Failure { class: class.as_str().to_owned(), message })
             }
+            Report::Paused { rung, checkpoint, value } => {
+                Self::Paused(wire::Paused { rung, checkpoint: Some(checkpoint.into()), value: value.map(Finite::get) })
+            }
             Report::Stopped => Self::Stopped(wire::Nothing {}),
         }
     }
@@ -205,8 +210,40 @@ impl TryFrom<wire::finish_request::Report> for Report {
             wire::finish_request::Report::Failed(failure) => {
                 Self::Failed { class: parse("class", &failure.class)?, message: failure.message }
             }
+            wire::finish_request::Report::Paused(wire::Paused { rung, checkpoint, value }) => Self::Paused {
+                rung,
+                checkpoint: required("checkpoint", checkpoint)?.try_into()?,
+                value: value.and_then(Finite::new),
+            },
             wire::finish_request::Report::Stopped(wire::Nothing {}) => Self::Stopped,
         })
+    }
+}
+
+impl From<Ending> for wire::Ending {
+    fn from(ending: Ending) -> Self {
+        use wire::ending::End as Wire;
+        let rungs = ending.rungs.into_iter().map(|value| wire::RungValue { value: value.map(Finite::get) });
+        let end = match ending.end {
+            End::Succeeded(outcome) => Wire::Succeeded(outcome),
+            End::Failed { class, message } => Wire::Failed(wire::Failure { class: class.as_str().to_owned(), message }),
+            End::Pruned => Wire::Pruned(wire::Nothing {}),
+        };
+        Self { payload: ending.payload, rungs: rungs.collect(), end: Some(end) }
+    }
+}
+
+impl TryFrom<wire::Ending> for Ending {
+    type Error = Malformed;
+    fn try_from(ending: wire::Ending) -> Result<Self, Malformed> {
+        use wire::ending::End as Wire;
+        let end = match required("end", ending.end)? {
+            Wire::Succeeded(outcome) => End::Succeeded(outcome),
+            Wire::Failed(failure) => End::Failed { class: parse("class", &failure.class)?, message: failure.message },
+            Wire::Pruned(wire::Nothing {}) => End::Pruned,
+        };
+        let rungs = ending.rungs.into_iter().map(|rung| rung.value.and_then(Finite::new)).collect();
+        Ok(Self { payload: ending.payload, rungs, end })
     }
 }
 

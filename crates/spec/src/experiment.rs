@@ -1,12 +1,10 @@
 //! The experiment: what a researcher asks, whole. `deny_unknown_fields` everywhere; meaning is checked apart.
 
-use std::collections::BTreeMap;
-
 use market::{BasisPoints, Interval, Symbol, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ModelName, ModelSpec, ParamValue, Span, TaskSpec};
+use crate::{ModelName, ModelSpec, Span, SweepSpec, TaskSpec};
 
 /// An experiment file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -300,92 +298,6 @@ impl Default for StrategySpec {
     }
 }
 
-/// How points are drawn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Sampler {
-    /// Independent draws.
-    Random,
-    /// Every combination of `choice` dimensions, in order.
-    Grid,
-}
-
-/// When trials are stopped early.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Pruner {
-    /// Never.
-    #[default]
-    None,
-}
-
-/// What trials are compared by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Objective {
-    /// Annualised Sharpe ratio of the validation backtest.
-    ValidationSharpe,
-    /// Total return of the validation backtest.
-    ValidationReturn,
-    /// Validation loss.
-    ValidationLoss,
-}
-
-/// Which end of the objective is better.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Direction {
-    /// Larger is better.
-    Maximise,
-    /// Smaller is better.
-    Minimise,
-}
-
-/// One dimension of the space.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Dimension {
-    /// Real, uniform on [low, high].
-    Uniform(f64, f64),
-    /// Real, uniform in the logarithm on [low, high], low above 0.
-    LogUniform(f64, f64),
-    /// Whole, uniform on low..=high.
-    Integer(i64, i64),
-    /// One of a list.
-    Choice(Vec<ParamValue>),
-}
-
-/// The sweep.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SweepSpec {
-    /// How points are drawn. Default: random.
-    #[serde(default = "sampler")]
-    pub sampler: Sampler,
-    /// When trials stop early. Default: none.
-    #[serde(default)]
-    pub pruner: Pruner,
-    /// Points; each is run once per seed. Range: 1 to 100000.
-    #[schemars(range(min = 1, max = 100000))]
-    pub trials: u32,
-    /// Points decided at once: a decision sees only earlier, complete batches. Default: 4. Range: 1 to `trials`.
-    #[serde(default = "sweep_batch")]
-    pub batch: u32,
-    /// Most trials running at once; changes no result. Default: as many as fit.
-    #[serde(default)]
-    pub parallel: Option<u32>,
-    /// What trials are compared by.
-    pub objective: Objective,
-    /// Which end is better.
-    pub direction: Direction,
-    /// Dimensions by dotted path into this file, such as `task.supervised.learning_rate`.
-    #[serde(default)]
-    pub space: BTreeMap<String, Dimension>,
-    /// Seeds each point is trained with. Default: [1]. Range of a seed: 0 to 2^53.
-    #[serde(default = "seeds")]
-    pub seeds: Vec<u64>,
-}
-
 /// Where a trial computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -465,16 +377,4 @@ impl Default for GateSpec {
 
 const fn timeout() -> Span {
     Span::from_secs(3_600)
-}
-
-const fn sampler() -> Sampler {
-    Sampler::Random
-}
-
-const fn sweep_batch() -> u32 {
-    4
-}
-
-fn seeds() -> Vec<u64> {
-    vec![1]
 }

@@ -16,11 +16,13 @@ mod problem;
 mod ranges;
 mod resolve;
 mod rl;
+mod rung;
 #[cfg(test)]
 mod sample;
 mod schema;
 mod section;
 mod substitute;
+mod sweep;
 mod task;
 mod trial;
 mod yaml;
@@ -34,7 +36,6 @@ pub use experiment::{
     ActionMode, CostSpec, DataSpec, DateRange, Device, EnvSpec, ExperimentSpec, FeatureSpec, GateSpec, PositionMode,
     PromoteSpec, ResourceSpec, RetrySpec, Reward, SplitSpec, StrategySpec, Version,
 };
-pub use experiment::{Dimension, Direction, Objective, Pruner, Sampler, SweepSpec};
 pub use ids::{AttemptId, ExperimentId, IdError, ModelName, TrialId, WorkerId};
 pub use metric::{FailureClass, Metric, Progress, ProgressUnit};
 pub use parse::parse;
@@ -45,9 +46,11 @@ pub use rl::{
     Algorithm, Bootstrap, DqnSpec, EpsilonSpec, EvaluationSpec, Exploration, Keep, Normalise, PpoSpec, PrioritySpec,
     QHead, ReplaySpec, RlSpec, SacSpec, Schedule, TargetUpdate, Td3Spec, Temperature,
 };
+pub use rung::{Finite, Rung, Share};
 pub use schema::schema;
 pub use section::{parse_env, parse_features};
 pub use substitute::trial;
+pub use sweep::{Condition, Dimension, Direction, Objective, Pruner, Sampler, SweepSpec};
 pub use task::{Activation, ModelSpec, SupervisedSpec, TaskSpec};
 pub use trial::{CheckpointRef, ParamValue, Params, Series, TrialOutcome, TrialSpec};
 pub use yaml::Positions;

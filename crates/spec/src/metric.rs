@@ -100,6 +100,17 @@ pub enum ProgressUnit {
     EnvStep,
 }
 
+impl ProgressUnit {
+    /// Several of them, in words.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Epoch => "epochs",
+            Self::EnvStep => "steps",
+        }
+    }
+}
+
 /// How far an attempt is. Goes to people and the side log, never into a decision.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Progress {

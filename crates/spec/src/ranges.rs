@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 use market::BasisPoints;
 
 use crate::problem::Finding;
-use crate::{BenchmarkSpec, EnvSpec, ExperimentSpec, FeatureSpec, Reward, StrategySpec, TaskSpec};
+use crate::{BenchmarkSpec, EnvSpec, ExperimentSpec, FeatureSpec, Pruner, Reward, StrategySpec, TaskSpec};
 
 /// Longest window of a feature, bars.
 const FEATURE_BARS_MAX: u32 = 1_000;
@@ -202,6 +202,7 @@ impl Ranges {
         let sweep = &spec.sweep;
         self.within("sweep.trials", sweep.trials, 1..=100_000);
         self.within("sweep.batch", sweep.batch, 1..=sweep.trials.max(1));
+        self.pruner(&sweep.pruner);
         if sweep.parallel == Some(0) {
             self.refuse(
                 "sweep.parallel",
@@ -224,6 +225,24 @@ impl Ranges {
                 );
             } else {
                 self.within(path, *seed, 0..=1 << 53);
+            }
+        }
+    }
+
+    fn pruner(&mut self, pruner: &Pruner) {
+        match pruner {
+            Pruner::None => {}
+            Pruner::Median { rungs, startup } => {
+                self.within("sweep.pruner.median.rungs", *rungs, 1..=9);
+                self.within("sweep.pruner.median.startup", *startup, 1..=1_000);
+            }
+            Pruner::SuccessiveHalving { rungs, factor } => {
+                self.within("sweep.pruner.successive_halving.rungs", *rungs, 1..=6);
+                self.within("sweep.pruner.successive_halving.factor", *factor, 2..=10);
+            }
+            Pruner::Hyperband { rungs, factor } => {
+                self.within("sweep.pruner.hyperband.rungs", *rungs, 1..=6);
+                self.within("sweep.pruner.hyperband.factor", *factor, 2..=10);
             }
         }
     }

@@ -36,7 +36,7 @@ pub(crate) fn reach(spec: &ExperimentSpec) -> u32 {
 /// The largest whole number of a dimension, 0 for one without.
 fn largest(dimension: &Dimension) -> i64 {
     match dimension {
-        Dimension::Integer(_, high) => *high,
+        Dimension::Integer(_, high) | Dimension::LogInteger(_, high) => *high,
         Dimension::Choice(values) => values
             .iter()
             .filter_map(|value| match value {

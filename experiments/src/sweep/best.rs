@@ -9,6 +9,7 @@ pub const fn metric(objective: Objective) -> Metric {
         Objective::ValidationSharpe => Metric::ValidationSharpe,
         Objective::ValidationReturn => Metric::ValidationReturn,
         Objective::ValidationLoss => Metric::ValidationLoss,
+        Objective::ValidationDrawdown => Metric::ValidationDrawdown,
     }
 }
 

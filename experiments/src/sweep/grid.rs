@@ -24,9 +24,11 @@ impl Grid {
     pub(super) fn new(space: &BTreeMap<String, Dimension>) -> Result<Self, NotAList> {
         let axis = |(path, dimension): (&String, &Dimension)| match dimension {
             Dimension::Choice(values) if !values.is_empty() => Ok((path.clone(), values.clone())),
-            Dimension::Choice(_) | Dimension::Uniform(..) | Dimension::LogUniform(..) | Dimension::Integer(..) => {
-                Err(NotAList { path: path.clone() })
-            }
+            Dimension::Choice(_)
+            | Dimension::Uniform(..)
+            | Dimension::LogUniform(..)
+            | Dimension::Integer(..)
+            | Dimension::LogInteger(..) => Err(NotAList { path: path.clone() }),
         };
         Ok(Self { axes: space.iter().map(axis).collect::<Result<_, _>>()? })
     }

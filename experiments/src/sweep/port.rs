@@ -1,19 +1,58 @@
-//! The sweep behind the scheduler's ask/tell port. Random draws and grids look at no outcome, so they never wait:
-//! batches follow each other at once, and what is asked depends on the question alone.
+//! The sweep behind the scheduler's ask/tell port. Where points are drawn whatever was seen, and nothing is pruned, batches
+//! follow each other at once; otherwise each waits for the outcomes of the one before. Either way what is asked is a function
+//! of the question and of outcomes: never of time, of the number of workers or of restarts.
+
+use std::collections::BTreeMap;
 
 use scheduler::{Ask, OpenError, Sweep, SweepOutcome};
-use spec::{ExperimentId, TrialId, TrialSpec, canonical_json};
+use search::{History, Observation, Outcome, Point, SpaceError};
+use spec::{
+    Direction, ExperimentId, Finite, Objective, Params, Pruner, Share, TrialId, TrialOutcome, TrialSpec, canonical_json,
+};
 
-use super::{NotAList, Plan};
-use crate::question::Question;
+use super::rungs::{self, Bracket};
+use super::source::{Drawn, Source};
+use super::{NotAList, value};
+use crate::question::{Question, Seen};
 
-/// The sweep of one experiment.
+/// The sweep of one experiment. Trial `index` is point `index / seeds` with seed `index % seeds`.
 #[derive(Debug, Clone)]
 pub struct ExperimentSweep {
     question: Question,
     experiment: ExperimentId,
-    plan: Plan,
-    asked: u32,
+    source: Source,
+    /// What an earlier sweep saw, as far as it lies in this space: the first observations of every history.
+    before: Vec<Observation>,
+    /// Points in all.
+    limit: u32,
+    /// Points asked so far, in order.
+    asked: Vec<Asked>,
+    /// Batches asked so far.
+    batches: u32,
+    /// What every point measured that reached a rung, by the share of training below it.
+    seen: BTreeMap<Share, Vec<Finite>>,
+}
+
+/// A point that was asked, and what came of it.
+#[derive(Debug, Clone)]
+struct Asked {
+    point: Point,
+    params: Params,
+    /// Where its trials hold.
+    rungs: Vec<Share>,
+    /// The last rung it reached, with its mean over seeds.
+    reached: Option<(u32, Finite)>,
+    /// By seed; `None` until told.
+    told: Vec<Option<Told>>,
+}
+
+/// What a sweep keeps of an outcome.
+#[derive(Debug, Clone, PartialEq)]
+enum Told {
+    /// Its objectives; less is better.
+    Measured(Vec<f64>),
+    Pruned,
+    Failed,
 }
 
 /// A question whose trials cannot all be written down.
@@ -24,7 +63,10 @@ pub enum SweepError {
     Payload(#[source] serde_json::Error),
     /// A grid over a range.
     #[error(transparent)]
-    Space(#[from] NotAList),
+    Grid(#[from] NotAList),
+    /// A dimension that is none.
+    #[error("sweep.space: {0}")]
+    Space(#[from] SpaceError),
     /// A point does not fit the spec.
     #[error("trial {index} cannot be made: {problem}")]
     Trial {
@@ -36,16 +78,22 @@ pub enum SweepError {
 }
 
 impl ExperimentSweep {
-    /// Makes every point once, so that one that does not fit is refused before anything starts.
+    /// Makes every point that can be known once, so that one that does not fit is refused before anything starts.
     ///
     /// # Errors
     /// [`SweepError`] naming the dimension or the first trial that does not fit.
     pub fn new(question: Question) -> Result<Self, SweepError> {
-        let plan = Plan::new(&question.spec.sweep, question.sampling_key())?;
-        let sweep = Self { experiment: question.experiment(), question, plan, asked: 0 };
-        // A seed fits everywhere, so the first of each point stands for all.
-        for index in (0..sweep.trials()).step_by(sweep.question.spec.sweep.seeds.len().max(1)) {
-            sweep.trial(index)?;
+        let sweep = &question.spec.sweep;
+        let source = Source::new(sweep, question.sampling_key())?;
+        let limit = source.limit().min(sweep.trials);
+        let experiment = question.experiment();
+        let before = before(&question, &source);
+        let sweep =
+            Self { question, experiment, source, before, limit, asked: Vec::new(), batches: 0, seen: BTreeMap::new() };
+        for point in 0..sweep.limit {
+            let Some(Drawn { params, .. }) = sweep.source.known(point) else { break };
+            // A seed fits everywhere, so the first of each point stands for all.
+            sweep.made(point * sweep.seeds(), &params)?;
         }
         Ok(sweep)
     }
@@ -58,44 +106,185 @@ impl ExperimentSweep {
         Self::new(serde_json::from_slice(payload).map_err(SweepError::Payload)?)
     }
 
-    /// Trials in all.
+    fn seeds(&self) -> u32 {
+        self.question.spec.sweep.seeds.len().max(1) as u32
+    }
+
+    /// Trials in all: points times seeds.
     #[must_use]
     pub fn trials(&self) -> u32 {
-        self.plan.trials()
+        self.limit.saturating_mul(self.seeds())
     }
 
-    /// Trial `index`, fully resolved.
-    ///
-    /// # Errors
-    /// [`SweepError::Trial`] when its point does not fit the spec.
-    pub fn trial(&self, index: u32) -> Result<TrialSpec, SweepError> {
-        let (params, seed) = self.plan.trial(index);
-        let trial = TrialId { experiment: self.experiment.clone(), index };
+    /// Trial `index`, fully resolved; `None` where there is none, or none yet because its point hangs on outcomes.
+    #[must_use]
+    pub fn trial(&self, index: u32) -> Option<TrialSpec> {
+        let point = index / self.seeds();
+        let params = match self.asked.get(point as usize) {
+            Some(asked) => asked.params.clone(),
+            None => self.source.known(point).filter(|_| point < self.limit)?.params,
+        };
+        self.made(index, &params).ok()
+    }
+
+    fn made(&self, index: u32, params: &Params) -> Result<TrialSpec, SweepError> {
         let Question { spec, data_digest, .. } = &self.question;
-        spec::trial(spec, &params, seed, trial, *data_digest).map_err(|problem| SweepError::Trial { index, problem })
+        let seed = spec.sweep.seeds.get((index % self.seeds()) as usize).copied().unwrap_or(1);
+        let trial = TrialId { experiment: self.experiment.clone(), index };
+        spec::trial(spec, params, seed, trial, *data_digest).map_err(|problem| SweepError::Trial { index, problem })
     }
 
-    /// One batch: `sweep.batch` points with all their seeds.
-    fn batch(&self) -> std::ops::Range<u32> {
+    /// What the next batch sees: all earlier ones.
+    fn history(&self) -> History {
+        let first = self.before.len() as u32;
+        let observation = |(index, asked): (u32, &Asked)| Observation {
+            index,
+            point: asked.point.clone(),
+            outcome: self.outcome(asked),
+        };
+        let own = (first..).zip(&self.asked).map(observation);
+        self.source.history(self.before.iter().cloned().chain(own).collect())
+    }
+
+    /// What became of a point: the mean over its seeds, once all are told.
+    fn outcome(&self, asked: &Asked) -> Outcome {
+        let mut means = vec![0.0; 1 + self.question.spec.sweep.also.len()];
+        for told in &asked.told {
+            match told {
+                None => return Outcome::Pending,
+                Some(Told::Failed) => return Outcome::Failed,
+                Some(Told::Pruned) => {
+                    return asked
+                        .reached
+                        .map_or(Outcome::Failed, |(rung, value)| Outcome::Pruned { rung, value: value.get() });
+                }
+                Some(Told::Measured(values)) => {
+                    let seeds = asked.told.len() as f64;
+                    means.iter_mut().zip(values).for_each(|(mean, value)| *mean += value / seeds);
+                }
+            }
+        }
+        Outcome::Measured(means)
+    }
+
+    /// The objectives of an outcome, so that less is better.
+    fn measured(&self, outcome: &[u8]) -> Option<Vec<f64>> {
         let sweep = &self.question.spec.sweep;
-        let size = sweep.batch.max(1).saturating_mul(sweep.seeds.len() as u32);
-        self.asked..self.asked.saturating_add(size).min(self.trials())
+        let outcome: TrialOutcome = serde_json::from_slice(outcome).ok()?;
+        std::iter::once(sweep.objective)
+            .chain(sweep.also.iter().copied())
+            .map(|objective| Some(minimised(objective, value(objective, &outcome)?)))
+            .collect()
+    }
+
+    /// Draws the next batch of points.
+    fn draw(&self, points: u32) -> Vec<Drawn> {
+        let (first, before) = (self.asked.len() as u32, self.before.len() as u32);
+        let history = if self.source.sees() { self.history() } else { History::empty() };
+        let fits = |index: u32, drawn: &Drawn| self.made(index * self.seeds(), &drawn.params).is_ok();
+        (first..)
+            .zip(self.source.draw(&history, before + first, points))
+            .map(|(index, drawn)| {
+                // A corner of the space that makes no sound trial, such as a batch above its memory: another point is tried,
+                // at random but the same one each time.
+                let others = || self.source.others(index).find(|other| fits(index, other));
+                if fits(index, &drawn) { drawn } else { others().unwrap_or(drawn) }
+            })
+            .collect()
     }
 }
 
 impl Sweep for ExperimentSweep {
     fn ask(&mut self) -> Ask {
-        let batch = self.batch();
-        if batch.is_empty() {
+        let sweep = &self.question.spec.sweep;
+        let waits = self.source.sees() || sweep.pruner != Pruner::None;
+        if waits && self.asked.iter().any(|asked| asked.told.contains(&None)) {
+            return Ask::Waiting;
+        }
+        let Bracket { points, rungs } = rungs::bracket(&sweep.pruner, self.batches);
+        let left = self.limit - self.asked.len() as u32;
+        let points = points.unwrap_or(sweep.batch).clamp(1, left.max(1));
+        if left == 0 {
             return Ask::Done;
         }
-        self.asked = batch.end;
-        let payload =
-            |index| canonical_json(&self.trial(index).expect("every point was made once when the sweep was opened"));
-        Ask::Batch(batch.map(payload).collect())
+        let seeds = self.seeds();
+        let first = self.asked.len() as u32 * seeds;
+        for Drawn { point, params } in self.draw(points) {
+            let told = vec![None; seeds as usize];
+            self.asked.push(Asked { point, params, rungs: rungs.clone(), reached: None, told });
+        }
+        self.batches += 1;
+        let payload = |index: u32| {
+            let asked = &self.asked[(index / seeds) as usize];
+            // A point for which no other was found either fails by itself, with these words.
+            self.made(index, &asked.params)
+                .map_or_else(|error| error.to_string().into_bytes(), |trial| canonical_json(&trial))
+        };
+        Ask::Batch((first..first + points * seeds).map(payload).collect())
     }
 
-    fn tell(&mut self, _index: u32, _outcome: SweepOutcome) {}
+    fn tell(&mut self, index: u32, outcome: SweepOutcome) {
+        let (point, seed) = (index / self.seeds(), index % self.seeds());
+        let outcome = match outcome {
+            SweepOutcome::Succeeded(bytes) if self.source.sees() => {
+                self.measured(&bytes).map_or(Told::Failed, Told::Measured)
+            }
+            // Nobody asks what it measured.
+            SweepOutcome::Succeeded(_) => Told::Measured(Vec::new()),
+            SweepOutcome::Pruned => Told::Pruned,
+            SweepOutcome::Failed | SweepOutcome::Cancelled => Told::Failed,
+        };
+        if let Some(asked) = self.asked.get_mut(point as usize) {
+            asked.told[seed as usize] = Some(outcome);
+        }
+    }
+
+    fn rungs(&self, index: u32) -> Vec<Share> {
+        self.asked.get((index / self.seeds()) as usize).map(|asked| asked.rungs.clone()).unwrap_or_default()
+    }
+
+    /// All seeds of a point go on or none does: by the mean of those that reached the rung.
+    fn judge(&mut self, rung: u32, reached: &[(u32, Option<Finite>)]) -> Vec<u32> {
+        let seeds = self.seeds();
+        let mut points: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
+        for (index, value) in reached {
+            points.entry(index / seeds).or_default().extend(value.map(Finite::get));
+        }
+        let mean = |values: &Vec<f64>| Finite::new(values.iter().sum::<f64>() / values.len() as f64);
+        let means: Vec<_> = points.iter().map(|(point, values)| (*point, mean(values))).collect();
+        let mut seen = Vec::new();
+        for (point, value) in &means {
+            let Some(asked) = self.asked.get_mut(*point as usize) else { continue };
+            let Some(share) = asked.rungs.get(rung as usize) else { continue };
+            asked.reached = value.map(|value| (rung, value));
+            let there = self.seen.entry(*share).or_default();
+            there.extend(*value);
+            seen.clone_from(there);
+        }
+        let kept = rungs::go_on(&self.question.spec.sweep.pruner, &means, &seen);
+        reached.iter().map(|(index, _)| *index).filter(|index| kept.contains(&(index / seeds))).collect()
+    }
+}
+
+/// A value of an objective, so that less is better.
+fn minimised(objective: Objective, value: f64) -> f64 {
+    match objective.better() {
+        Direction::Maximise => -value,
+        Direction::Minimise => value,
+    }
+}
+
+/// What an earlier sweep saw, as far as it lies in this space; nothing for a source that looks at nothing.
+fn before(question: &Question, source: &Source) -> Vec<Observation> {
+    let sweep = &question.spec.sweep;
+    let objectives = || std::iter::once(sweep.objective).chain(sweep.also.iter().copied());
+    let observation = |seen: &Seen| {
+        let values =
+            objectives().zip(&seen.objectives).map(|(objective, value)| minimised(objective, *value)).collect();
+        Some((source.point(&seen.params)?, Outcome::Measured(values)))
+    };
+    let seen = question.seen.iter().filter(|_| source.sees()).filter_map(observation);
+    (0..).zip(seen).map(|(index, (point, outcome))| Observation { index, point, outcome }).collect()
 }
 
 /// Opens sweeps for the scheduler: what `scheduler::serve` takes as its `Sweeps`.

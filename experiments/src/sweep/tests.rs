@@ -10,6 +10,8 @@ use spec::{ParamValue, TrialSpec};
 use crate::fixture;
 use crate::sweep::ExperimentSweep;
 
+mod adaptive;
+
 fn sweep() -> ExperimentSweep {
     ExperimentSweep::new(fixture::question(fixture::random_sweep())).unwrap()
 }

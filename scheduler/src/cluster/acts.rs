@@ -28,7 +28,7 @@ impl Cluster {
         if !silent {
             self.announce_trial(trial);
         }
-        if state.is_some_and(|state| state.is_final()) {
+        if state.is_some_and(|state| state.is_final() || matches!(state, TrialState::Paused { .. })) {
             self.settle(now, &trial.experiment)?;
         }
         Ok(())
@@ -92,6 +92,9 @@ impl Cluster {
             let trial = TrialId { experiment: id.clone(), index };
             self.emit(now, Event::Asked { trial: trial.clone(), payload })?;
             self.announce_trial(&trial);
+        }
+        for (index, change) in driven.judged {
+            self.change(now, &TrialId { experiment: id.clone(), index }, change)?;
         }
         if driven.ended {
             let succeeded = self.experiment_view(id).is_ok_and(|view| view.trials.succeeded > 0);

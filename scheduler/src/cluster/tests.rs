@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use expect_test::expect;
 use proptest::prelude::*;
-use protocol::Policy;
-use spec::{Digest, ProgressUnit, RetrySpec};
+use protocol::{End, Policy};
+use spec::{Digest, Finite, ProgressUnit, RetrySpec, Share};
 
 use super::*;
 use crate::journal::{Journal as _, MemoryJournal, fold};
@@ -22,6 +22,7 @@ struct Batches {
     seen: String,
     open: u32,
     batch: u32,
+    rungs: u32,
 }
 
 impl Sweep for Batches {
@@ -50,16 +51,34 @@ impl Sweep for Batches {
         self.seen += &format!("{index} {word};");
         self.open -= 1;
     }
+
+    /// Rungs at a quarter, two quarters and so on.
+    fn rungs(&self, _: u32) -> Vec<Share> {
+        (1..=self.rungs).map(|quarter| Share(250_000 * quarter)).collect()
+    }
+
+    /// The better half goes on, and says so to the next batch.
+    fn judge(&mut self, rung: u32, reached: &[(u32, Option<Finite>)]) -> Vec<u32> {
+        let mut ranked = reached.to_vec();
+        ranked.sort_by_key(|(index, value)| (value.is_none(), *value, *index));
+        let kept: Vec<u32> = ranked[..ranked.len().div_ceil(2)].iter().map(|(index, _)| *index).collect();
+        self.seen += &format!("rung {rung} keeps {kept:?};");
+        kept
+    }
 }
 
-/// The payload `trials size` opens [`Batches`].
+/// The payload `trials size rungs` opens [`Batches`].
 fn sweeps() -> Box<dyn Sweeps> {
     Box::new(|submission: &Submission| -> Result<Box<dyn Sweep>, OpenError> {
         let text = String::from_utf8_lossy(&submission.payload).into_owned();
         let unreadable = || OpenError { why: format!("`{text}` is not a sweep") };
-        let (trials, size) = text.split_once(' ').ok_or_else(unreadable)?;
-        let number = |word: &str| word.parse::<u32>().map_err(|_| unreadable());
-        Ok(Box::new(Batches { left: number(trials)?, size: number(size)?, seen: String::new(), open: 0, batch: 0 }))
+        let numbers: Result<Vec<u32>, _> = text.split(' ').map(str::parse).collect();
+        let (left, size, rungs) = match numbers.map_err(|_| unreadable())?[..] {
+            [left, size] => (left, size, 0),
+            [left, size, rungs] => (left, size, rungs),
+            _ => return Err(unreadable()),
+        };
+        Ok(Box::new(Batches { left, size, seen: String::new(), open: 0, batch: 0, rungs }))
     })
 }
 
@@ -150,6 +169,16 @@ impl TestCluster {
     fn finish(&mut self, name: &str, report: Report) -> Result<Reply, Refusal> {
         let attempt = self.attempt(name);
         self.on(Input::Finish(worker(name), attempt, report))
+    }
+
+    /// Holds at the rung it was told and asks again.
+    fn pause(&mut self, name: &str, value: f64) -> Result<Reply, Refusal> {
+        let granted = self.granted[&worker(name)].clone();
+        let rung = granted.rung.map_or(0, |rung| rung.index);
+        let checkpoint = checkpoint(1_000 * u64::from(granted.trial.index) + u64::from(rung));
+        let reply = self.finish(name, Report::Paused { rung, checkpoint, value: Finite::new(value) });
+        self.on(Input::Lease(worker(name))).unwrap();
+        reply
     }
 
     /// Ends the worker's attempt well and lets it ask again.

@@ -1,8 +1,8 @@
 //! The protocol's service over the core's calls.
 
 use protocol::{
-    Assignment, Directive, ExperimentDetail, ExperimentView, Explanation, Refusal, Registration, Report, Service,
-    Submission, Terms, Update, UpdateStream,
+    Assignment, Directive, Ending, ExperimentDetail, ExperimentView, Explanation, Refusal, Registration, Report,
+    Service, Submission, Terms, Update, UpdateStream,
 };
 use spec::{AttemptId, CheckpointRef, ExperimentId, Progress, TrialId, WorkerId};
 use tokio::sync::broadcast::error::RecvError;
@@ -87,6 +87,10 @@ impl Service for Rim {
 
     async fn submit(&self, submission: Submission) -> Result<ExperimentView, Refusal> {
         expect!(self.input(Input::Submit(submission)).await?, Experiment)
+    }
+
+    async fn record(&self, submission: Submission, trials: Vec<Ending>) -> Result<ExperimentView, Refusal> {
+        expect!(self.input(Input::Record(submission, trials)).await?, Experiment)
     }
 
     async fn list(&self) -> Result<Vec<ExperimentView>, Refusal> {

@@ -38,7 +38,7 @@ fn every_change(attempt: AttemptId) -> Vec<Change> {
         Change::Fail { attempt, class: FailureClass::Nan, message: String::new(), retry: None },
         Change::Lose { attempt, retry: Some(at(1)) },
         Change::Release { attempt },
-        Change::Pause { attempt, rung: 1, checkpoint: checkpoint(1) },
+        Change::Pause { attempt, rung: 1, checkpoint: checkpoint(1), value: None },
         Change::Resume,
         Change::Prune,
         Change::Cancel,
@@ -70,6 +70,7 @@ fn the_table_has_these_rows_and_no_others() {
         leased + fail = failed
         leased + lose = queued
         leased + release = queued
+        leased + pause = paused
         leased + cancel = cancelled
         running + checkpoint = running
         running + succeed = succeeded

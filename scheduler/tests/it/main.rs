@@ -10,6 +10,8 @@ use protocol::{
 use scheduler::{Ask, Config, Handle, OpenError, Recovery, SchedulerError, Sweep, SweepOutcome, Sweeps};
 use spec::{Progress, ProgressUnit, Span, WorkerId};
 
+mod postgres;
+
 /// As many trials as the payload says, in batches of two.
 struct Pairs {
     left: u32,
@@ -42,6 +44,10 @@ fn sweeps() -> Box<dyn Sweeps> {
     })
 }
 
+fn registration(name: &str) -> Registration {
+    Registration { worker: name.parse().unwrap(), cpus: 1, pid: 1, version: "test".to_owned() }
+}
+
 fn submission(trials: &str) -> Submission {
     Submission {
         experiment: "pairs".parse().unwrap(),
@@ -61,8 +67,7 @@ async fn begin(home: &Path) -> (Handle, Client) {
 
 async fn register(client: &Client, name: &str) -> WorkerId {
     let worker: WorkerId = name.parse().unwrap();
-    let registration = Registration { worker: worker.clone(), cpus: 1, pid: 1, version: "test".to_owned() };
-    client.register(registration).await.unwrap();
+    client.register(registration(name)).await.unwrap();
     worker
 }
 

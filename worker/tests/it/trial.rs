@@ -11,7 +11,7 @@ use artifacts::Store;
 use dataset::{Adjustment, ImportOptions};
 use market::Interval;
 use protocol::Assignment;
-use spec::{AttemptId, CheckpointRef, canonical_json};
+use spec::{AttemptId, CheckpointRef, Rung, Share, canonical_json};
 use worker::{Ended, Reporter, Runner as _, Trial};
 
 /// A home with AAPL imported, and the payload of a short trial on it.
@@ -41,7 +41,7 @@ fn home() -> (tempfile::TempDir, Vec<u8>) {
 
 fn assignment(payload: &[u8], checkpoints: Vec<CheckpointRef>) -> Assignment {
     let trial = "quick-1.0".parse().unwrap();
-    Assignment { trial, attempt: AttemptId(1), degrade: 0, payload: payload.to_vec(), checkpoints }
+    Assignment { trial, attempt: AttemptId(1), degrade: 0, payload: payload.to_vec(), checkpoints, rung: None }
 }
 
 fn run(home: &Path, assignment: &Assignment, stop: Arc<AtomicBool>) -> Ended {
@@ -99,4 +99,28 @@ fn a_half_written_checkpoint_is_passed_over_and_the_result_is_the_same() {
         std::fs::write(path, b"nothing").unwrap();
     }
     assert_eq!(run(home.path(), &assignment(&payload, references), never()), expected);
+}
+
+#[test]
+fn a_trial_holds_at_its_rungs_with_what_it_measured_and_ends_in_the_same_bytes() {
+    let (undisturbed, payload) = home();
+    let never = || Arc::new(AtomicBool::new(false));
+    let expected = run(undisturbed.path(), &assignment(&payload, Vec::new()), never());
+
+    let (home, payload) = home();
+    let at = |share: f64, index: u32, checkpoints: &[CheckpointRef]| {
+        let rung = Some(Rung { index, share: Share::of(share) });
+        match run(home.path(), &Assignment { rung, ..assignment(&payload, checkpoints.to_vec()) }, never()) {
+            Ended::Held { checkpoint, value } => (checkpoint, value.expect("a forecaster measures its loss").get()),
+            other => panic!("it did not hold: {other:?}"),
+        }
+    };
+    let (first, early) = at(0.1, 0, &[]);
+    let (again, repeated) = at(0.1, 0, &[]);
+    assert_eq!((first, early.to_bits()), (again, repeated.to_bits()), "whoever takes over measures the same");
+    let (second, later) = at(0.5, 1, &[first]);
+    let (straight, value) = at(0.5, 0, &[]);
+    assert_eq!((second, later.to_bits()), (straight, value.to_bits()), "a hold on the way changes nothing");
+    assert!(second.step > first.step && later != early);
+    assert_eq!(run(home.path(), &assignment(&payload, vec![second, first]), never()), expected);
 }

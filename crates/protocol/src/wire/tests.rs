@@ -22,6 +22,7 @@ proptest! {
             degrade,
             payload,
             checkpoints: steps.into_iter().map(checkpoint).collect(),
+            rung: degrade.is_multiple_of(2).then_some(Rung { index, share: Share(index) }),
         };
         prop_assert_eq!(Assignment::try_from(wire::Assignment::from(assignment.clone())).unwrap(), assignment);
     }
@@ -45,9 +46,25 @@ proptest! {
     }
 
     #[test]
-    fn a_report_survives_the_wire(outcome: Vec<u8>, class in proptest::sample::select(FailureClass::ALL), message: String) {
-        for report in [Report::Succeeded(outcome), Report::Failed { class, message }, Report::Stopped] {
+    fn a_report_survives_the_wire(
+        outcome: Vec<u8>, class in proptest::sample::select(FailureClass::ALL), message: String, rung: u32, value: f64
+    ) {
+        let paused = Report::Paused { rung, checkpoint: checkpoint(3), value: Finite::new(value) };
+        for report in [Report::Succeeded(outcome), Report::Failed { class, message }, paused, Report::Stopped] {
             prop_assert_eq!(Report::try_from(wire::finish_request::Report::from(report.clone())).unwrap(), report);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn an_ending_survives_the_wire(
+        payload: Vec<u8>, values: Vec<f64>, class in proptest::sample::select(FailureClass::ALL), message: String
+    ) {
+        let rungs: Vec<_> = values.into_iter().map(Finite::new).collect();
+        for end in [End::Succeeded(payload.clone()), End::Failed { class, message }, End::Pruned] {
+            let ending = Ending { payload: payload.clone(), rungs: rungs.clone(), end };
+            prop_assert_eq!(Ending::try_from(wire::Ending::from(ending.clone())).unwrap(), ending);
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::check::{Facts, of_point};
 use crate::problem::Finding;
 use crate::substitute::{reachable, substitute};
-use crate::{Dimension, Direction, ExperimentSpec, Objective, ParamValue, Sampler, TaskSpec};
+use crate::{Dimension, Direction, ExperimentSpec, Objective, ParamValue, Sampler, SweepSpec, TaskSpec};
 
 /// Values of an integer dimension that are all tried; of a longer one, both ends.
 const TRIED_MAX: i64 = 256;
@@ -18,6 +18,7 @@ pub(super) fn findings(spec: &ExperimentSpec, facts: Option<&Facts>) -> Vec<Find
         };
         findings.extend(finding);
     }
+    findings.extend(conditions(spec));
     findings.extend(grid(spec));
     if spec.sweep.space.is_empty() && spec.sweep.trials > 1 {
         let what = format!("{} trials of one point", spec.sweep.trials);
@@ -28,20 +29,77 @@ pub(super) fn findings(spec: &ExperimentSpec, facts: Option<&Facts>) -> Vec<Find
 }
 
 fn objective(spec: &ExperimentSpec) -> Vec<Finding> {
-    let (name, better, right) = match spec.sweep.objective {
-        Objective::ValidationSharpe => ("validation_sharpe", Direction::Maximise, "maximise"),
-        Objective::ValidationReturn => ("validation_return", Direction::Maximise, "maximise"),
-        Objective::ValidationLoss => ("validation_loss", Direction::Minimise, "minimise"),
+    let objective = spec.sweep.objective;
+    let right = match objective.better() {
+        Direction::Maximise => "maximise",
+        Direction::Minimise => "minimise",
     };
     let mut findings = Vec::new();
-    if spec.sweep.direction != better {
-        let what = format!("`{name}` with the worse end as the better");
+    if spec.sweep.direction != objective.better() {
+        let what = format!("`{}` with the worse end as the better", objective.as_str());
         findings.push(Finding::new("sweep.direction", what, "the worst trial would win", format!("use `{right}`")));
     }
-    if spec.sweep.objective == Objective::ValidationLoss && matches!(spec.task, TaskSpec::Rl(_)) {
-        let why = "a policy has no loss on validation bars";
-        let hint = "use `validation_sharpe` or `validation_return`";
-        findings.push(Finding::new("sweep.objective", "`validation_loss` of a policy", why, hint));
+    let also = &spec.sweep.also;
+    let named = std::iter::once(("sweep.objective".to_owned(), objective))
+        .chain(also.iter().enumerate().map(|(index, also)| (format!("sweep.also.{index}"), *also)));
+    for (path, objective) in named {
+        if objective == Objective::ValidationLoss && matches!(spec.task, TaskSpec::Rl(_)) {
+            let why = "a policy has no loss on validation bars";
+            let hint = "use `validation_sharpe` or `validation_return`";
+            findings.push(Finding::new(path, "`validation_loss` of a policy", why, hint));
+        }
+    }
+    for (index, again) in also.iter().enumerate() {
+        if *again == objective || also[..index].contains(again) {
+            let what = format!("`{}` is repeated", again.as_str());
+            let why = "a trial is as good twice as once";
+            findings.push(Finding::new(format!("sweep.also.{index}"), what, why, "name each objective once"));
+        }
+    }
+    if spec.sweep.sampler == Sampler::NsgaIi && also.is_empty() {
+        let why = "a front needs two objectives";
+        let hint = "add `also: [validation_drawdown]`, or use `tpe`";
+        findings.push(Finding::new("sweep.sampler", "`nsga_ii` for one objective", why, hint));
+    }
+    findings
+}
+
+/// Conditions name a choice that exists, values that it has, and never themselves.
+fn conditions(spec: &ExperimentSpec) -> Vec<Finding> {
+    let SweepSpec { space, conditions, .. } = &spec.sweep;
+    let mut findings = Vec::new();
+    for (path, condition) in conditions {
+        let at = format!("sweep.conditions.{path}");
+        let of = format!("{at}.of");
+        let Some(Dimension::Choice(values)) = space.get(&condition.of) else {
+            let what = format!("`{}` is no `choice` of the space", condition.of);
+            findings.push(Finding::new(of, what, "nothing else says when it counts", "name a `choice` dimension"));
+            continue;
+        };
+        if !space.contains_key(path) {
+            let what = format!("`{path}` is not in the space");
+            findings.push(Finding::new(at, what, "there is nothing to switch off", "add it to `sweep.space`").at_key());
+            continue;
+        }
+        let chain = std::iter::successors(Some(path), |path| conditions.get(*path).map(|condition| &condition.of));
+        if chain.skip(1).take(conditions.len()).any(|of| of == path) {
+            let what = format!("`{path}` depends on itself");
+            findings.push(Finding::new(of, what, "it could never be drawn", "break the circle"));
+        }
+        if condition.is.is_empty() {
+            let what = "no value".to_owned();
+            findings.push(Finding::new(format!("{at}.is"), what, "it would never count", "list values of the choice"));
+        }
+        for (index, value) in condition.is.iter().enumerate().filter(|(_, value)| !values.contains(value)) {
+            let what =
+                format!("{} is no value of `{}`", serde_json::to_string(value).unwrap_or_default(), condition.of);
+            findings.push(Finding::new(
+                format!("{at}.is.{index}"),
+                what,
+                "it never comes",
+                "use a value of its choice",
+            ));
+        }
     }
     findings
 }
@@ -65,7 +123,13 @@ fn shape(path: &str, dimension: &Dimension) -> Option<Finding> {
         Dimension::Uniform(low, high) | Dimension::LogUniform(low, high) if low >= high => {
             Some(reversed(low.to_string(), high.to_string()))
         }
-        Dimension::Integer(low, high) if low >= high => Some(reversed(low.to_string(), high.to_string())),
+        Dimension::LogInteger(low, _) if *low <= 0 => {
+            let why = "the logarithm starts above 0";
+            Some(Finding::new(at, format!("low is {low}"), why, "use a `low` of 1 or more, or `integer`"))
+        }
+        Dimension::Integer(low, high) | Dimension::LogInteger(low, high) if low >= high => {
+            Some(reversed(low.to_string(), high.to_string()))
+        }
         Dimension::Choice(values) if values.is_empty() => {
             Some(Finding::new(at, "an empty choice", "there is nothing to draw", "list at least one value"))
         }
@@ -73,7 +137,7 @@ fn shape(path: &str, dimension: &Dimension) -> Option<Finding> {
             let what = format!("{value} is repeated");
             Finding::new(at, what, "it would be tried twice as the same point", "list each value once")
         }),
-        Dimension::Uniform(..) | Dimension::LogUniform(..) | Dimension::Integer(..) => None,
+        Dimension::Uniform(..) | Dimension::LogUniform(..) | Dimension::Integer(..) | Dimension::LogInteger(..) => None,
     }
 }
 
@@ -100,10 +164,12 @@ fn values(dimension: &Dimension) -> Vec<ParamValue> {
         Dimension::Uniform(low, high) | Dimension::LogUniform(low, high) => {
             [*low, *high].map(ParamValue::Real).to_vec()
         }
-        Dimension::Integer(low, high) if high.saturating_sub(*low) < TRIED_MAX => {
+        Dimension::Integer(low, high) | Dimension::LogInteger(low, high) if high.saturating_sub(*low) < TRIED_MAX => {
             (*low..=*high).map(ParamValue::Integer).collect()
         }
-        Dimension::Integer(low, high) => [*low, *high].map(ParamValue::Integer).to_vec(),
+        Dimension::Integer(low, high) | Dimension::LogInteger(low, high) => {
+            [*low, *high].map(ParamValue::Integer).to_vec()
+        }
         Dimension::Choice(values) => values.clone(),
     }
 }
@@ -131,3 +197,6 @@ fn grid(spec: &ExperimentSpec) -> Vec<Finding> {
     }
     findings
 }
+
+#[cfg(test)]
+mod tests;

@@ -51,7 +51,7 @@ pub(in crate::report) fn legend(report: &Report<'_>) -> Markup {
 /// The metric in colour: the loss, or the Sharpe ratio where the loss is the objective.
 fn tint_metric(report: &Report<'_>) -> Metric {
     match report.objective {
-        Objective::ValidationSharpe | Objective::ValidationReturn => {
+        Objective::ValidationSharpe | Objective::ValidationReturn | Objective::ValidationDrawdown => {
             let measured = |trial: &TrialLine| trial.metrics.contains_key(&Metric::ValidationLoss);
             if report.trials.iter().any(measured) { Metric::ValidationLoss } else { Metric::ValidationDrawdown }
         }
@@ -85,7 +85,7 @@ fn place(report: &Report<'_>, trial: &TrialLine, path: &str, dimension: &Dimensi
 fn parameter_axis(report: &Report<'_>, path: &str, dimension: &Dimension) -> Axis {
     let drawn = || report.trials.iter().filter_map(|trial| place(report, trial, path, dimension));
     match dimension {
-        Dimension::LogUniform(..) => Axis::logarithmic(drawn(), path),
+        Dimension::LogUniform(..) | Dimension::LogInteger(..) => Axis::logarithmic(drawn(), path),
         Dimension::Uniform(..) => Axis::rounded(drawn(), 6, path).tight(drawn()),
         Dimension::Integer(..) => Axis::counted(drawn(), 6, path).tight(drawn()),
         Dimension::Choice(choices) => {

@@ -12,6 +12,8 @@ enum Act {
     Succeed(u8),
     Fail(u8, FailureClass),
     Release(u8),
+    /// Holds at a rung, its own or, for a second value above 0, another.
+    Hold(u8, u8),
     Die(u8),
     /// Says something with a token that was never, or is no longer, its own.
     Lie(u8, u64),
@@ -30,6 +32,7 @@ fn act() -> impl Strategy<Value = Act> {
         5 => who.clone().prop_map(Act::Succeed),
         4 => (who.clone(), proptest::sample::select(FailureClass::ALL)).prop_map(|(who, class)| Act::Fail(who, class)),
         1 => who.clone().prop_map(Act::Release),
+        3 => (who.clone(), 0..9_u8).prop_map(|(who, value)| Act::Hold(who, value)),
         1 => who.clone().prop_map(Act::Die),
         3 => (who, 0..40_u64).prop_map(|(who, token)| Act::Lie(who, token)),
         4 => (0..15_u8).prop_map(Act::Wait),
@@ -60,6 +63,13 @@ impl TestCluster {
             Act::Succeed(who) => self.end(name(who), Report::Succeeded(b"result".to_vec())),
             Act::Fail(who, class) => self.end(name(who), Report::Failed { class: *class, message: String::new() }),
             Act::Release(who) => self.end(name(who), Report::Stopped),
+            Act::Hold(who, value) => {
+                let granted = self.granted.get(&worker(name(who))).cloned();
+                let rung =
+                    granted.and_then(|granted| granted.rung).map_or(0, |rung| rung.index) + u32::from(*value / 8);
+                let value = Finite::new(f64::from(*value));
+                self.end(name(who), Report::Paused { rung, checkpoint: checkpoint(rung.into()), value })
+            }
             Act::Die(who) => self.on(Input::WorkerGone(worker(name(who)))),
             Act::Lie(who, token) => self.lie(&worker(name(who)), AttemptId(*token)),
             Act::Wait(seconds) => {
@@ -150,8 +160,10 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_happens_no_trial_is_lost_doubled_or_over_its_budget(acts in proptest::collection::vec(act(), 1..120)) {
-        let mut cluster = TestCluster::new().submit("s", "5 2", policy());
+    fn whatever_happens_no_trial_is_lost_doubled_or_over_its_budget(
+        acts in proptest::collection::vec(act(), 1..120), rungs in 0..3_u8
+    ) {
+        let mut cluster = TestCluster::new().submit("s", &format!("5 2 {rungs}"), policy());
         for act in &acts {
             let before = cluster.cluster.ledger().clone();
             cluster.act(act);

@@ -1,0 +1,99 @@
+//! `logs`: what trials measured, step by step, from the scheduler's side log.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use scheduler::LogLine;
+use spec::ExperimentId;
+
+use crate::args::Logged;
+use crate::commands::{Audience, Context};
+use crate::exit::{Exit, bad_input};
+use crate::view::line;
+
+/// Wait between two looks at the file.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// How far a log is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// To its present end.
+    Now,
+    /// Until its experiment has ended.
+    Ended,
+}
+
+/// Prints a log.
+pub(crate) fn logs(context: &Context, of: &Logged, until: Until) -> Result<Exit> {
+    let experiment = match of {
+        Logged::Experiment(experiment) => experiment,
+        Logged::Trial(trial) => &trial.experiment,
+    };
+    if scheduler::history(context.home.path())?.experiment(experiment).is_none() {
+        return Err(bad_input(format!("no experiment {experiment}: `tradewind ls` lists what there is")));
+    }
+    let path = scheduler::log_path(context.home.path(), experiment);
+    let mut reader = None;
+    let mut text = String::new();
+    loop {
+        // Asked before reading: what is written until then is printed.
+        let ended = until == Until::Now || has_ended(context, experiment)?;
+        if reader.is_none() {
+            reader = std::fs::File::open(&path).ok().map(BufReader::new);
+        }
+        if let Some(reader) = &mut reader {
+            while reader.read_line(&mut text).with_context(|| format!("log {} cannot be read", path.display()))? > 0 {
+                // A line that is still being written is read on at the next look.
+                if !text.ends_with('\n') {
+                    break;
+                }
+                print(context, of, &text);
+                text.clear();
+            }
+        }
+        if ended {
+            return Ok(Exit::Ok);
+        }
+        pause();
+    }
+}
+
+fn has_ended(context: &Context, experiment: &ExperimentId) -> Result<bool> {
+    let ledger = scheduler::history(context.home.path())?;
+    Ok(ledger.experiment(experiment).is_none_or(|experiment| experiment.state.is_final()))
+}
+
+fn print(context: &Context, of: &Logged, text: &str) {
+    // The last line of a crash may be cut: the log is for people, and loses nothing that decides.
+    let Ok(entry) = serde_json::from_str::<LogLine>(text) else { return };
+    if matches!(of, Logged::Trial(trial) if *trial != entry.trial) {
+        return;
+    }
+    match context.audience {
+        Audience::Machines => line(text.trim_end()),
+        Audience::People => line(sentence(&entry)),
+    }
+}
+
+fn sentence(entry: &LogLine) -> String {
+    let metrics: BTreeMap<_, _> =
+        entry.progress.metrics.iter().map(|(metric, value)| (metric.as_str(), value)).collect();
+    let metrics: Vec<String> = metrics.into_iter().map(|(metric, value)| format!("{metric} {value:.4}")).collect();
+    format!(
+        "{}  trial {} attempt {}  {}/{} {}  {}",
+        entry.at,
+        entry.trial.index,
+        entry.attempt,
+        entry.progress.step,
+        entry.progress.steps,
+        entry.progress.unit.as_str(),
+        metrics.join(" · ")
+    )
+}
+
+#[allow(clippy::disallowed_methods, reason = "following a file is waiting for it")]
+fn pause() {
+    std::thread::sleep(PAUSE);
+}

@@ -1,0 +1,161 @@
+//! Several schedulers on one database: one leads, another takes over, and who lost the lead can append nothing.
+
+#![allow(clippy::disallowed_methods, reason = "a real server takes a moment to start and to stop")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use protocol::{ExperimentState, Report};
+use scheduler::{Config, Handle, JournalAt, SchedulerError};
+use spec::{Span, WorkerId};
+
+use super::{registration, submission, sweeps};
+
+/// A server of its own on a socket in a folder of its own.
+struct Server {
+    folder: tempfile::TempDir,
+    bin: PathBuf,
+    process: Child,
+}
+
+/// The folder with `initdb`: of the variable that the project's own set-up prints, of the path, or of a distribution.
+fn bin() -> PathBuf {
+    let named = std::env::var_os("TRADEWIND_POSTGRES_BIN").map(PathBuf::from);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut places: Vec<PathBuf> = named.into_iter().chain(std::env::split_paths(&path)).collect();
+    if let Ok(versions) = std::fs::read_dir("/usr/lib/postgresql") {
+        places.extend(versions.flatten().map(|version| version.path().join("bin")));
+    }
+    let found = places.into_iter().find(|place| place.join("initdb").is_file());
+    found.expect("no PostgreSQL server: `python3 scripts/postgres.py` installs one")
+}
+
+impl Server {
+    fn start() -> Self {
+        let bin = bin();
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        // The server refuses to be run by the superuser of a machine.
+        let is_root = rustix::process::getuid().is_root();
+        if is_root {
+            let owner = Command::new("chown").arg("nobody").arg(folder.path()).status().unwrap();
+            assert!(owner.success(), "there is no account `nobody` to run it");
+        }
+        let run = |program: &str| {
+            let mut command = Command::new(if is_root { Path::new("setpriv") } else { Path::new("env") });
+            if is_root {
+                command.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups"]);
+            }
+            command.arg(bin.join(program)).current_dir(folder.path()).stdout(Stdio::null()).stderr(Stdio::null());
+            command
+        };
+        let made = run("initdb").arg("-D").arg(&data).args(["-U", "tradewind", "-A", "trust", "-N"]).status().unwrap();
+        assert!(made.success(), "initdb failed");
+        let process = run("postgres")
+            .arg("-D")
+            .arg(&data)
+            .arg("-k")
+            .arg(folder.path())
+            .args(["-c", "listen_addresses="])
+            .spawn()
+            .unwrap();
+        let server = Self { bin, folder, process };
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while server.query("SELECT 1").is_none() {
+            assert!(Instant::now() < deadline, "the server did not start");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        server
+    }
+
+    fn url(&self) -> String {
+        let folder = self.folder.path().display().to_string().replace('/', "%2F");
+        format!("postgres://tradewind@{folder}/postgres")
+    }
+
+    /// One answer, as text.
+    fn query(&self, sql: &str) -> Option<String> {
+        let mut command = Command::new(self.bin.join("psql"));
+        command.args(["-U", "tradewind", "-d", "postgres", "-tAc", sql]).arg("-h").arg(self.folder.path());
+        let done = command.stderr(Stdio::null()).output().unwrap();
+        done.status.success().then(|| String::from_utf8_lossy(&done.stdout).trim().to_owned())
+    }
+
+    /// Cuts the connection of whoever leads.
+    fn depose(&self) {
+        let cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_locks WHERE locktype = 'advisory' AND granted";
+        assert_eq!(self.query(cut).as_deref(), Some("1"), "one leads");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Interrupted, it ends its own children.
+        let pid = rustix::process::Pid::from_child(&self.process);
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
+        let _ = self.process.wait();
+    }
+}
+
+fn config(home: &Path, server: &Server) -> Config {
+    Config { journal: JournalAt::Postgres(server.url()), grace: Span::from_millis(1), ..Config::new(home) }
+}
+
+async fn lead(home: &Path, server: &Server) -> Handle {
+    scheduler::start(config(home, server), sweeps(), None).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_takes_over_within_seconds_and_goes_on_where_the_leader_was() {
+    let (server, home) = (Server::start(), tempfile::tempdir().unwrap());
+    let mut first = lead(home.path(), &server).await;
+    let client = first.client().await.unwrap();
+    client.submit(submission("4")).await.unwrap();
+    let worker: WorkerId = "w".parse().unwrap();
+    client.register(registration("w")).await.unwrap();
+    let assignment = client.lease(&worker).await.unwrap().unwrap();
+    client.finish(&worker, assignment.attempt, Report::Succeeded(b"one".to_vec())).await.unwrap();
+
+    let standby = tokio::spawn(scheduler::start(config(home.path(), &server), sweeps(), None));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!standby.is_finished(), "two lead");
+
+    server.depose();
+    let deposed = Instant::now();
+    let second = standby.await.unwrap().unwrap();
+    assert!(deposed.elapsed() < Duration::from_secs(10), "took {:?}", deposed.elapsed());
+    // The first still believes that it leads, until it wants to decide something.
+    let late = client.lease(&worker).await;
+    assert!(late.is_err(), "a deposed leader gave an attempt out: {late:?}");
+    let ended = first.wait().await.unwrap_err();
+    assert!(matches!(&ended, SchedulerError::Journal(error) if !error.to_string().contains("tradewind@")), "{ended}");
+
+    let client = second.client().await.unwrap();
+    let detail = client.show(&"pairs".parse().unwrap()).await.unwrap();
+    assert_eq!(detail.experiment.trials.succeeded, 1);
+    assert_eq!(detail.trials[assignment.trial.index as usize].outcome.as_deref(), Some(&b"one"[..]));
+    client.register(registration("w")).await.unwrap();
+    for _ in 0..3 {
+        let assignment = client.lease(&worker).await.unwrap().unwrap();
+        client.finish(&worker, assignment.attempt, Report::Succeeded(Vec::new())).await.unwrap();
+    }
+    let ended = client.show(&"pairs".parse().unwrap()).await.unwrap();
+    assert_eq!(ended.experiment.state, ExperimentState::Succeeded);
+    drop(client);
+    second.stop().await.unwrap();
+    let changed = server.query("UPDATE tradewind_events SET at = 0 WHERE sequence = 1");
+    assert_eq!(changed, None, "the journal is append-only");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_is_none_or_of_another_machine_is_refused_without_its_password() {
+    let home = tempfile::tempdir().unwrap();
+    for url in ["postgres://u:s3cret@db.example/x", "mysql://u:s3cret@localhost/x", "postgres://u:s3cret@localhost:x/y"]
+    {
+        let config = Config { journal: JournalAt::Postgres(url.to_owned()), ..Config::new(home.path()) };
+        let shown = format!("{config:?}");
+        let error = scheduler::start(config, sweeps(), None).await.err().expect("it is refused");
+        assert!(!format!("{error} {error:?} {shown}").contains("s3cret"), "{error}");
+    }
+}
