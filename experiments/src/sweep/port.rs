@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use scheduler::{Ask, OpenError, Sweep, SweepOutcome};
-use search::{History, Observation, Outcome, Point, SpaceError};
+use search::{History, Observation, Outcome, Point, Rungs, SpaceError};
 use spec::{
     Direction, ExperimentId, Finite, Objective, Params, Pruner, Share, TrialId, TrialOutcome, TrialSpec, canonical_json,
 };
@@ -29,8 +29,8 @@ pub struct ExperimentSweep {
     asked: Vec<Asked>,
     /// Batches asked so far.
     batches: u32,
-    /// What every point measured that reached a rung, by the share of training below it.
-    seen: BTreeMap<Share, Vec<Finite>>,
+    /// What points showed at the rungs they reached.
+    shown: Rungs,
 }
 
 /// A point that was asked, and what came of it.
@@ -89,7 +89,7 @@ impl ExperimentSweep {
         let experiment = question.experiment();
         let before = before(&question, &source);
         let sweep =
-            Self { question, experiment, source, before, limit, asked: Vec::new(), batches: 0, seen: BTreeMap::new() };
+            Self { question, experiment, source, before, limit, asked: Vec::new(), batches: 0, shown: Rungs::new() };
         for point in 0..sweep.limit {
             let Some(Drawn { params, .. }) = sweep.source.known(point) else { break };
             // A seed fits everywhere, so the first of each point stands for all.
@@ -250,18 +250,15 @@ impl Sweep for ExperimentSweep {
         for (index, value) in reached {
             points.entry(index / seeds).or_default().extend(value.map(Finite::get));
         }
-        let mean = |values: &Vec<f64>| Finite::new(values.iter().sum::<f64>() / values.len() as f64);
-        let means: Vec<_> = points.iter().map(|(point, values)| (*point, mean(values))).collect();
-        let mut seen = Vec::new();
-        for (point, value) in &means {
-            let Some(asked) = self.asked.get_mut(*point as usize) else { continue };
-            let Some(share) = asked.rungs.get(rung as usize) else { continue };
-            asked.reached = value.map(|value| (rung, value));
-            let there = self.seen.entry(*share).or_default();
-            there.extend(*value);
-            seen.clone_from(there);
+        for (point, values) in &points {
+            let mean = Finite::new(values.iter().sum::<f64>() / values.len() as f64);
+            if let (Some(mean), Some(asked)) = (mean, self.asked.get_mut(*point as usize)) {
+                asked.reached = Some((rung, mean));
+                self.shown.report(*point, rung, mean.get());
+            }
         }
-        let kept = rungs::go_on(&self.question.spec.sweep.pruner, &means, &seen);
+        let points: Vec<u32> = points.into_keys().collect();
+        let kept = rungs::go_on(&self.question.spec.sweep.pruner, &self.shown, &points, rung);
         reached.iter().map(|(index, _)| *index).filter(|index| kept.contains(&(index / seeds))).collect()
     }
 }

@@ -1,11 +1,9 @@
-//! Where the trials of a batch hold, and which of them go on: the pruner's rules over what was seen at each rung.
+//! Where the trials of a batch hold, and which of them go on: the pruner of the spec, by the rules of `search`.
 
-use spec::{Finite, Pruner, Share};
+use search::{Halving, Median, Rungs, Verdict};
+use spec::{Pruner, Share};
 
-/// Points of a batch that reached a rung, with what they measured there; less is better.
-pub(super) type Reached = [(u32, Option<Finite>)];
-
-/// Trials of a bracket: how many points, and where they hold.
+/// Trials of a batch: how many points, and where they hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Bracket {
     /// Points; `None`: as many as a batch has.
@@ -22,51 +20,40 @@ pub(super) fn bracket(pruner: &Pruner, batch: u32) -> Bracket {
             let even = |rung: u32| Share::of(f64::from(rung) / f64::from(rungs + 1));
             Bracket { points: None, rungs: (1..=rungs).map(even).collect() }
         }
-        Pruner::SuccessiveHalving { rungs, factor } => Bracket { points: None, rungs: geometric(rungs, factor) },
-        Pruner::Hyperband { rungs, factor } => {
-            // Bracket s of Li et al.: ⌈(s_max + 1) η^s / (s + 1)⌉ points, s rungs below the top.
-            let own = rungs - batch % (rungs + 1);
-            let points = (u64::from(rungs + 1) * u64::from(factor).pow(own)).div_ceil(u64::from(own + 1));
-            let points = u32::try_from(points).unwrap_or(u32::MAX);
-            Bracket { points: Some(points), rungs: geometric(own, factor) }
-        }
+        Pruner::SuccessiveHalving { rungs, factor } => Bracket { points: None, ..halvings(rungs, factor, 0) },
+        Pruner::Hyperband { rungs, factor } => halvings(rungs, factor, batch % (rungs + 1)),
     }
 }
 
-/// 1 / factor^rungs, …, 1 / factor.
-fn geometric(rungs: u32, factor: u32) -> Vec<Share> {
-    (1..=rungs).rev().map(|rung| Share::of(f64::from(factor).powi(-(rung as i32)))).collect()
+/// Bracket `place` of Hyperband, from the one with most rungs on.
+fn halvings(rungs: u32, factor: u32, place: u32) -> Bracket {
+    let whole = factor.pow(rungs);
+    let brackets = Halving { eta: factor }.hyperband(whole);
+    let stages = &brackets[place as usize].stages;
+    let below = &stages[..stages.len() - 1];
+    let share = |stage: &search::Stage| Share::of(f64::from(stage.budget) / f64::from(whole));
+    Bracket { points: Some(stages[0].trials), rungs: below.iter().map(share).collect() }
 }
 
-/// Which of `reached` go on, best first. `seen` holds what every trial that ever reached this rung measured there, those of
-/// `reached` among them.
-pub(super) fn go_on(pruner: &Pruner, reached: &Reached, seen: &[Finite]) -> Vec<u32> {
-    let mut ranked = reached.to_vec();
-    // Whoever has nothing to show stands last.
-    ranked.sort_by_key(|(index, value)| (value.is_none(), *value, *index));
-    let kept = match pruner {
-        Pruner::None => ranked.len(),
+/// Whether each point of `batch` goes on from `rung`. `all` holds what every point of the sweep showed, those of the batch
+/// among them; points that measured nothing are not there.
+pub(super) fn go_on(pruner: &Pruner, all: &Rungs, batch: &[u32], rung: u32) -> Vec<u32> {
+    match *pruner {
+        Pruner::None => batch.to_vec(),
         Pruner::Median { startup, .. } => {
-            if seen.len() < *startup as usize {
-                ranked.len()
-            } else {
-                let median = median(seen);
-                ranked.iter().filter(|(_, value)| value.is_some_and(|value| value.get() <= median)).count()
-            }
+            let rule = Median { trials_min: startup, rung_min: 0 };
+            let stays = |point: &u32| rule.verdict(all, *point, rung) == Verdict::Continue;
+            batch.iter().copied().filter(stays).collect()
         }
         Pruner::SuccessiveHalving { factor, .. } | Pruner::Hyperband { factor, .. } => {
-            (ranked.len() / *factor as usize).max(1)
+            let mut own = Rungs::new();
+            for point in batch {
+                // What has nothing to show stands last.
+                own.report(*point, rung, all.value(*point, rung).unwrap_or(f64::NAN));
+            }
+            Halving { eta: factor }.promoted(&own, rung)
         }
-    };
-    ranked[..kept.min(ranked.len())].iter().map(|(index, _)| *index).collect()
-}
-
-/// The middle value; of an even number, the mean of both.
-fn median(values: &[Finite]) -> f64 {
-    let mut values = values.to_vec();
-    values.sort_unstable();
-    let (low, high) = (values[(values.len() - 1) / 2], values[values.len() / 2]);
-    low.get() / 2.0 + high.get() / 2.0
+    }
 }
 
 #[cfg(test)]
@@ -75,30 +62,31 @@ mod tests {
 
     const HALVING: Pruner = Pruner::SuccessiveHalving { rungs: 2, factor: 3 };
 
-    fn reached(values: &[f64]) -> Vec<(u32, Option<Finite>)> {
-        (0..).zip(values).map(|(index, value)| (index, Finite::new(*value))).collect()
+    fn shown(values: &[f64]) -> Rungs {
+        let mut rungs = Rungs::new();
+        (0..)
+            .zip(values)
+            .filter(|(_, value)| value.is_finite())
+            .for_each(|(point, value)| rungs.report(point, 0, *value));
+        rungs
     }
 
     #[test]
-    fn a_third_goes_on_the_best_first_and_never_nobody() {
-        assert_eq!(go_on(&HALVING, &reached(&[0.6, 0.1, 0.5, 0.2, 0.4, 0.3]), &[]), [1, 3]);
-        assert_eq!(go_on(&HALVING, &reached(&[0.6, f64::NAN]), &[]), [0], "what measured nothing stands last");
-        assert_eq!(go_on(&HALVING, &reached(&[0.5, 0.5, 0.5]), &[]), [0], "the earlier of two equals");
+    fn a_third_of_the_batch_goes_on_whatever_others_showed() {
+        let all = shown(&[0.6, 0.1, 0.5, 0.2, 0.4, 0.3, 0.0, 0.0]);
+        assert_eq!(go_on(&HALVING, &all, &[0, 1, 2, 3, 4, 5], 0), [1, 3]);
+        assert_eq!(go_on(&HALVING, &shown(&[0.6, f64::NAN]), &[0, 1], 0), [0], "what measured nothing stands last");
     }
 
     #[test]
-    fn the_median_of_all_that_were_there_decides_once_enough_were() {
+    fn the_median_of_all_decides_once_enough_were_there() {
         let pruner = Pruner::Median { rungs: 1, startup: 4 };
-        let seen = |values: &[f64]| values.iter().filter_map(|value| Finite::new(*value)).collect::<Vec<_>>();
-        assert_eq!(go_on(&pruner, &reached(&[0.9, 0.1]), &seen(&[0.3, 0.9, 0.1])), [1, 0], "three are too few");
-        assert_eq!(go_on(&pruner, &reached(&[0.9, 0.1]), &seen(&[0.3, 0.5, 0.9, 0.1])), [1]);
-        assert_eq!(go_on(&pruner, &reached(&[0.4]), &seen(&[0.3, 0.5, 0.9, 0.1])), [0], "the median itself goes on");
-        assert_eq!(go_on(&pruner, &reached(&[0.9]), &seen(&[0.3, 0.5, 0.9, 0.1])), [] as [u32; 0]);
+        assert_eq!(go_on(&pruner, &shown(&[0.9, 0.1, 0.3]), &[0, 1], 0), [0, 1], "three are too few");
+        assert_eq!(go_on(&pruner, &shown(&[0.9, 0.1, 0.3, 0.5]), &[0, 1], 0), [1]);
     }
 
     #[test]
-    fn hyperband_takes_its_brackets_by_turns_as_in_the_paper() {
-        // The table of Li et al. for R = 81, η = 3, but that its last bracket and ours count alike: n = 81, 34, 15, 8, 5.
+    fn hyperband_takes_its_brackets_by_turns() {
         let pruner = Pruner::Hyperband { rungs: 4, factor: 3 };
         let brackets: Vec<_> = (0..6).map(|batch| bracket(&pruner, batch)).collect();
         let points: Vec<_> = brackets.iter().map(|bracket| bracket.points.unwrap()).collect();
@@ -106,6 +94,7 @@ mod tests {
         let rungs: Vec<_> = brackets.iter().map(|bracket| bracket.rungs.len()).collect();
         assert_eq!(rungs, [4, 3, 2, 1, 0, 4]);
         assert_eq!(brackets[2].rungs, [Share::of(1.0 / 9.0), Share::of(1.0 / 3.0)]);
+        assert_eq!(bracket(&HALVING, 5).rungs, brackets[2].rungs, "the same rungs, with points of the batch");
     }
 
     #[test]

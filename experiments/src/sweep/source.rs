@@ -34,7 +34,7 @@ impl Source {
             Sampler::Tpe => search::Sampler::Tpe(search::Tpe::default()),
             Sampler::CmaEs => search::Sampler::Cma(search::Cma::default()),
             Sampler::GaussianProcess => search::Sampler::Gp(search::Gp::default()),
-            Sampler::NsgaIi => search::Sampler::Nsga(search::Nsga::default()),
+            Sampler::NsgaIi => search::Sampler::Nsga2(search::Nsga2::default()),
         };
         Ok(Self::Search { dimensions: Dimensions::new(sweep)?, sampler, key })
     }

@@ -15,7 +15,6 @@ use super::{registration, submission, sweeps};
 /// A server of its own on a socket in a folder of its own.
 struct Server {
     folder: tempfile::TempDir,
-    bin: PathBuf,
     process: Child,
 }
 
@@ -60,7 +59,7 @@ impl Server {
             .args(["-c", "listen_addresses="])
             .spawn()
             .unwrap();
-        let server = Self { bin, folder, process };
+        let server = Self { folder, process };
         let deadline = Instant::now() + Duration::from_secs(30);
         while server.query("SELECT 1").is_none() {
             assert!(Instant::now() < deadline, "the server did not start");
@@ -74,12 +73,17 @@ impl Server {
         format!("postgres://tradewind@{folder}/postgres")
     }
 
-    /// One answer, as text.
+    /// One answer, as text. The client blocks, so it has a thread of its own.
     fn query(&self, sql: &str) -> Option<String> {
-        let mut command = Command::new(self.bin.join("psql"));
-        command.args(["-U", "tradewind", "-d", "postgres", "-tAc", sql]).arg("-h").arg(self.folder.path());
-        let done = command.stderr(Stdio::null()).output().unwrap();
-        done.status.success().then(|| String::from_utf8_lossy(&done.stdout).trim().to_owned())
+        let ask = || {
+            let mut client = postgres::Client::connect(&self.url(), postgres::NoTls).ok()?;
+            let answer = client.simple_query(sql).ok()?;
+            answer.into_iter().find_map(|message| match message {
+                postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+                _ => None,
+            })
+        };
+        std::thread::scope(|scope| scope.spawn(ask).join().unwrap())
     }
 
     /// Cuts the connection of whoever leads.
@@ -144,7 +148,7 @@ async fn a_standby_takes_over_within_seconds_and_goes_on_where_the_leader_was() 
     assert_eq!(ended.experiment.state, ExperimentState::Succeeded);
     drop(client);
     second.stop().await.unwrap();
-    let changed = server.query("UPDATE tradewind_events SET at = 0 WHERE sequence = 1");
+    let changed = server.query("UPDATE tradewind_events SET at = 0 WHERE sequence = 1 RETURNING at");
     assert_eq!(changed, None, "the journal is append-only");
 }
 

@@ -425,11 +425,11 @@ fn what_ran_elsewhere_is_recorded_once_with_the_same_ends() {
           0 leased attempt=1 b (attempts 1, losses 0)
         s succeeded
           0 pruned (attempts 0, losses 0)
-          1 succeeded attempt=4 (attempts 1, losses 0)
+          1 succeeded attempt=5 (attempts 1, losses 0)
           2 failed data: it broke (attempts 1, losses 0)
           3 pruned (attempts 0, losses 0)
-          4 succeeded attempt=8 (attempts 1, losses 0)
-          5 succeeded attempt=9 (attempts 1, losses 0)
+          4 succeeded attempt=9 (attempts 1, losses 0)
+          5 succeeded attempt=10 (attempts 1, losses 0)
     "#]]
     .assert_eq(&recorded);
     here.on(Input::Record(submission, trials)).unwrap();
