@@ -17,8 +17,11 @@ mod explain;
 pub mod journal;
 pub mod ledger;
 mod retry;
+mod round;
 mod server;
 mod side_log;
+#[cfg(test)]
+mod simulation;
 mod sweep;
 pub mod trial;
 

@@ -141,6 +141,8 @@ pub struct Trial {
     pub degrade: u8,
     /// Newest first, at most [`CHECKPOINTS_KEPT`].
     pub checkpoints: Vec<CheckpointRef>,
+    /// Who handed in the newest, and its step.
+    pub stored: Option<(AttemptId, u64)>,
     /// Why the last attempt ended, if it failed by itself.
     pub last_failure: Option<FailureClass>,
     /// What came of it.
@@ -158,6 +160,7 @@ impl Trial {
             losses: 0,
             degrade: 0,
             checkpoints: Vec::new(),
+            stored: None,
             last_failure: None,
             outcome: None,
         }
@@ -177,7 +180,10 @@ impl Trial {
     pub fn apply(&mut self, at: Timestamp, change: &Change) -> Result<(), IllegalTransition> {
         let next = transition(&self.state, at, change, self.checkpoints.first())?;
         match change {
-            Change::Checkpoint { checkpoint, .. } | Change::Pause { checkpoint, .. } => self.keep(*checkpoint),
+            Change::Checkpoint { attempt, checkpoint } | Change::Pause { attempt, checkpoint, .. } => {
+                self.stored = Some((*attempt, checkpoint.step));
+                self.keep(*checkpoint);
+            }
             Change::Succeed { outcome, .. } => self.outcome = Some(outcome.clone()),
             Change::Fail { class, .. } => {
                 self.failures += 1;

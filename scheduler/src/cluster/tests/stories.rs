@@ -315,3 +315,52 @@ fn a_long_message_is_cut_before_it_is_journalled() {
     let trial = cluster.cluster.show(&experiment("s")).unwrap().trials.remove(0);
     assert_eq!(trial.status, TrialState::Failed { class: FailureClass::Data, message: "é".repeat(2_000) });
 }
+
+#[test]
+fn the_time_a_scheduler_was_away_counts_against_no_attempt() {
+    let mut cluster = TestCluster::new().submit("s", "2 2", policy()).worker("a", 1).worker("b", 1);
+    cluster.beat("a").unwrap();
+    cluster.beat("b").unwrap();
+    cluster.now += 500.0;
+    cluster.restart(Recovery::Readopt);
+    cluster.advance(1.0);
+    // One ended meanwhile and could not say so; the other goes on and has its whole limit from here.
+    cluster.finish("a", Report::Succeeded(b"result".to_vec())).unwrap();
+    for _ in 0..24 {
+        cluster.beat("b").unwrap();
+        cluster.advance(4.0);
+    }
+    expect![[r#"
+        s running
+          0 succeeded attempt=1 (attempts 1, losses 0)
+          1 running attempt=2 b (attempts 1, losses 0)
+    "#]]
+    .assert_eq(&cluster.render());
+    cluster.beat("b").unwrap();
+    cluster.advance(5.0);
+    assert_eq!(cluster.beat("b"), Ok(Reply::Directive(Directive::Stop(StopCause::Fenced))));
+}
+
+#[test]
+fn a_checkpoint_that_comes_late_does_not_take_the_place_of_a_newer_one() {
+    let mut cluster = TestCluster::new().submit("s", "1 1", policy()).worker("a", 1);
+    let attempt = cluster.attempt("a");
+    let hand_in = |cluster: &mut TestCluster, step| {
+        let Ok(Reply::Kept(kept)) = cluster.on(Input::Checkpoint(worker("a"), attempt, checkpoint(step))) else {
+            panic!("the checkpoint is refused");
+        };
+        kept.iter().map(|kept| kept.step).collect::<Vec<_>>()
+    };
+    for (step, kept) in [(10, vec![10]), (20, vec![20, 10]), (10, vec![20, 10]), (20, vec![20, 10]), (30, vec![30, 20])]
+    {
+        assert_eq!(hand_in(&mut cluster, step), kept, "after step {step}");
+    }
+    // The next attempt may begin further back: what it hands in is newer all the same.
+    cluster.on(Input::WorkerGone(worker("a"))).unwrap();
+    cluster.join("b", 1);
+    let attempt = cluster.attempt("b");
+    let Ok(Reply::Kept(kept)) = cluster.on(Input::Checkpoint(worker("b"), attempt, checkpoint(5))) else {
+        panic!("the checkpoint is refused");
+    };
+    assert_eq!(kept, [checkpoint(5), checkpoint(30)]);
+}
