@@ -3,8 +3,8 @@
 
 Usage: scripts/crash_states.py PROGRAM [--states N] [--seed S] [--faults]
 
-PROGRAM is an example `crash`, of `artifacts` (store and registry) or `scheduler` (journal):
-`cargo build --release -p artifacts --example crash`. It works under `strace`, which records what it asks of the file
+PROGRAM is the example `store_crash` of `artifacts` (store and registry) or `journal_crash` of `scheduler`:
+`cargo build --release -p artifacts --example store_crash`. It works under `strace`, which records what it asks of the file
 system. Then, for prefixes of that record, everything that was not synced is lost, kept or torn: content by blocks of 512
 bytes, and the entries of a directory one by one, whatever their order. Synced is what `fsync` or `fdatasync` was asked for: a
 file's content by its own, its name by that of its directory (Pillai et al., OSDI 2014). PROGRAM judges each state: what was

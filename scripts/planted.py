@@ -12,6 +12,7 @@ the bugs and checks that each finds its place in the sources.
 """
 
 import argparse
+import filecmp
 import json
 import os
 import re
@@ -26,6 +27,7 @@ from planted_rules import RULES
 
 ROOT = Path(__file__).resolve().parents[1]
 WORK = ROOT / "target" / "planted"
+TREE = WORK / "tree"
 SWITCH = """
 
 /// Whether the bug of this number is planted.
@@ -88,16 +90,21 @@ def copies(bugs):
     return packed
 
 
-def build(index, copy):
-    """Builds the tests of one copy; returns their program."""
-    tree = WORK / f"tree-{index}"
-    shutil.rmtree(tree, ignore_errors=True)
+def mirror():
+    """Brings the copy of the sources up to date. What did not change keeps its time, so that cargo builds it once."""
     listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate"],
                             cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
     for name in filter(None, listed):
-        if (ROOT / name).is_file():
-            (tree / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, tree / name)
+        source, copy = ROOT / name, TREE / name
+        if source.is_file() and not (copy.is_file() and filecmp.cmp(source, copy, shallow=False)):
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, copy)
+
+
+def build(index, copy):
+    """Builds the tests of one copy; returns their program."""
+    mirror()
+    tree = TREE
     for file, span, bug in sorted(copy, key=lambda entry: -entry[1].start):
         text = (tree / file).read_text(encoding="utf-8")
         (tree / file).write_text(text[:span.start] + bug.planted() + text[span.stop:], encoding="utf-8")

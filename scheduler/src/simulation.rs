@@ -70,6 +70,8 @@ struct Summary {
     appends: u64,
     /// Messages that a scheduler dropped because their token was old.
     stale: u64,
+    /// Attempts that were lost with their workers.
+    losses: u64,
 }
 
 struct World {
@@ -162,23 +164,26 @@ impl World {
     fn run(mut self) -> Summary {
         let began = self.now;
         let end = began + self.plan.faults_end * SECOND + CALM_MAX;
+        let mut steps = 0;
         while let Some(((at, _), act)) = self.acts.pop_first() {
             self.now = at;
+            steps += 1;
             self.act(act);
             if self.is_over() {
                 break;
             }
             assert!(at < end, "after the last fault it never ended: {}", self.standing());
-            assert!(self.trace.steps < STEPS_MAX, "it takes too many steps: {}", self.standing());
+            assert!(steps < STEPS_MAX, "it takes too many steps: {}", self.standing());
         }
         self.check_the_end();
         Summary {
             trace: self.trace.digest(),
-            steps: self.trace.steps,
+            steps,
             lasted: self.now - began,
             lives: self.lives,
             appends: self.storage.disk.lock().expect("one thread runs a world").appends,
             stale: self.stale,
+            losses: self.book.losses(),
         }
     }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use market::Timestamp;
-use protocol::{Assignment, ExperimentState, Submission};
+use protocol::{Assignment, ExperimentState, Policy, Submission};
 use spec::{AttemptId, CheckpointRef, ExperimentId, FailureClass, TrialId, WorkerId};
 
 use super::question::{End, Script};
@@ -25,6 +25,47 @@ pub(super) struct Entry {
     pub(super) not_before: Timestamp,
     /// Newest first.
     pub(super) checkpoints: Vec<CheckpointRef>,
+}
+
+impl Entry {
+    const fn new(payload: Vec<u8>, at: Timestamp) -> Self {
+        Self {
+            payload,
+            live: None,
+            failures: 0,
+            losses: 0,
+            end: None,
+            cancelled: false,
+            not_before: at,
+            checkpoints: Vec::new(),
+        }
+    }
+
+    /// Its own failure: within the budget, after its time if it timed out, and tried again when it should be.
+    fn fail(&mut self, at: Timestamp, class: FailureClass, retry: Option<Timestamp>, policy: &Policy) {
+        let live = self.live.take().expect("it was checked that somebody is at it");
+        self.failures += 1;
+        if class == FailureClass::Timeout {
+            let since = live.since.unwrap_or_else(|| panic!("attempt {} timed out unheard of", live.attempt));
+            let ran = at.seconds_since(since) * 1_000.0;
+            assert!(ran >= policy.timeout.millis() as f64 - 1e-3, "attempt {} timed out after {ran} ms", live.attempt);
+        }
+        let last = self.failures >= policy.retry.attempts || class == FailureClass::Data;
+        assert_eq!(retry.is_none(), last, "failure {} of {} has the retry {retry:?}", self.failures, live.attempt);
+        let Some(retry) = retry else {
+            self.end = Some(End::Failed(class));
+            return;
+        };
+        let doubled = policy.retry.backoff.millis() as f64 * 2_f64.powi(self.failures as i32 - 1);
+        let least = doubled.min(BACKOFF_MAX.millis() as f64) / 1_000.0;
+        let wait = retry.seconds_since(at);
+        assert!(
+            (least - 1e-5..=least * 1.1 + 1e-5).contains(&wait),
+            "attempt {} waits {wait} s, not {least}",
+            live.attempt
+        );
+        self.not_before = retry;
+    }
 }
 
 /// The attempt at a trial.
@@ -99,16 +140,7 @@ impl Book {
             Event::Asked { trial, payload } => {
                 let chapter = self.open(&trial.experiment);
                 assert_eq!(trial.index as usize, chapter.trials.len(), "trials are not asked densely");
-                chapter.trials.push(Entry {
-                    payload: payload.clone(),
-                    live: None,
-                    failures: 0,
-                    losses: 0,
-                    end: None,
-                    cancelled: false,
-                    not_before: *at,
-                    checkpoints: Vec::new(),
-                });
+                chapter.trials.push(Entry::new(payload.clone(), *at));
             }
             Event::Trial { trial, change } => self.change(*at, trial, change, (lease, excuses)),
             Event::Ended { experiment, state } => {
@@ -143,7 +175,6 @@ impl Book {
         let speaker = |attempt: &AttemptId| {
             assert_eq!(*attempt, live.attempt, "attempt {attempt} of {id} is fenced and its {} counts", change.name());
         };
-        let waited = |retry: &Timestamp| retry.seconds_since(at);
         match change {
             Change::Start { attempt } => speaker(attempt),
             Change::Checkpoint { attempt, checkpoint } => {
@@ -168,43 +199,18 @@ impl Book {
             }
             Change::Fail { attempt, class, retry, .. } => {
                 speaker(attempt);
-                trial.failures += 1;
-                trial.live = None;
-                if *class == FailureClass::Timeout {
-                    let since = live.since.unwrap_or_else(|| panic!("{id} was never heard of and timed out"));
-                    let ran = at.seconds_since(since) * 1_000.0;
-                    assert!(ran >= policy.timeout.millis() as f64, "{id} timed out after {ran} ms");
-                }
-                assert!(trial.failures <= policy.retry.attempts, "{id} is over its budget");
-                let last = trial.failures == policy.retry.attempts || *class == FailureClass::Data;
-                assert_eq!(retry.is_none(), last, "{id} failed {} times: its retry is {retry:?}", trial.failures);
-                match retry {
-                    Some(retry) => {
-                        let least = policy.retry.backoff.millis() as f64 * 2_f64.powi(trial.failures as i32 - 1);
-                        let least = least.min(BACKOFF_MAX.millis() as f64) / 1_000.0;
-                        let wait = waited(retry);
-                        assert!(
-                            (least - 1e-5..=least * 1.1 + 1e-5).contains(&wait),
-                            "{id} waits {wait} s, not {least} s"
-                        );
-                        trial.not_before = *retry;
-                    }
-                    None => trial.end = Some(End::Failed(*class)),
-                }
+                trial.fail(at, *class, *retry, &policy);
             }
             Change::Lose { attempt, retry } => {
                 speaker(attempt);
-                trial.losses += 1;
-                trial.live = None;
                 let silent = at.seconds_since(live.heard) * 1_000.0;
                 let excused = excuses.requeue
                     || excuses.workers.contains(&live.worker)
                     || silent >= (lease * live.leases * 1_000) as f64 - 1e-3;
                 assert!(excused, "{id} was taken from {} after {silent} ms of silence", live.worker);
-                match retry {
-                    Some(retry) => trial.not_before = *retry,
-                    None => panic!("{id} lost too many workers: {}", trial.losses),
-                }
+                trial.losses += 1;
+                trial.live = None;
+                trial.not_before = retry.unwrap_or_else(|| panic!("{id} lost too many workers: {}", trial.losses));
             }
             Change::Release { attempt } => {
                 speaker(attempt);
@@ -262,6 +268,13 @@ impl Book {
         }
     }
 
+    /// A worker asks for an attempt: what it holds and has not spoken of is sent to it again.
+    pub(super) fn hear_worker(&mut self, now: Timestamp, worker: &WorkerId) {
+        let held: Vec<AttemptId> =
+            self.live().filter(|(_, live)| live.worker == *worker).map(|(_, live)| live.attempt).collect();
+        held.into_iter().for_each(|attempt| self.hear(now, worker, attempt));
+    }
+
     /// A scheduler began at `now`: it has heard of nobody.
     pub(super) fn begin(&mut self, now: Timestamp) {
         for live in self.lives() {
@@ -292,13 +305,19 @@ impl Book {
         let entry =
             self.chapters[&trial.experiment].trials.get(trial.index as usize).expect("granted trials were asked");
         assert_eq!(entry.payload, *payload, "{trial} is granted with another payload");
-        if entry.live.as_ref().is_some_and(|live| live.attempt == *attempt) {
+        // What it handed in since it was decided is not in it.
+        if entry.live.as_ref().is_some_and(|live| live.attempt == *attempt && live.step == 0) {
             assert_eq!(entry.checkpoints, *checkpoints, "{trial} does not go on from its newest checkpoint");
         }
         let known = self.granted.entry(attempt.0).or_insert_with(|| (trial.clone(), worker.clone()));
         assert_eq!(*known, (trial.clone(), worker.clone()), "token {attempt} was given to two");
         self.promise(Promise::Granted(*attempt));
         self.hear(now, worker, *attempt);
+    }
+
+    /// Attempts that were lost with their workers.
+    pub(super) fn losses(&self) -> u64 {
+        self.chapters.values().flat_map(|chapter| &chapter.trials).map(|trial| u64::from(trial.losses)).sum()
     }
 
     /// Everything that was ever told is still so.

@@ -82,14 +82,14 @@ impl World {
         if client.call != Some(call) {
             return;
         }
-        match answer {
+        match &answer {
             Answer::Reply(Ok(Reply::Experiment(view))) => {
                 client.submitted = true;
                 client.ended = Self::ended(view.state);
             }
             Answer::Shown(Ok(detail)) => client.ended = Self::ended(detail.experiment.state),
             Answer::Reply(Err(Refusal::Stopping)) => {}
-            other => panic!("client {index} is told {other:?}"),
+            Answer::Reply(_) | Answer::Leased(_) | Answer::Shown(Err(_)) => panic!("client {index} is told {answer:?}"),
         }
     }
 }

@@ -233,6 +233,9 @@ impl World {
             Body::Register(registration) => rounds.call(now, Input::Register(registration), sent),
             Body::Lease(worker) => {
                 life.excuses.workers.push(worker.clone());
+                if rounds.cluster().workers.contains_key(&worker) {
+                    self.book.hear_worker(now, &worker);
+                }
                 let until = self.now + LONG_POLL;
                 if let Err((waiting, refusal)) = rounds.lease(now, worker, Waiting { request, until }) {
                     rounds.hold(Sent { request: waiting.request, answer: Answer::Leased(Err(refusal)) });
@@ -340,8 +343,8 @@ impl World {
     pub(super) fn forge(&mut self) {
         let Some((_, live)) = self.book.live().next() else { return };
         let (attempt, holder) = (live.attempt, live.worker.clone());
-        let others = self.workers.iter().map(|worker| worker.id.clone()).filter(|id| *id != holder);
-        let stranger: WorkerId = others.last().unwrap_or_else(|| "stranger".parse().expect("letters make an id"));
+        let mut others = self.workers.iter().map(|worker| worker.id.clone()).filter(|id| *id != holder);
+        let stranger: WorkerId = others.next_back().unwrap_or_else(|| "stranger".parse().expect("letters make an id"));
         let checkpoint = spec::CheckpointRef { digest: Digest::of(b"forged"), step: 1_000 };
         for body in [
             Body::Heartbeat(stranger.clone(), attempt),

@@ -8,17 +8,21 @@ const CHUNK: usize = 8 << 10;
 pub(super) struct Trace {
     digest: Digest,
     pending: Vec<u8>,
-    pub(super) steps: u64,
+    /// Each step is printed, too: for whoever looks at one world.
+    told: bool,
 }
 
 impl Trace {
     pub(super) fn new(seed: u64) -> Self {
-        Self { digest: Digest::of(&seed.to_le_bytes()), pending: Vec::with_capacity(CHUNK + 256), steps: 0 }
+        let told = std::env::var_os("SIMULATION_TRACE").is_some();
+        Self { digest: Digest::of(&seed.to_le_bytes()), pending: Vec::with_capacity(CHUNK + 256), told }
     }
 
     /// Adds a step: when, and what.
     pub(super) fn step(&mut self, now: u64, kind: u8, what: &[u8]) {
-        self.steps += 1;
+        if self.told {
+            println!("{now} {} {}", kind.escape_ascii(), what.escape_ascii());
+        }
         self.pending.extend_from_slice(&now.to_le_bytes());
         self.pending.push(kind);
         self.pending.extend_from_slice(what);

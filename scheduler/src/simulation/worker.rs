@@ -63,13 +63,15 @@ pub(super) struct Worker {
     pub(super) frozen: u64,
     terms: Option<Terms>,
     word: Option<Word>,
+    /// The last heartbeat: what comes back of an older one is not listened to.
+    heartbeat: u64,
     run: Option<Run>,
 }
 
 impl Worker {
     pub(super) fn new(index: usize, cpus: u32) -> Self {
         let id = format!("w{index}").parse().expect("a letter and a digit make an id");
-        Self { index, cpus, id, life: 0, up: false, frozen: 0, terms: None, word: None, run: None }
+        Self { index, cpus, id, life: 0, up: false, frozen: 0, terms: None, word: None, heartbeat: 0, run: None }
     }
 
     pub(super) fn word_call(&self) -> Option<u64> {
@@ -146,7 +148,14 @@ impl World {
             Body::Lease(_) => self.register(index),
             // An older checkpoint stands.
             Body::Checkpoint(..) if times >= 3 => self.go_on(index),
-            _ => self.say(index, body, times + 1),
+            Body::Register(_)
+            | Body::Heartbeat(..)
+            | Body::Checkpoint(..)
+            | Body::Finish(..)
+            | Body::Submit(_)
+            | Body::Cancel(_)
+            | Body::Show(_)
+            | Body::WorkerGone(_) => self.say(index, body, times + 1),
         }
     }
 
@@ -171,6 +180,7 @@ impl World {
             return;
         }
         let (from, life, id) = (worker.peer(), worker.life, worker.id.clone());
+        self.workers[index].heartbeat = call;
         self.send(Request { from, call, body: Body::Heartbeat(id, attempt) });
         self.after(terms.heartbeat.millis() * MILLISECOND, Act::Work(index, life, Chore::Beat(attempt)));
     }
@@ -184,10 +194,8 @@ impl World {
             let rest = worker.frozen - self.now;
             return self.after(rest, Act::Deliver(Peer::Worker { worker: index, life }, call, answer));
         }
-        if let Answer::Reply(Ok(Reply::Directive(Directive::Stop(cause)))) = answer {
-            // Heartbeats are not told apart: an old one may speak of the attempt before, and that one has ended.
-            if let Some(run) = &mut worker.run
-                && cause == StopCause::Draining
+        if call == worker.heartbeat {
+            if let (Some(run), Answer::Reply(Ok(Reply::Directive(Directive::Stop(cause))))) = (&mut worker.run, answer)
             {
                 run.stop.get_or_insert(cause);
             }
@@ -227,6 +235,7 @@ impl World {
         let run = Run { assignment, script, step, weights, kept: Vec::new(), stop: None, hangs: false, ended: false };
         let life = self.workers[index].life;
         self.workers[index].run = Some(run);
+        self.workers[index].heartbeat = 0;
         self.after(0, Act::Work(index, life, Chore::Beat(attempt)));
         self.step_later(index);
     }
@@ -260,19 +269,14 @@ impl World {
         if run.hangs {
             return self.step_later(index);
         }
-        if run.step == script.steps {
-            let metrics = run.weights.to_le_bytes().to_vec();
-            return self.finish(index, Report::Succeeded(metrics));
-        }
-        run.step += 1;
-        run.weights = script.train(run.weights, run.step);
+        // Before anything else: one that resumes behind its trouble is in trouble all the same.
         if run.step >= script.trouble {
             let class = match script.temper {
                 Temper::Hungry(times) if run.assignment.degrade < times => Some(FailureClass::Oom),
                 Temper::Broken(class) => Some(class),
                 Temper::Hangs => {
                     run.hangs = true;
-                    None
+                    return self.step_later(index);
                 }
                 Temper::Good | Temper::Hungry(_) => None,
             };
@@ -280,7 +284,13 @@ impl World {
                 return self.finish(index, Report::Failed { class, message: String::new() });
             }
         }
-        if run.step.is_multiple_of(script.every) && !run.hangs { self.hand_in(index) } else { self.step_later(index) }
+        if run.step == script.steps {
+            let metrics = run.weights.to_le_bytes().to_vec();
+            return self.finish(index, Report::Succeeded(metrics));
+        }
+        run.step += 1;
+        run.weights = script.train(run.weights, run.step);
+        if run.step.is_multiple_of(script.every) { self.hand_in(index) } else { self.step_later(index) }
     }
 
     /// Stores a checkpoint and hands it over.

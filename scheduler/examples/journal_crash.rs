@@ -1,5 +1,5 @@
 //! What `scripts/crash_states.py` records and then judges: writes a journal, and says of a folder that survived a crash
-//! what is left in it. Speaks as the example of the same name in `artifacts` does.
+//! what is left in it. Speaks as `store_crash` of `artifacts` does.
 
 #![allow(clippy::print_stdout, reason = "it is asked and answers on its standard streams")]
 
@@ -93,6 +93,6 @@ fn main() -> Result<(), Failure> {
             }
             Ok(())
         }
-        _ => Err("usage: crash write FOLDER | crash check".into()),
+        _ => Err("usage: journal_crash write FOLDER | journal_crash check".into()),
     }
 }

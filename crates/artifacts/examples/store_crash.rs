@@ -146,6 +146,6 @@ fn main() -> Result<(), Failure> {
             }
             Ok(())
         }
-        _ => Err("usage: crash write FOLDER | crash check".into()),
+        _ => Err("usage: store_crash write FOLDER | store_crash check".into()),
     }
 }
