@@ -6,7 +6,7 @@ Usage: scripts/crash_states.py PROGRAM [--states N] [--seed S] [--faults]
 PROGRAM is the example `store_crash` of `artifacts` (store and registry) or `journal_crash` of `scheduler`:
 `cargo build --release -p artifacts --example store_crash`. It works under `strace`, which records what it asks of the file
 system. Then, for prefixes of that record, everything that was not synced is lost, kept or torn: content by blocks of 512
-bytes, and the entries of a directory one by one, whatever their order. Synced is what `fsync` or `fdatasync` was asked for: a
+bytes, and the entries of a directory one by one, whatever their order. Synced is what `fsync` or `fdatasync` asked for: a
 file's content by its own, its name by that of its directory (Pillai et al., OSDI 2014). PROGRAM judges each state: what was
 acknowledged must be there, and everything else as before or as after.
 
@@ -293,6 +293,11 @@ def crash(program, room, options):
 def faults(program, room):
     """Each kind of call fails at one place after the other."""
     judge, verdicts, broken = Judge(program), Counter(), []
+    root = room / "faulty"
+    root.mkdir()
+    # Only calls that touch the workload's own files fail: not those by which its threads wake each other.
+    ops = record(program, root)
+    files = [word for path in sorted({op.path for op in ops if op.path}) for word in ("-P", path)]
     for call, errors in {"write": ["ENOSPC"], "pwrite64": ["ENOSPC", "EIO"], "fsync": ["EIO"], "fdatasync": ["EIO"],
                          "rename": ["EIO"], "mkdir": ["ENOSPC"]}.items():
         for error in errors:
@@ -300,13 +305,12 @@ def faults(program, room):
             while True:
                 # Every one at first, then fewer: a workload makes thousands of each.
                 when += 1 + when // 40
-                root = room / "faulty"
                 shutil.rmtree(root, ignore_errors=True)
                 root.mkdir()
                 hit = room / "faulty.strace"
-                command = ["strace", "-f", "-qq", "-e", f"trace={call}", "-o", str(hit), "-e",
+                command = ["strace", "-f", "-qq", *files, "-e", f"trace={call}", "-o", str(hit), "-e",
                            f"inject={call}:error={error}:when={when}", str(program), "write", str(root)]
-                done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+                done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=60)
                 if "INJECTED" not in hit.read_text():
                     break
                 said = re.findall(r"acknowledged (\d+)", done.stdout)

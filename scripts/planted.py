@@ -111,8 +111,9 @@ def build(index, copy):
     library = tree / "scheduler" / "src" / "lib.rs"
     library.write_text(library.read_text(encoding="utf-8") + SWITCH, encoding="utf-8")
     env = os.environ | {"CARGO_TARGET_DIR": os.environ.get("CARGO_TARGET_DIR", str(WORK / "build"))}
-    command = ["cargo", "test", "--release", "--locked", "--package", "scheduler", "--lib", "--no-run",
-               "--message-format", "json"]
+    # It is built often and run for seconds.
+    command = ["cargo", "test", "--release", "--locked", "--config", "profile.release.package.scheduler.opt-level=1",
+               "--package", "scheduler", "--lib", "--no-run", "--message-format", "json"]
     done = subprocess.run(command, cwd=tree, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     programs = [json.loads(line).get("executable") for line in done.stdout.splitlines() if line.startswith("{")]
     programs = [program for program in programs if program]

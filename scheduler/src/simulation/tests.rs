@@ -28,7 +28,7 @@ fn run(seed: u64) -> Summary {
     ran.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
         panic!(
-            "seed {seed}: {}\nagain: SIMULATION_SEED={seed} cargo nextest run --release -p scheduler simulation::tests::worlds",
+            "seed {seed}: {}\nagain: SIMULATION_SEED={seed} cargo nextest run --release -p scheduler simulation::tests::w",
             text.unwrap_or("no message")
         )
     })
