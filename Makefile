@@ -1,6 +1,6 @@
 # Two commands on a fresh machine: `make demo` runs the main job on real data, `make test` passes the tests.
 .DEFAULT_GOAL := help
-.PHONY: help build demo test python lint bench chaos mutants libtorch
+.PHONY: help build demo test python lint bench chaos mutants planted libtorch
 
 NEXTEST := 0.9.143
 BINARY := target/release/tradewind
@@ -39,3 +39,6 @@ chaos: build ## Kills workers and schedulers at random during a sweep; KILLS=10
 
 mutants: libtorch ## Breaks one rule of learning at a time and shows that the tests notice (an hour)
 	@python3 scripts/mutants.py
+
+planted: ## Plants one bug at a time in the scheduler and counts the simulated worlds that find it
+	@python3 scripts/planted.py

@@ -178,17 +178,17 @@ impl Record {
     }
 }
 
-/// Writes a file so that a reader sees all of it or none: beside it first, synced, then renamed.
+/// Writes a file so that a reader sees all of it or none: beside it first, synced, then renamed, and its name synced.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), RecordError> {
     let io = |act: &'static str| move |source| RecordError::Io { act, path: path.to_owned(), source };
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(io("create the folder of"))?;
-    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).map_err(io("create the folder of"))?;
     let mut half = path.as_os_str().to_owned();
     half.push(".half");
     let mut file = File::create(&half).map_err(io("create"))?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(io("write"))?;
-    std::fs::rename(&half, path).map_err(io("move into place"))
+    std::fs::rename(&half, path).map_err(io("move into place"))?;
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io("sync the folder of"))
 }
 
 #[cfg(test)]

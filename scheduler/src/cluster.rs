@@ -169,6 +169,9 @@ pub(crate) struct Worker {
 pub(crate) struct Lease {
     pub(crate) expires: Timestamp,
     pub(crate) progress: Option<Progress>,
+    /// Since when this life of the scheduler knows its attempt at work; the time limit counts from here. A scheduler
+    /// that was away cannot tell how long an attempt ran meanwhile, so its absence is nobody's time.
+    since: Option<Timestamp>,
 }
 
 /// All trials, the workers at them and the sweeps behind them.
@@ -224,7 +227,7 @@ impl Cluster {
         for attempt in live {
             match cluster.options.recovery {
                 Recovery::Requeue => cluster.lose(now, attempt)?,
-                Recovery::Readopt => cluster.renew(now, attempt, READOPTION_LEASES),
+                Recovery::Readopt => cluster.readopt(now, attempt),
             }
         }
         let step = cluster.step(Ok(Reply::Done));
@@ -321,7 +324,7 @@ impl Cluster {
             return Ok(Reply::Directive(Directive::Stop(StopCause::Fenced)));
         };
         self.start(now, &trial, attempt)?;
-        self.renew(now, attempt, 1);
+        self.renew(now, attempt);
         if let Some(progress) = progress {
             let news = Update::Progress { trial, attempt, progress: progress.clone() };
             if let Some(lease) = self.leases.get_mut(&attempt) {
@@ -345,8 +348,12 @@ impl Cluster {
             return Err(Refusal::Fenced);
         };
         self.start(now, &trial, attempt)?;
-        self.renew(now, attempt, 1);
-        self.change(now, &trial, Change::Checkpoint { attempt, checkpoint })?;
+        self.renew(now, attempt);
+        // A word that was long on its way, or is said again, does not take the place of a newer one.
+        let newest = self.ledger.trial(&trial).and_then(|trial| trial.stored);
+        if newest.is_none_or(|(by, step)| by != attempt || step < checkpoint.step) {
+            self.change(now, &trial, Change::Checkpoint { attempt, checkpoint })?;
+        }
         Ok(Reply::Kept(self.ledger.trial(&trial).map(|trial| trial.checkpoints.clone()).unwrap_or_default()))
     }
 
@@ -460,7 +467,7 @@ impl Cluster {
     fn overdue(&self, now: Timestamp) -> Vec<(AttemptId, Span)> {
         let late = |(attempt, trial): (AttemptId, &TrialId)| {
             let limit = self.ledger.experiment(&trial.experiment)?.submission.policy.timeout;
-            let (_, since) = views::holder(&self.ledger.trial(trial)?.state)?;
+            let since = self.leases.get(&attempt)?.since?;
             let over = now.seconds_since(since) * 1_000.0 >= limit.millis() as f64;
             over.then_some((attempt, limit))
         };
@@ -513,7 +520,7 @@ impl Cluster {
             payload: trial.payload.clone(),
             checkpoints: trial.checkpoints.clone(),
         };
-        self.renew(now, attempt, 1);
+        self.renew(now, attempt);
         if let Some(worker) = self.workers.get_mut(worker) {
             worker.parked = false;
         }

@@ -146,19 +146,30 @@ pub(crate) fn token(home: &Path) -> Result<Token, SchedulerError> {
     Ok(token)
 }
 
-/// Writes a file whole or not at all, readable by its owner alone.
+/// Writes a file whole or not at all, readable by its owner alone. It is on the disk, name and all, when this returns.
 fn write(path: &Path, text: &str) -> Result<(), SchedulerError> {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
     let failed = |why| SchedulerError::Home { path: path.to_owned(), why };
-    make_folder(path.parent().unwrap_or(path))?;
+    let folder = path.parent().unwrap_or(path);
+    make_folder(folder)?;
     let partial = path.with_extension("partial");
     let mut file =
         std::fs::File::options().create(true).truncate(true).write(true).mode(0o600).open(&partial).map_err(failed)?;
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
-    std::fs::rename(&partial, path).map_err(failed)
+    std::fs::rename(&partial, path).and_then(|()| sync_folder(folder)).map_err(failed)
 }
 
+/// Makes a folder where it is missing, and those above it; their names are on the disk when this returns.
 pub(crate) fn make_folder(path: &Path) -> Result<(), SchedulerError> {
-    std::fs::create_dir_all(path).map_err(|why| SchedulerError::Home { path: path.to_owned(), why })
+    let failed = |why| SchedulerError::Home { path: path.to_owned(), why };
+    let missing: Vec<&Path> = path.ancestors().take_while(|folder| !folder.is_dir()).collect();
+    std::fs::create_dir_all(path).map_err(failed)?;
+    missing.into_iter().filter_map(Path::parent).try_for_each(sync_folder).map_err(failed)
+}
+
+/// Puts the names in a folder on the disk.
+fn sync_folder(folder: &Path) -> std::io::Result<()> {
+    let here = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    std::fs::File::open(here)?.sync_all()
 }

@@ -1,7 +1,6 @@
-//! The thread that owns cluster and journal. Takes calls in rounds: all that came meanwhile is decided, journalled with
-//! one commit, and only then answered. No decision is taken in here.
+//! The thread that owns cluster and journal. Feeds calls into [`Rounds`] and delivers what they let out. No decision is
+//! taken in here.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use protocol::{Assignment, ExperimentDetail, ExperimentView, Explanation, Refusal, Update};
@@ -9,11 +8,11 @@ use spec::{ExperimentId, Span, TrialId, WorkerId};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::clock::Clock;
-use crate::cluster::{Cluster, Command, Input, Reply, Step};
+use crate::cluster::{Cluster, Input, Reply, Step};
 use crate::config::SchedulerError;
 use crate::engine::EngineError;
-use crate::event::Record;
 use crate::journal::Journal;
+use crate::round::{Release, Rounds};
 use crate::side_log::SideLog;
 
 /// Calls of one round, and so of one commit.
@@ -52,58 +51,47 @@ pub(crate) enum Call {
     EngineFailed(EngineError),
 }
 
-struct Parked {
+/// A worker's call that waits for an attempt.
+struct Waiting {
     answer: Answer<Option<Assignment>>,
     until: Duration,
 }
 
+/// An answer with its caller.
+type Held = Box<dyn FnOnce() + Send>;
+
+fn held<T: Send + 'static>(answer: Answer<T>, value: Result<T, Refusal>) -> Held {
+    // A caller that hung up needs no answer.
+    Box::new(move || drop(answer.send(value)))
+}
+
 pub(crate) struct Core {
-    cluster: Cluster,
-    journal: Box<dyn Journal>,
+    rounds: Rounds<Held, Waiting>,
     side_log: SideLog,
     clock: Clock,
     updates: broadcast::Sender<Update>,
-    parked: BTreeMap<WorkerId, Parked>,
     grace: Span,
     stop_at: Option<Duration>,
     flushed: Duration,
-    round: Round,
-}
-
-/// What one round holds back until its commit.
-#[derive(Default)]
-struct Round {
-    records: Vec<Record>,
-    commands: Vec<Command>,
-    answers: Vec<Box<dyn FnOnce() + Send>>,
-}
-
-fn hold<T: Send + 'static>(round: &mut Round, answer: Answer<T>, value: Result<T, Refusal>) {
-    // A caller that hung up needs no answer.
-    round.answers.push(Box::new(move || drop(answer.send(value))));
 }
 
 impl Core {
     /// `recovered`: what recovery decided; it is journalled first.
     pub(crate) fn new(
-        (cluster, recovered): (Cluster, Step),
+        recovered: (Cluster, Step),
         journal: Box<dyn Journal>,
         side_log: SideLog,
         clock: Clock,
         grace: Span,
     ) -> Self {
-        let round = Round { records: recovered.events, commands: recovered.commands, answers: Vec::new() };
         Self {
-            cluster,
-            journal,
+            rounds: Rounds::new(recovered, journal),
             side_log,
             clock,
             updates: broadcast::channel(UPDATES_MAX).0,
-            parked: BTreeMap::new(),
             grace,
             stop_at: None,
             flushed: Duration::ZERO,
-            round,
         }
     }
 
@@ -123,11 +111,13 @@ impl Core {
                 ticked = self.clock.elapsed();
                 self.tick();
             }
-            self.commit()?;
+            for release in self.rounds.commit()? {
+                self.deliver(release);
+            }
             if let Some(stop_at) = self.stop_at
-                && (self.cluster.is_idle() || self.clock.elapsed() >= stop_at)
+                && (self.rounds.cluster().is_idle() || self.clock.elapsed() >= stop_at)
             {
-                tracing::info!(stale = self.cluster.stale(), "scheduler stops");
+                tracing::info!(stale = self.rounds.cluster().stale(), "scheduler stops");
                 return Ok(());
             }
         }
@@ -135,44 +125,28 @@ impl Core {
 
     fn take(&mut self, call: Call) -> Result<(), SchedulerError> {
         let now = self.clock.now();
+        let rounds = &mut self.rounds;
         match call {
-            Call::Input(input, answer) => {
-                let reply = self.step(input);
-                hold(&mut self.round, answer, reply);
-            }
-            Call::Lease(worker, answer) => match self.step(Input::Lease(worker.clone())) {
-                Ok(_) => {
-                    let until = self.clock.elapsed() + LONG_POLL;
-                    self.parked.insert(worker, Parked { answer, until });
+            Call::Input(input, answer) => rounds.call(now, input, |reply| held(answer, reply)),
+            Call::Lease(worker, answer) => {
+                let until = self.clock.elapsed() + LONG_POLL;
+                if let Err((Waiting { answer, .. }, refusal)) = rounds.lease(now, worker, Waiting { answer, until }) {
+                    rounds.hold(held(answer, Err(refusal)));
                 }
-                Err(refusal) => hold(&mut self.round, answer, Err(refusal)),
-            },
-            Call::List(answer) => {
-                let list = self.cluster.ledger().list();
-                hold(&mut self.round, answer, Ok(list));
             }
-            Call::Show(experiment, answer) => {
-                let detail = self.cluster.show(&experiment);
-                hold(&mut self.round, answer, detail);
-            }
-            Call::Explain(trial, answer) => {
-                let explanation = self.cluster.explain(now, &trial);
-                hold(&mut self.round, answer, explanation);
-            }
+            Call::List(answer) => rounds.hold(held(answer, Ok(rounds.cluster().ledger().list()))),
+            Call::Show(experiment, answer) => rounds.hold(held(answer, rounds.cluster().show(&experiment))),
+            Call::Explain(trial, answer) => rounds.hold(held(answer, rounds.cluster().explain(now, &trial))),
             Call::Watch(experiment, answer) => {
-                let present = self.cluster.present(experiment.as_ref());
+                let present = rounds.cluster().present(experiment.as_ref());
                 let receiver = self.updates.subscribe();
-                hold(&mut self.round, answer, present.map(|present| (present, receiver)));
+                rounds.hold(held(answer, present.map(|present| (present, receiver))));
             }
             Call::Stop(answer) => {
-                let drained = self.step(Input::Drain);
+                rounds.call(now, Input::Drain, |drained| held(answer, drained.map(drop)));
                 self.stop_at.get_or_insert(self.clock.elapsed() + self.grace.as_duration());
-                hold(&mut self.round, answer, drained.map(drop));
             }
-            Call::WorkerGone(worker) => {
-                self.parked.remove(&worker);
-                self.report(Input::WorkerGone(worker));
-            }
+            Call::WorkerGone(worker) => rounds.worker_gone(now, worker),
             Call::EngineFailed(error) => return Err(error.into()),
         }
         Ok(())
@@ -180,66 +154,26 @@ impl Core {
 
     fn tick(&mut self) {
         let elapsed = self.clock.elapsed();
-        let over: Vec<WorkerId> = self
-            .parked
-            .iter()
-            .filter(|(_, parked)| parked.until <= elapsed || parked.answer.is_closed())
-            .map(|(worker, _)| worker.clone())
-            .collect();
-        for worker in over {
-            if let Some(parked) = self.parked.remove(&worker) {
-                hold(&mut self.round, parked.answer, Ok(None));
-            }
-            self.report(Input::Unpark(worker));
-        }
-        self.report(Input::Tick);
+        self.rounds.tick(self.clock.now(), |waiting| waiting.until <= elapsed || waiting.answer.is_closed());
         if elapsed.saturating_sub(self.flushed) >= FLUSH {
             self.flushed = elapsed;
-            let ledger = self.cluster.ledger();
+            let ledger = self.rounds.cluster().ledger();
             self.side_log.flush(|attempt| ledger.trial_of(attempt).is_some());
         }
     }
 
-    fn step(&mut self, input: Input) -> Result<Reply, Refusal> {
-        let Step { reply, events, commands } = self.cluster.on(self.clock.now(), input);
-        self.round.records.extend(events);
-        self.round.commands.extend(commands);
-        reply
-    }
-
-    /// For inputs that nobody waits for.
-    fn report(&mut self, input: Input) {
-        if let Err(error) = self.step(input) {
-            tracing::error!(%error, "cluster refused its own input");
-        }
-    }
-
-    fn commit(&mut self) -> Result<(), SchedulerError> {
-        let Round { records, commands, answers } = std::mem::take(&mut self.round);
-        if !records.is_empty() {
-            self.journal.append(&records)?;
-        }
-        for answer in answers {
-            answer();
-        }
-        for command in commands {
-            match command {
-                Command::Grant(worker, assignment) => {
-                    if let Some(parked) = self.parked.remove(&worker) {
-                        // A worker that hung up asks again and gets the same attempt.
-                        drop(parked.answer.send(Ok(Some(assignment))));
-                    }
+    fn deliver(&mut self, release: Release<Held, Waiting>) {
+        match release {
+            Release::Answer(answer) => answer(),
+            Release::Leased(waiting, assignment) => drop(waiting.answer.send(Ok(assignment))),
+            Release::Announce(update) => {
+                if let Update::Progress { trial, attempt, progress } = &update {
+                    self.side_log.write(self.clock.now(), trial, *attempt, progress);
                 }
-                Command::Announce(update) => {
-                    if let Update::Progress { trial, attempt, progress } = &update {
-                        self.side_log.write(self.clock.now(), trial, *attempt, progress);
-                    }
-                    // Errs only when nobody watches.
-                    drop(self.updates.send(update));
-                }
+                // Errs only when nobody watches.
+                drop(self.updates.send(update));
             }
         }
-        Ok(())
     }
 }
 

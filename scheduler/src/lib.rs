@@ -18,8 +18,11 @@ pub mod journal;
 pub mod ledger;
 mod record;
 mod retry;
+mod round;
 mod server;
 mod side_log;
+#[cfg(test)]
+mod simulation;
 mod sweep;
 pub mod trial;
 

@@ -146,6 +146,8 @@ pub struct Trial {
     pub checkpoints: Vec<CheckpointRef>,
     /// What it measured at each rung it reached.
     pub rungs: Vec<Option<Finite>>,
+    /// Who handed in the newest, and its step.
+    pub stored: Option<(AttemptId, u64)>,
     /// Why the last attempt ended, if it failed by itself.
     pub last_failure: Option<FailureClass>,
     /// What came of it.
@@ -164,6 +166,7 @@ impl Trial {
             degrade: 0,
             checkpoints: Vec::new(),
             rungs: Vec::new(),
+            stored: None,
             last_failure: None,
             outcome: None,
         }
@@ -183,10 +186,12 @@ impl Trial {
     pub fn apply(&mut self, at: Timestamp, change: &Change) -> Result<(), IllegalTransition> {
         let next = transition(&self.state, at, change, self.checkpoints.first())?;
         match change {
-            Change::Checkpoint { checkpoint, .. } => self.keep(*checkpoint),
-            Change::Pause { checkpoint, value, .. } => {
+            Change::Checkpoint { attempt, checkpoint } | Change::Pause { attempt, checkpoint, .. } => {
+                self.stored = Some((*attempt, checkpoint.step));
                 self.keep(*checkpoint);
-                self.rungs.push(*value);
+                if let Change::Pause { value, .. } = change {
+                    self.rungs.push(*value);
+                }
             }
             Change::Succeed { outcome, .. } => self.outcome = Some(outcome.clone()),
             Change::Fail { class, .. } => {

@@ -223,11 +223,20 @@ impl Store {
     }
 }
 
-/// A folder, made where missing. A put is on the disk when it returns.
+/// A folder, made where missing. A put is on the disk when it returns, and so are the names of all folders made for it.
 fn local(folder: &FilePath) -> Result<Arc<dyn ObjectStore>, String> {
-    std::fs::create_dir_all(folder).map_err(|io| io.to_string())?;
+    let missing: Vec<&FilePath> = folder.ancestors().take_while(|above| !above.is_dir()).collect();
+    let made = std::fs::create_dir_all(folder)
+        .and_then(|()| missing.into_iter().filter_map(FilePath::parent).try_for_each(sync_folder));
+    made.map_err(|io| io.to_string())?;
     let store = LocalFileSystem::new_with_prefix(folder).map_err(|open| open.to_string())?;
     Ok(Arc::new(store.with_fsync(true)))
+}
+
+/// Puts the names in a folder on the disk.
+fn sync_folder(folder: &FilePath) -> std::io::Result<()> {
+    let here = if folder.as_os_str().is_empty() { FilePath::new(".") } else { folder };
+    std::fs::File::open(here)?.sync_all()
 }
 
 /// What the environment says of the clouds; no other variable can be taken for an option of a store.
@@ -302,6 +311,38 @@ mod tests {
         assert!(error.contains(below.to_str().unwrap()), "{error}");
         let error = Store::open("gopher://bucket").unwrap_err().to_string();
         assert!(error.starts_with("store gopher://bucket cannot be opened"), "{error}");
+    }
+
+    #[test]
+    fn no_flipped_bit_in_a_checkpoint_or_a_bundle_goes_unseen() {
+        let (folder, store) = store();
+        let bundle = bundle(1);
+        store.put_bundle(&bundle).unwrap();
+        let digest = store.put_checkpoint((0..2_000_u32).map(|at| (at * 31) as u8).collect()).unwrap();
+        let bundled = folder.path().join("bundles").join(bundle.id().to_string());
+        let mut files: Vec<_> = std::fs::read_dir(&bundled).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.push(folder.path().join("checkpoints").join(digest.to_string()));
+        let mut flips = 0;
+        for file in files {
+            let whole = std::fs::read(&file).unwrap();
+            // A prime, so that every bit of a byte is met.
+            for bit in (0..whole.len() * 8).step_by(5) {
+                let mut flipped = whole.clone();
+                flipped[bit / 8] ^= 1 << (bit % 8);
+                std::fs::write(&file, flipped).unwrap();
+                let refused = if file.starts_with(&bundled) {
+                    store.get_bundle(bundle.id()).is_err()
+                } else {
+                    matches!(store.get_checkpoint(digest), Err(StoreError::Checkpoint { .. }))
+                };
+                assert!(refused, "bit {bit} of {} was flipped and nobody saw it", file.display());
+                flips += 1;
+            }
+            std::fs::write(&file, whole).unwrap();
+        }
+        assert!(flips > 5_000, "only {flips} bits were flipped");
+        assert_eq!(store.get_bundle(bundle.id()).unwrap(), bundle);
+        store.get_checkpoint(digest).unwrap();
     }
 
     #[test]

@@ -139,12 +139,21 @@ impl Cluster {
         (self.worker_of(trial) == Some(worker)).then(|| trial.clone())
     }
 
-    pub(super) fn renew(&mut self, now: Timestamp, attempt: AttemptId, leases: u64) {
+    /// The attempt is heard of.
+    pub(super) fn renew(&mut self, now: Timestamp, attempt: AttemptId) {
+        self.extend(now, attempt, 1).since.get_or_insert(now);
+    }
+
+    /// The attempt ran when the scheduler ended, and may still.
+    pub(super) fn readopt(&mut self, now: Timestamp, attempt: AttemptId) {
+        self.extend(now, attempt, READOPTION_LEASES);
+    }
+
+    fn extend(&mut self, now: Timestamp, attempt: AttemptId, leases: u64) -> &mut Lease {
         let expires = now.plus_seconds((self.options.lease.millis() * leases) as f64 / 1_000.0);
-        self.leases
-            .entry(attempt)
-            .and_modify(|lease| lease.expires = expires)
-            .or_insert(Lease { expires, progress: None });
+        let lease = self.leases.entry(attempt).or_insert(Lease { expires, progress: None, since: None });
+        lease.expires = expires;
+        lease
     }
 
     pub(super) fn announce_trial(&mut self, trial: &TrialId) {

@@ -12,6 +12,7 @@ use crate::journal::{Journal as _, MemoryJournal, fold};
 use crate::sweep::{Ask, OpenError, Sweep, SweepOutcome};
 
 mod properties;
+mod rungs;
 mod stories;
 
 /// Batches of a fixed size; each payload says which batch it is of and how the batch before went, so an order of asks

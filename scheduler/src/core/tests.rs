@@ -6,30 +6,43 @@ use super::*;
 use crate::cluster::Options;
 use crate::journal::{JournalError, MemoryJournal};
 use crate::ledger::Ledger;
-use crate::sweep::{OpenError, Sweep};
+use crate::sweep::{Ask, OpenError, Sweep, SweepOutcome};
+
+/// A sweep of no trial.
+struct Nothing;
+
+impl Sweep for Nothing {
+    fn ask(&mut self) -> Ask {
+        Ask::Done
+    }
+
+    fn tell(&mut self, _: u32, _: SweepOutcome) {}
+}
 
 fn core(journal: MemoryJournal) -> Core {
-    let none = |_: &Submission| -> Result<Box<dyn Sweep>, OpenError> { Err(OpenError { why: "none".to_owned() }) };
+    let empty = |_: &Submission| -> Result<Box<dyn Sweep>, OpenError> { Ok(Box::new(Nothing)) };
     let clock = Clock::start(market::Timestamp::default());
-    let cluster = Cluster::recover(clock.now(), Ledger::default(), Box::new(none), Options::default()).unwrap();
+    let cluster = Cluster::recover(clock.now(), Ledger::default(), Box::new(empty), Options::default()).unwrap();
     Core::new(cluster, Box::new(journal), SideLog::new("metrics".into()), clock, Span::from_secs(1))
 }
 
 #[tokio::test]
 async fn a_journal_that_cannot_be_written_stops_the_core_before_it_answers() {
-    let mut core = core(MemoryJournal::full_after(0));
-    let submission = crate::event::Event::Submitted(Submission {
+    let core = core(MemoryJournal::full_after(0));
+    let (calls, received) = mpsc::channel(4);
+    let submission = Submission {
         experiment: "s".parse().unwrap(),
         name: "s".parse().unwrap(),
         payload: Vec::new(),
         policy: protocol::Policy::default(),
-    });
-    core.round.records.push(Record { at: core.clock.now(), event: submission });
-    let (calls, received) = mpsc::channel(4);
+    };
+    let (submitted, acknowledged) = oneshot::channel();
+    calls.send(Call::Input(Input::Submit(submission), submitted)).await.map_err(drop).unwrap();
     let (answer, answered) = oneshot::channel();
     calls.send(Call::List(answer)).await.map_err(drop).unwrap();
     let ended = core.run(received).await.unwrap_err();
     assert!(matches!(ended, SchedulerError::Journal(JournalError::Full { .. })));
+    assert!(acknowledged.await.is_err(), "a submission that is not durable was acknowledged");
     assert!(answered.await.is_err(), "a call of the failed round was answered");
 }
 

@@ -1,0 +1,330 @@
+//! The whole control plane in one thread and in virtual time: a scheduler, workers that train a fake, clients, and a
+//! network, a disk and clocks that fail. One seed is one world, and one world is one trace.
+//!
+//! What decides is the real code: [`crate::cluster`], [`crate::ledger`] and the order of [`crate::round`]. What is
+//! played is what they cannot know: processes that die or freeze at any point, messages that get lost, late, doubled or
+//! out of order, and a journal that forgets what it has not acknowledged. [`book`] holds what must be true after every
+//! step. No thread, no clock and no tonic in here: real processes are killed by `scripts/chaos.py`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rand::RngExt as _;
+use rand_chacha::ChaCha8Rng;
+use spec::Digest;
+
+mod book;
+mod client;
+mod disk;
+mod messages;
+mod plan;
+mod question;
+mod scheduler;
+mod trace;
+mod worker;
+
+use book::Book;
+use client::Client;
+use disk::Storage;
+use messages::{Answer, Peer, Request};
+use plan::{Fault, MILLISECOND, Plan, SECOND};
+use scheduler::Life;
+use trace::Trace;
+use worker::{Chore, Worker};
+
+/// A world that takes more steps than this does not end.
+const STEPS_MAX: u64 = 400_000;
+
+/// After the last fault everything is over by then, in microseconds: three time limits with their back-off and a margin.
+const CALM_MAX: u64 = 3_000 * SECOND;
+
+/// How long a process is down before it starts again, at most.
+const DOWN_MAX: u64 = 6 * SECOND;
+
+/// One in so many worlds keeps its journal in a real file.
+const FILE_EVERY: u64 = 500;
+
+/// Something that happens at a time.
+enum Act {
+    Arrive(Request),
+    Deliver(Peer, u64, Answer),
+    Round,
+    StartScheduler,
+    Work(usize, u32, Chore),
+    Submit(usize),
+    Cancel(u32),
+    Show,
+    Expire(usize),
+    Fault(Fault),
+    Calm,
+}
+
+/// What a world came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Summary {
+    trace: Digest,
+    steps: u64,
+    /// In virtual microseconds.
+    lasted: u64,
+    /// Lives of the scheduler.
+    lives: u64,
+    appends: u64,
+    /// Messages that a scheduler dropped because their token was old.
+    stale: u64,
+    /// Attempts that were lost with their workers.
+    losses: u64,
+}
+
+struct World {
+    plan: Plan,
+    rng: ChaCha8Rng,
+    now: u64,
+    order: u64,
+    acts: BTreeMap<(u64, u64), Act>,
+    calm: bool,
+    storage: Storage,
+    book: Book,
+    trace: Trace,
+    scheduler: Option<Life>,
+    scheduler_frozen: u64,
+    lives: u64,
+    stale: u64,
+    workers: Vec<Worker>,
+    clients: Vec<Client>,
+    /// Checkpoints in the store: weights by digest.
+    store: BTreeMap<Digest, u64>,
+    /// Until when each worker is cut off.
+    cut: Vec<u64>,
+    calls: u64,
+    cancelled: BTreeSet<u32>,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let (plan, rng) = Plan::draw(seed);
+        let storage = if seed % FILE_EVERY == FILE_EVERY / 2 { Storage::in_a_file() } else { Storage::in_memory() };
+        Self::with(seed, plan, (rng, storage))
+    }
+
+    fn with(seed: u64, plan: Plan, (mut rng, storage): (ChaCha8Rng, Storage)) -> Self {
+        let clients = (0..plan.experiments).map(|index| Client::new(question::submission(&mut rng, index))).collect();
+        let workers =
+            (0..plan.workers).map(|index| Worker::new(index, if index == 0 { 2 } else { 1 + index as u32 % 2 }));
+        let mut world = Self {
+            workers: workers.collect(),
+            cut: vec![0; plan.workers],
+            clients,
+            plan,
+            rng,
+            // A day after the epoch: a wall clock may run behind by hours.
+            now: 86_400 * SECOND,
+            order: 0,
+            acts: BTreeMap::new(),
+            calm: false,
+            storage,
+            book: Book::default(),
+            trace: Trace::new(seed),
+            scheduler: None,
+            scheduler_frozen: 0,
+            lives: 0,
+            stale: 0,
+            store: BTreeMap::new(),
+            calls: 0,
+            cancelled: BTreeSet::new(),
+        };
+        world.set_the_stage();
+        world
+    }
+
+    fn set_the_stage(&mut self) {
+        self.after(0, Act::StartScheduler);
+        for worker in 0..self.plan.workers {
+            let wait = self.rng.random_range(0..SECOND);
+            self.after(wait, Act::Work(worker, 0, Chore::Start));
+        }
+        for client in 0..self.clients.len() {
+            let wait = self.rng.random_range(0..10 * SECOND);
+            self.after(wait, Act::Submit(client));
+        }
+        for (at, fault) in std::mem::take(&mut self.plan.faults) {
+            self.after(at, Act::Fault(fault));
+        }
+        for (at, experiment) in std::mem::take(&mut self.plan.cancels) {
+            self.after(at, Act::Cancel(experiment));
+        }
+        self.after(2 * SECOND, Act::Show);
+        self.after(self.plan.faults_end * SECOND, Act::Calm);
+    }
+
+    fn after(&mut self, micros: u64, act: Act) {
+        self.order += 1;
+        self.acts.insert((self.now + micros, self.order), act);
+    }
+
+    /// Runs to the end. Panics where something does not hold.
+    fn run(mut self) -> Summary {
+        let began = self.now;
+        let end = began + self.plan.faults_end * SECOND + CALM_MAX;
+        let mut steps = 0;
+        while let Some(((at, _), act)) = self.acts.pop_first() {
+            self.now = at;
+            steps += 1;
+            self.act(act);
+            if self.is_over() {
+                break;
+            }
+            assert!(at < end, "after the last fault it never ended: {}", self.standing());
+            assert!(steps < STEPS_MAX, "it takes too many steps: {}", self.standing());
+        }
+        self.check_the_end();
+        Summary {
+            trace: self.trace.digest(),
+            steps,
+            lasted: self.now - began,
+            lives: self.lives,
+            appends: self.storage.disk.lock().expect("one thread runs a world").appends,
+            stale: self.stale,
+            losses: self.book.losses(),
+        }
+    }
+
+    fn act(&mut self, act: Act) {
+        match act {
+            Act::Arrive(request) => self.arrive(request),
+            Act::Deliver(peer, call, answer) => self.deliver(peer, call, answer),
+            Act::Round => self.round(),
+            Act::StartScheduler => self.start_scheduler(),
+            Act::Work(worker, life, chore) => self.work(worker, life, chore),
+            Act::Submit(client) => self.submit(client),
+            Act::Cancel(experiment) => self.cancel(experiment),
+            Act::Show => self.show(),
+            Act::Expire(client) => self.expire(client),
+            Act::Fault(fault) => self.fault(fault),
+            Act::Calm => self.calm_down(),
+        }
+    }
+
+    fn fault(&mut self, fault: Fault) {
+        if self.calm {
+            return;
+        }
+        self.trace.step(self.now, b'!', format!("{fault:?}").as_bytes());
+        match fault {
+            Fault::CrashScheduler => self.crash_scheduler(),
+            Fault::StopScheduler => self.stop_scheduler(),
+            Fault::FreezeScheduler { micros } => self.scheduler_frozen = self.now + micros,
+            Fault::CrashWorker { worker } => self.crash_worker(worker),
+            Fault::FreezeWorker { worker, micros } => self.workers[worker].frozen = self.now + micros,
+            Fault::Partition { worker, micros } => self.cut[worker] = self.now + micros,
+            Fault::Forge => self.forge(),
+            Fault::DamageCheckpoint => {
+                if !self.store.is_empty() {
+                    let which = self.rng.random_range(0..self.store.len());
+                    let digest = *self.store.keys().nth(which).expect("it is one of them");
+                    self.store.remove(&digest);
+                }
+            }
+            Fault::Rival => self.rival(),
+        }
+    }
+
+    /// From here on nothing new goes wrong; what is down or frozen comes back by itself.
+    fn calm_down(&mut self) {
+        self.calm = true;
+        self.plan.network = plan::Network::default();
+        self.plan.append_fails = 0.0;
+        self.plan.dies_answering = 0.0;
+        self.cut.fill(0);
+        self.trace.step(self.now, b'c', &[]);
+    }
+
+    /// Time a message takes; `None`: it is lost.
+    fn travel(&mut self, peer: Peer) -> Option<u64> {
+        let cut = matches!(peer, Peer::Worker { worker, .. } if self.now < self.cut[worker]);
+        let network = self.plan.network;
+        if cut || (network.drop > 0.0 && self.rng.random_bool(network.drop)) {
+            return None;
+        }
+        let usual = self.rng.random_range(MILLISECOND / 5..3 * MILLISECOND);
+        // Most messages are quick on the slowest network too, or nothing would ever overtake.
+        let slow = network.delay_max > 0 && self.rng.random_bool(0.3);
+        Some(usual + if slow { self.rng.random_range(0..network.delay_max) } else { 0 })
+    }
+
+    fn doubled(&mut self) -> bool {
+        let share = self.plan.network.duplicate;
+        share > 0.0 && self.rng.random_bool(share)
+    }
+
+    fn send(&mut self, request: Request) {
+        if self.doubled()
+            && let Some(travel) = self.travel(request.from)
+        {
+            self.after(travel, Act::Arrive(request.clone()));
+        }
+        if let Some(travel) = self.travel(request.from) {
+            self.after(travel, Act::Arrive(request));
+        }
+    }
+
+    fn reply(&mut self, peer: Peer, call: u64, answer: Answer) {
+        if self.doubled()
+            && let Some(travel) = self.travel(peer)
+        {
+            self.after(travel, Act::Deliver(peer, call, answer.clone()));
+        }
+        if let Some(travel) = self.travel(peer) {
+            self.after(travel, Act::Deliver(peer, call, answer));
+        }
+    }
+
+    fn deliver(&mut self, peer: Peer, call: u64, answer: Answer) {
+        match peer {
+            Peer::Worker { worker, life } => self.hear_worker(worker, life, call, answer),
+            Peer::Client(client) => self.hear_client(client, call, answer),
+            Peer::Forger | Peer::Onlooker => {}
+        }
+    }
+
+    fn call(&mut self) -> u64 {
+        self.calls += 1;
+        self.calls
+    }
+
+    /// Faults are over, every client knows its experiment to have ended, and nobody is at work.
+    fn is_over(&self) -> bool {
+        self.calm
+            && self.book.chapters.len() == self.clients.len()
+            && self.clients.iter().all(|client| client.ended.is_some())
+            && self.book.live().next().is_none()
+            && self.scheduler.is_some()
+    }
+
+    fn check_the_end(&self) {
+        self.book.check_promises();
+        self.book.check_ends();
+        for (index, client) in (0..).zip(&self.clients) {
+            let chapter = &self.book.chapters[&client.submission.experiment];
+            if self.cancelled.contains(&index) {
+                continue;
+            }
+            let (trials, state) = question::undisturbed(&client.submission);
+            let asked: Vec<_> = chapter.trials.iter().map(|trial| &trial.payload).collect();
+            let wanted: Vec<_> = trials.iter().map(|(payload, ..)| payload).collect();
+            assert_eq!(asked, wanted, "e{index} asked other trials than undisturbed");
+            assert_eq!(chapter.ended, Some(state), "e{index} ended otherwise than undisturbed");
+        }
+    }
+
+    fn standing(&self) -> String {
+        let mut text =
+            format!("at {} s, scheduler {}", self.now / SECOND, if self.scheduler.is_some() { "up" } else { "down" });
+        for (id, chapter) in &self.book.chapters {
+            let open = chapter.trials.iter().filter(|trial| trial.end.is_none()).count();
+            text += &format!(", {id} {:?} with {open} of {} open", chapter.ended, chapter.trials.len());
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+//! The journal of a world. What an append has not acknowledged, a crash may lose.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use crate::event::Record;
+use crate::journal::{Journal, JournalError, SqliteJournal};
+use crate::ledger::IllegalEvent;
+
+/// What the next append comes to, and its scheduler with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// The disk is full: nothing is written.
+    Full,
+    /// Power fails before the append reached the disk.
+    Lost,
+    /// Power fails after it did, and before anybody knows.
+    Unacknowledged,
+    /// Power fails when this share of it, in hundredths, reached the disk.
+    Torn(usize),
+}
+
+/// What is durable.
+#[derive(Debug, Default)]
+pub(super) struct Disk {
+    pub(super) records: Vec<Record>,
+    pub(super) fate: Option<Fate>,
+    pub(super) appends: u64,
+}
+
+/// Where a world keeps its journal: most in memory, a few in a real file with its real lock.
+pub(super) struct Storage {
+    pub(super) disk: Arc<Mutex<Disk>>,
+    folder: Option<tempfile::TempDir>,
+}
+
+impl Storage {
+    pub(super) fn in_memory() -> Self {
+        Self { disk: Arc::default(), folder: None }
+    }
+
+    pub(super) fn in_a_file() -> Self {
+        Self { disk: Arc::default(), folder: Some(tempfile::tempdir().expect("a temporary folder can be made")) }
+    }
+
+    pub(super) fn is_a_file(&self) -> bool {
+        self.folder.is_some()
+    }
+
+    /// Opens it as a starting scheduler does.
+    pub(super) fn open(&self) -> Result<Box<dyn Journal>, JournalError> {
+        let file = self.folder.as_ref().map(|folder| SqliteJournal::open(&folder.path().join("journal.db")));
+        Ok(Box::new(Drive { disk: Arc::clone(&self.disk), file: file.transpose()? }))
+    }
+}
+
+struct Drive {
+    disk: Arc<Mutex<Disk>>,
+    file: Option<SqliteJournal>,
+}
+
+impl Drive {
+    fn keep(&mut self, disk: &mut Disk, records: &[Record]) -> Result<(), JournalError> {
+        if let Some(file) = &mut self.file {
+            file.append(records)?;
+        }
+        disk.records.extend_from_slice(records);
+        Ok(())
+    }
+}
+
+impl fmt::Display for Drive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("of a simulated disk")
+    }
+}
+
+impl Journal for Drive {
+    fn append(&mut self, records: &[Record]) -> Result<(), JournalError> {
+        let shared = Arc::clone(&self.disk);
+        let mut disk = shared.lock().expect("one thread runs a world");
+        let Some(fate) = disk.fate.take() else {
+            disk.appends += 1;
+            return self.keep(&mut disk, records);
+        };
+        let kept = match fate {
+            Fate::Full => return Err(JournalError::Full { path: self.to_string() }),
+            Fate::Lost => 0,
+            Fate::Unacknowledged => records.len(),
+            Fate::Torn(share) => records.len() * share / 100,
+        };
+        self.keep(&mut disk, &records[..kept])?;
+        Err(JournalError::Failed { path: self.to_string(), why: "power failed".to_owned() })
+    }
+
+    fn replay(&self, visit: &mut dyn FnMut(Record) -> Result<(), IllegalEvent>) -> Result<(), JournalError> {
+        if let Some(file) = &self.file {
+            return file.replay(visit);
+        }
+        let disk = self.disk.lock().expect("one thread runs a world");
+        for (sequence, record) in (1..).zip(&disk.records) {
+            visit(record.clone()).map_err(|error| JournalError::Damaged {
+                path: self.to_string(),
+                sequence,
+                why: error.to_string(),
+            })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,136 @@
+"""Rules of the scheduler, each turned round once: file, then (what it does wrong, the sources' words, the wrong ones).
+
+Both sides are Rust expressions of one type, for `scripts/planted.py` builds them into one program, each behind a switch.
+The simulation alone must find every one; a rule that only another test can see has no place here.
+"""
+
+RULES = [
+    # What leaves, and when.
+    ("scheduler/src/round.rs", [
+        ("a round of one record is answered and not journalled", "!records.is_empty()", "records.len() > 1"),
+        ("an append that failed counts as one that did not", "self.journal.append(&records)?",
+         "drop(self.journal.append(&records))"),
+        ("what recovery decides is not journalled", "let Step { events: records, commands, .. } = recovered;",
+         "let Step { events, commands, .. } = recovered;\n"
+         "        let records = if crate::planted({n}) { Vec::new() } else { events };"),
+        ("a worker that is sent away still waits by the book", "self.report(now, Input::Unpark(worker))",
+         "drop(worker)"),
+        ("a grant goes to the caller before its append",
+         "        let records = std::mem::take(&mut self.records);\n        if",
+         "        let records = if crate::planted({n}) && !self.commands.is_empty() && self.records.len() == 1 {\n"
+         "            Vec::new()\n        } else {\n            std::mem::take(&mut self.records)\n        };\n        if"),
+    ]),
+    ("scheduler/src/journal.rs", [
+        ("recovery skips the last record",
+         "    journal.replay(&mut |Record { at, event }| {\n",
+         "    let mut left = 0_u64;\n"
+         "    if crate::planted({n}) {\n"
+         "        journal.replay(&mut |_| {\n            left += 1;\n            Ok(())\n        })?;\n"
+         "    }\n"
+         "    journal.replay(&mut |Record { at, event }| {\n"
+         "        left = left.wrapping_sub(1);\n"
+         "        if left == 0 {\n            return Ok(());\n        }\n"),
+        ("a restarted clock runs behind the journal", "last.max(at)", "last.min(at)"),
+    ]),
+    ("scheduler/src/journal/sqlite.rs", [
+        ("two schedulers may write one journal", "rustix::fs::FlockOperation::NonBlockingLockExclusive",
+         "rustix::fs::FlockOperation::NonBlockingLockShared"),
+    ]),
+    ("scheduler/src/event.rs", [
+        ("a result is journalled without its bytes",
+         "Self::Trial { change: Change::Succeed { outcome, .. }, .. } => outcome,",
+         "Self::Trial { change: Change::Succeed { outcome, .. }, .. } => {\n"
+         "                if crate::planted({n}) { &[] } else { outcome }\n            }"),
+    ]),
+    # Leases and tokens.
+    ("scheduler/src/cluster/acts.rs", [
+        ("another worker's token counts", "(self.worker_of(trial) == Some(worker)).then(|| trial.clone())",
+         "Some(trial.clone())"),
+        ("a lease lasts twice as long", "(self.options.lease.millis() * leases)",
+         "self.options.lease.millis() * leases * 2"),
+        ("a failure is taken for a lost worker",
+         "self.change(now, &trial, Change::Fail { attempt, class, message, retry })",
+         "self.change(now, &trial, Change::Lose { attempt, retry })"),
+    ]),
+    ("scheduler/src/cluster.rs", [
+        ("a stale heartbeat makes a lease",
+         "return Ok(Reply::Directive(Directive::Stop(StopCause::Fenced)))",
+         "{ self.renew(now, attempt); return Ok(Reply::Directive(Directive::Stop(StopCause::Fenced))); }"),
+        ("a stale heartbeat renews the lease of its worker's present attempt",
+         "return Ok(Reply::Directive(Directive::Stop(StopCause::Fenced)))",
+         "{ for held in self.attempts_of(worker) { self.renew(now, held); } "
+         "return Ok(Reply::Directive(Directive::Stop(StopCause::Fenced))); }"),
+        ("an expired lease is not fenced", "lease.expires <= now", "lease.expires < Timestamp::default()"),
+        ("re-adoption forgets the attempts that ran", "cluster.readopt(now, attempt)", "()"),
+        ("re-adoption takes attempts from workers that live", "cluster.readopt(now, attempt)",
+         "cluster.lose(now, attempt)?"),
+        ("re-adoption waits one lease, not three, and counts the time away", "cluster.readopt(now, attempt)",
+         "cluster.renew(now, attempt)"),
+        ("an old checkpoint takes the place of a newer one",
+         "newest.is_none_or(|(by, step)| by != attempt || step < checkpoint.step)", "true"),
+        ("the time a scheduler was away counts against an attempt",
+         "self.leases.get(&attempt)?.since?",
+         "match &self.ledger.trial(trial)?.state {\n"
+         "                TrialState::Leased { since, .. } | TrialState::Running { since, .. } => *since,\n"
+         "                _ => return None,\n            }"),
+        ("a requeueing restart keeps dead attempts", "Recovery::Requeue => cluster.lose(now, attempt)?,",
+         "Recovery::Requeue if crate::planted({n}) => cluster.readopt(now, attempt),\n"
+         "                Recovery::Requeue => cluster.lose(now, attempt)?,"),
+        ("a grant that got lost is not sent again", "self.grant(now, id, attempt)", "()"),
+        ("a worker that asks again keeps what it ran",
+         "            self.lose(now, attempt)?;\n        }\n        self.place(now)?;\n        Ok(Reply::Parked)",
+         "            if !crate::planted({n}) {\n                self.lose(now, attempt)?;\n            }\n"
+         "        }\n        self.place(now)?;\n        Ok(Reply::Parked)"),
+        ("back-off is ignored", "not_before <= now", "not_before >= Timestamp::default()"),
+        ("a draining scheduler gives leases out", "        if self.draining {\n            return Ok(());",
+         "        if self.draining && !crate::planted({n}) {\n            return Ok(());"),
+        ("handing an attempt back counts as a lost worker",
+         "self.change(now, &trial, Change::Release { attempt })?", "self.lose(now, attempt)?"),
+        ("an assignment names no checkpoint", "trial.checkpoints.clone(),", "Vec::new(),"),
+        ("another spec under the same id is taken for the same", "known.submission.payload != submission.payload",
+         "known.submission.experiment != submission.experiment"),
+        ("recovery does not go on with a sweep",
+         "cluster.drive(now, &id)?.map_err(|source| RecoveryError::Sweep { experiment: id, source })?", "()"),
+        ("an attempt may run past its limit", "let late = |(attempt, trial): (AttemptId, &TrialId)| {",
+         "let late = |(attempt, trial): (AttemptId, &TrialId)| {\n"
+         "            if crate::planted({n}) {\n                return None;\n            }"),
+    ]),
+    # The fold of the journal.
+    ("scheduler/src/ledger.rs", [
+        ("the parallel limit is off by one", "self.live < limit", "self.live <= limit"),
+        ("cancelling leaves an attempt live", "self.live.retain(|_, trial| trial.experiment != *id)", "()"),
+        ("a token is used again after a restart", "pub const fn next_attempt(&self) -> AttemptId {\n",
+         "pub fn next_attempt(&self) -> AttemptId {\n"
+         "        if crate::planted({n}) {\n"
+         "            return AttemptId(self.live.last_key_value().map_or(0, |(last, _)| last.0) + 1);\n        }\n"),
+        ("a fenced attempt stays among the live", "self.live.remove(&attempt)", "None"),
+        ("a trial that goes back to the queue is lost", "self.queued.insert((not_before, index))", "false"),
+        ("an attempt that ended counts as running", "self.live -= u32::from(before.live_attempt().is_some())", "()"),
+    ]),
+    ("scheduler/src/trial.rs", [
+        ("a lost worker costs an attempt", "self.losses += 1", "{ self.losses += 1; self.failures += 1; }"),
+        ("a failure counts twice", "self.failures += 1", "self.failures += 2"),
+        ("the newest checkpoint is kept last", "self.checkpoints.insert(0, checkpoint)",
+         "self.checkpoints.push(checkpoint)"),
+        ("memory that runs out degrades nothing", "u8::from(*class == FailureClass::Oom)", "0"),
+        ("a result is dropped", "Some(outcome.clone())", "None"),
+    ]),
+    ("scheduler/src/retry.rs", [
+        ("the last retry is lost", "(worth_it && failures < retry.attempts)",
+         "worth_it && failures + 1 < retry.attempts"),
+        ("one retry is too many", "(worth_it && failures < retry.attempts)",
+         "worth_it && failures <= retry.attempts"),
+        ("a failure of the data is tried again", "FailureClass::Data => false,",
+         "FailureClass::Data => crate::planted({n}),"),
+        ("back-off does not double", "2_f64.powi(doublings)", "1_f64"),
+    ]),
+    # The order in which a sweep is asked and told.
+    ("scheduler/src/driver.rs", [
+        ("a batch is told from its end", "batch.zip(outcomes)",
+         "batch.zip(outcomes).collect::<Vec<_>>().into_iter().rev()"),
+        ("the newest batch is told first", "self.batches.front().cloned()", "self.batches.back().cloned()"),
+        ("a failed trial is told as cancelled", "TrialState::Failed { .. } => Some(SweepOutcome::Failed),",
+         "TrialState::Failed { .. } if crate::planted({n}) => Some(SweepOutcome::Cancelled),\n"
+         "        TrialState::Failed { .. } => Some(SweepOutcome::Failed),"),
+    ]),
+]
