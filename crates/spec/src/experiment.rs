@@ -7,6 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{ModelName, ModelSpec, ParamValue, Span, TaskSpec};
+pub use resources::{DegradeSpec, Device, ResourceSpec};
+
+mod resources;
 
 /// An experiment file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -44,6 +47,15 @@ pub struct ExperimentSpec {
     /// Higher runs first. Default: 0.
     #[serde(default)]
     pub priority: i32,
+    /// Time by which it must have ended; what is open then is cancelled. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Timestamp>,
+    /// Experiments that must have succeeded first, by id or by name; a name means the newest of it. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<ModelName>,
+    /// What a trial gives up each time it runs out of memory, one step after the other. Default: nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub degrade: Vec<DegradeSpec>,
     /// Where the best trial goes; absent: nowhere.
     #[serde(default)]
     pub promote: Option<PromoteSpec>,
@@ -384,38 +396,6 @@ pub struct SweepSpec {
     /// Seeds each point is trained with. Default: [1]. Range of a seed: 0 to 2^53.
     #[serde(default = "seeds")]
     pub seeds: Vec<u64>,
-}
-
-/// Where a trial computes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Device {
-    /// On the CPU.
-    Cpu,
-    /// On a CUDA device; refused where none is.
-    Cuda,
-    /// CUDA where present; resolved once, before anything starts, and recorded.
-    Auto,
-}
-
-/// What one trial needs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct ResourceSpec {
-    /// Where it computes. Default: cpu.
-    pub device: Device,
-    /// CPU cores, and so intra-op threads. Default: 1.
-    pub cpus: u32,
-    /// GPUs. Default: 0.
-    pub gpus: u32,
-    /// Processes of the gang. Default: 1.
-    pub processes: u32,
-}
-
-impl Default for ResourceSpec {
-    fn default() -> Self {
-        Self { device: Device::Cpu, cpus: 1, gpus: 0, processes: 1 }
-    }
 }
 
 /// Retries of the trial's own failures; a lost worker costs none of them.

@@ -7,6 +7,9 @@ use spec::{ExperimentId, TrialId, TrialSpec, canonical_json};
 use super::{NotAList, Plan};
 use crate::question::Question;
 
+/// Trials of one experiment: as many as a scheduler takes.
+const TRIALS_MAX: u32 = 1_000_000;
+
 /// The sweep of one experiment.
 #[derive(Debug, Clone)]
 pub struct ExperimentSweep {
@@ -25,6 +28,12 @@ pub enum SweepError {
     /// A grid over a range.
     #[error(transparent)]
     Space(#[from] NotAList),
+    /// No trial, or more than any scheduler takes.
+    #[error("sweep has {trials} trials, 1 to {TRIALS_MAX} can be run: change `sweep.trials` or `sweep.seeds`")]
+    Count {
+        /// Points times seeds.
+        trials: u32,
+    },
     /// A point does not fit the spec.
     #[error("trial {index} cannot be made: {problem}")]
     Trial {
@@ -43,6 +52,10 @@ impl ExperimentSweep {
     pub fn new(question: Question) -> Result<Self, SweepError> {
         let plan = Plan::new(&question.spec.sweep, question.sampling_key())?;
         let sweep = Self { experiment: question.experiment(), question, plan, asked: 0 };
+        // Whoever submits need not have checked: a thousand million trials must not be made one by one.
+        if !(1..=TRIALS_MAX).contains(&sweep.trials()) {
+            return Err(SweepError::Count { trials: sweep.trials() });
+        }
         // A seed fits everywhere, so the first of each point stands for all.
         for index in (0..sweep.trials()).step_by(sweep.question.spec.sweep.seeds.len().max(1)) {
             sweep.trial(index)?;
