@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use protocol::{Assignment, ExperimentDetail, ExperimentView, Explanation, Refusal, Update};
+use protocol::{Assignment, ExperimentDetail, ExperimentView, Explanation, NodeView, Refusal, Update};
 use spec::{ExperimentId, Span, TrialId, WorkerId};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
@@ -46,6 +46,7 @@ pub(crate) enum Call {
     List(Answer<Vec<ExperimentView>>),
     Show(ExperimentId, Answer<ExperimentDetail>),
     Explain(TrialId, Answer<Explanation>),
+    Nodes(Answer<Vec<NodeView>>),
     Watch(Option<ExperimentId>, Answer<Watch>),
     Stop(Answer<()>),
     WorkerGone(WorkerId),
@@ -158,6 +159,10 @@ impl Core {
             Call::Explain(trial, answer) => {
                 let explanation = self.cluster.explain(now, &trial);
                 hold(&mut self.round, answer, explanation);
+            }
+            Call::Nodes(answer) => {
+                let nodes = self.cluster.nodes(now);
+                hold(&mut self.round, answer, Ok(nodes));
             }
             Call::Watch(experiment, answer) => {
                 let present = self.cluster.present(experiment.as_ref());

@@ -51,6 +51,8 @@ pub(crate) struct Driver {
     asked: u32,
     /// Batches not told yet, oldest first.
     batches: VecDeque<Range<u32>>,
+    /// Trials before this have ended, when last looked at: a large batch is not gone through for each of its ends.
+    seen: u32,
     phase: Phase,
 }
 
@@ -62,7 +64,12 @@ enum Phase {
 
 impl Driver {
     pub(crate) fn new(sweep: Box<dyn Sweep>) -> Self {
-        Self { sweep, asked: 0, batches: VecDeque::new(), phase: Phase::Asking }
+        Self { sweep, asked: 0, batches: VecDeque::new(), seen: 0, phase: Phase::Asking }
+    }
+
+    /// Trials asked so far.
+    pub(crate) const fn asked(&self) -> u32 {
+        self.asked
     }
 
     /// Goes as far as the outcomes in `experiment` allow.
@@ -78,6 +85,13 @@ impl Driver {
                     Phase::Asking | Phase::Waiting => Err(SweepError::Stuck),
                 };
             };
+            self.seen = self.seen.max(batch.start);
+            while self.seen < batch.end && ended(experiment, self.seen) {
+                self.seen += 1;
+            }
+            if self.seen < batch.end {
+                return Ok(Driven { new, ended: false });
+            }
             let outcomes: Option<Vec<_>> = batch.clone().map(|index| outcome(experiment, index)).collect();
             let Some(outcomes) = outcomes else {
                 return Ok(Driven { new, ended: false });
@@ -125,6 +139,10 @@ impl Driver {
         self.batches.push_back(first..self.asked);
         Ok(())
     }
+}
+
+fn ended(experiment: &Experiment, index: u32) -> bool {
+    experiment.trials.get(index as usize).is_some_and(|trial| trial.state.is_final())
 }
 
 /// What the sweep is told of a trial; `None` while it is open.

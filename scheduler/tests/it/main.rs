@@ -10,6 +10,8 @@ use protocol::{
 use scheduler::{Ask, Config, Handle, OpenError, Recovery, SchedulerError, Sweep, SweepOutcome, Sweeps};
 use spec::{Progress, ProgressUnit, Span, WorkerId};
 
+mod hostile;
+
 /// As many trials as the payload says, in batches of two.
 struct Pairs {
     left: u32,
@@ -21,6 +23,8 @@ impl Sweep for Pairs {
         match (self.open, self.left.min(2)) {
             (1.., _) => Ask::Waiting,
             (0, 0) => Ask::Done,
+            // More than any scheduler takes: all at once, as a sweep without batches would ask.
+            (0, _) if self.left > 1_000_000 => Ask::Batch(vec![Vec::new(); self.left as usize]),
             (0, size) => {
                 self.left -= size;
                 self.open = size;
@@ -61,7 +65,7 @@ async fn begin(home: &Path) -> (Handle, Client) {
 
 async fn register(client: &Client, name: &str) -> WorkerId {
     let worker: WorkerId = name.parse().unwrap();
-    let registration = Registration { worker: worker.clone(), cpus: 1, pid: 1, version: "test".to_owned() };
+    let registration = Registration::of(worker.clone(), 1);
     client.register(registration).await.unwrap();
     worker
 }
