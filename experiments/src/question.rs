@@ -11,7 +11,7 @@ const NAME_MAX: usize = 55;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Question {
-    /// The resolved spec, its device included, without what changes no result (`sweep.parallel`, `priority`).
+    /// The resolved spec, its device included, without what changes no result: order, place and deadline.
     pub spec: ExperimentSpec,
     /// Content digest of the bars.
     pub data_digest: Digest,
@@ -65,6 +65,11 @@ pub fn normalised(spec: &ExperimentSpec) -> ExperimentSpec {
     let mut spec = spec.clone();
     spec.sweep.parallel = None;
     spec.priority = 0;
+    spec.deadline = None;
+    spec.after = Vec::new();
+    spec.resources.memory = None;
+    spec.resources.gpu_memory = None;
+    spec.resources.custom.clear();
     spec
 }
 
@@ -97,6 +102,7 @@ mod tests {
         let mut spec = fixture::spec(fixture::random_sweep());
         let plain = normalised(&spec);
         (spec.sweep.parallel, spec.priority) = (Some(3), -7);
+        (spec.after, spec.resources.memory) = (vec!["other".parse().unwrap()], Some(spec::Bytes(1 << 30)));
         assert_eq!(normalised(&spec), plain);
     }
 

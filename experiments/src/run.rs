@@ -239,6 +239,14 @@ fn policy(spec: &ExperimentSpec) -> Policy {
         timeout: spec.timeout,
         priority: spec.priority,
         cpus: spec.resources.cpus,
+        gpus: spec.resources.gpus,
+        gpu_memory: spec.resources.gpu_memory,
+        memory: spec.resources.memory,
+        custom: spec.resources.custom.clone(),
+        owner: None,
+        after: spec.after.clone(),
+        deadline: spec.deadline,
+        degrade_max: (!spec.degrade.is_empty()).then(|| u8::try_from(spec.degrade.len()).unwrap_or(u8::MAX)),
     }
 }
 

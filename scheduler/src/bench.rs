@@ -2,6 +2,10 @@
 
 use std::path::Path;
 
+mod load;
+
+pub use load::{Heartbeats, Scale, heartbeats, scale};
+
 use market::Timestamp;
 use protocol::{Client, ClientError, ExperimentState, Policy, Registration, Report, Submission};
 
@@ -33,6 +37,12 @@ pub enum BenchError {
     /// A call failed.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// The process's own figures cannot be read.
+    #[error("{what} of this process cannot be read: the bench needs Linux and its /proc")]
+    Process {
+        /// Which figure.
+        what: &'static str,
+    },
     /// A trial got lost.
     #[error("{succeeded} of {trials} trials succeeded: that is a defect of the scheduler")]
     Lost {
@@ -101,9 +111,7 @@ pub async fn dispatch(home: &Path, trials: u32, workers: u32) -> Result<Dispatch
 
 async fn work(client: &Client, index: u32) -> Result<(), ClientError> {
     let worker: spec::WorkerId = format!("bench-{index}").parse().expect("it is a name");
-    let registration =
-        Registration { worker: worker.clone(), cpus: 1, pid: std::process::id(), version: "bench".to_owned() };
-    client.register(registration).await?;
+    client.register(Registration::of(worker.clone(), 1)).await?;
     loop {
         if let Some(assignment) = client.lease(&worker).await? {
             client.finish(&worker, assignment.attempt, Report::Succeeded(Vec::new())).await?;

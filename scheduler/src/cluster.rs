@@ -2,19 +2,19 @@
 //!
 //! Whoever calls [`Cluster::on`] makes the events durable before it lets a reply or a command out.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use market::Timestamp;
 use protocol::{
-    Assignment, Directive, Ending, ExperimentDetail, ExperimentState, ExperimentView, Explanation, Refusal,
-    Registration, Report, StopCause, Submission, Terms, TrialState, TrialView, Update,
+    Assignment, Cordon, Directive, Ending, ExperimentDetail, ExperimentState, ExperimentView, Explanation, Refusal,
+    Registration, Report, StopCause, Submission, Target, Terms, TrialState, TrialView, Update,
 };
 use spec::{AttemptId, CheckpointRef, ExperimentId, FailureClass, Progress, Rung, Span, TrialId, WorkerId};
 
 use crate::driver::{Driver, SweepError};
 use crate::event::{Event, Record};
 use crate::ledger::{IllegalEvent, Ledger};
-use crate::record;
 use crate::retry::{self, Jitter};
 use crate::sweep::Sweeps;
 use crate::trial::Change;
@@ -49,25 +49,6 @@ pub enum Recovery {
     Readopt,
 }
 
-/// How a cluster is run.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// How long a lease lasts after the last heartbeat. Default: 10s.
-    pub lease: Span,
-    /// Which experiments are served. Default: all.
-    pub scope: Scope,
-    /// What becomes of attempts that ran when the scheduler ended. Default: `Readopt`.
-    pub recovery: Recovery,
-    /// Seed of the jitter in back-off. Default: 0.
-    pub jitter_seed: u64,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { lease: Span::from_secs(10), scope: Scope::All, recovery: Recovery::Readopt, jitter_seed: 0 }
-    }
-}
-
 /// Something a worker, a client, the engine or the clock says.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Input {
@@ -91,6 +72,12 @@ pub enum Input {
     Record(Submission, Vec<Ending>),
     /// A client cancels.
     Cancel(ExperimentId),
+    /// A client wants a failed trial tried again.
+    Requeue(TrialId),
+    /// An operator lets nothing new start there.
+    Cordon(Target, Cordon),
+    /// An operator takes that back.
+    Uncordon(Target),
     /// No lease is given any more; running attempts are asked to stop.
     Drain,
     /// Time passes.
@@ -112,6 +99,8 @@ pub enum Reply {
     Kept(Vec<CheckpointRef>),
     /// An experiment.
     Experiment(ExperimentView),
+    /// A trial.
+    Trial(TrialView),
 }
 
 /// What is to be done once the events are durable.
@@ -158,13 +147,6 @@ pub enum RecoveryError {
     Illegal(#[from] IllegalEvent),
 }
 
-/// A connected worker.
-pub(crate) struct Worker {
-    pub(crate) registration: Registration,
-    heard: Timestamp,
-    pub(crate) parked: bool,
-}
-
 /// The life sign of an attempt. Renewed without a journal entry: it decides nothing until it ends.
 pub(crate) struct Lease {
     pub(crate) expires: Timestamp,
@@ -178,9 +160,19 @@ pub(crate) struct Lease {
 pub struct Cluster {
     pub(crate) options: Options,
     pub(crate) ledger: Ledger,
-    pub(crate) workers: BTreeMap<WorkerId, Worker>,
+    pub(crate) machines: Machines,
     pub(crate) leases: BTreeMap<AttemptId, Lease>,
     pub(crate) draining: bool,
+    /// Since when the first trial of an experiment cannot be placed.
+    pub(crate) blocked: BTreeMap<ExperimentId, Timestamp>,
+    /// When those were last looked after.
+    attended: Option<Timestamp>,
+    pub(crate) reservation: Option<Reservation>,
+    preempting: BTreeMap<AttemptId, Preemption>,
+    /// Trials that made room, and until when they are left alone.
+    spared: BTreeMap<TrialId, Timestamp>,
+    order: Order,
+    timers: Timers,
     drivers: BTreeMap<ExperimentId, Driver>,
     sweeps: Box<dyn Sweeps>,
     jitter: Jitter,
@@ -204,9 +196,16 @@ impl Cluster {
             jitter: Jitter::new(options.jitter_seed),
             options,
             ledger,
-            workers: BTreeMap::new(),
+            machines: Machines::default(),
             leases: BTreeMap::new(),
             draining: false,
+            blocked: BTreeMap::new(),
+            attended: None,
+            reservation: None,
+            preempting: BTreeMap::new(),
+            spared: BTreeMap::new(),
+            order: Order::default(),
+            timers: Timers::default(),
             drivers: BTreeMap::new(),
             sweeps,
             stale: 0,
@@ -221,6 +220,8 @@ impl Cluster {
                 .open(&submission)
                 .map_err(|error| RecoveryError::Unreadable { experiment: id.clone(), why: error.why })?;
             cluster.drivers.insert(id.clone(), Driver::new(sweep));
+            cluster.refresh(now, &id);
+            cluster.watch_deadline(&id);
             cluster.drive(now, &id)?.map_err(|source| RecoveryError::Sweep { experiment: id, source })?;
         }
         let live: Vec<AttemptId> = cluster.ledger.live().map(|(attempt, _)| attempt).collect();
@@ -267,9 +268,7 @@ impl Cluster {
             Input::Register(registration) => Ok(Reply::Terms(self.register(now, registration))),
             Input::Lease(worker) => self.park(now, &worker),
             Input::Unpark(worker) => {
-                if let Some(worker) = self.workers.get_mut(&worker) {
-                    worker.parked = false;
-                }
+                self.machines.unpark(&worker);
                 Ok(Reply::Done)
             }
             Input::Heartbeat(worker, attempt, progress) => self.heartbeat(now, &worker, attempt, progress),
@@ -279,6 +278,9 @@ impl Cluster {
             Input::Submit(submission) => self.submit(now, submission),
             Input::Record(submission, trials) => self.record(now, submission, &trials),
             Input::Cancel(experiment) => self.cancel(now, &experiment),
+            Input::Requeue(trial) => self.requeue(now, &trial),
+            Input::Cordon(target, cordon) => self.cordon(now, target, cordon),
+            Input::Uncordon(target) => self.uncordon(now, target),
             Input::Drain => {
                 self.draining = true;
                 Ok(Reply::Done)
@@ -288,18 +290,20 @@ impl Cluster {
     }
 
     fn register(&mut self, now: Timestamp, registration: Registration) -> Terms {
-        let worker = Worker { registration, heard: now, parked: false };
-        self.workers.insert(worker.registration.worker.clone(), worker);
+        self.timers.set(Timer::Silence(registration.worker.clone()), now.plus_seconds(seconds(WORKER_SILENCE_MAX)));
+        self.machines.add(now, registration);
         let heartbeat = Span::from_millis((self.options.lease.millis() / HEARTBEATS_PER_LEASE).max(1));
         Terms { lease: self.options.lease, heartbeat }
     }
 
     fn park(&mut self, now: Timestamp, id: &WorkerId) -> Result<Reply, Refusal> {
-        let worker = self.workers.get_mut(id).ok_or(Refusal::NotRegistered)?;
-        worker.heard = now;
-        worker.parked = true;
+        if !self.machines.workers.contains_key(id) {
+            return Err(Refusal::NotRegistered);
+        }
+        self.machines.heard(now, id);
+        self.machines.park(id);
         // One attempt at a time: a worker that asks does not run what it holds by the book.
-        let held: Vec<AttemptId> = self.attempts_of(id);
+        let held: Vec<AttemptId> = self.ledger.attempts_of(id).collect();
         for attempt in held {
             if matches!(self.trial_state(attempt), Some(TrialState::Leased { .. })) {
                 // The grant did not arrive: it is sent again.
@@ -332,8 +336,14 @@ impl Cluster {
             }
             self.commands.push(Command::Announce(news));
         }
-        let directive = if self.draining { Directive::Stop(StopCause::Draining) } else { Directive::Continue };
-        Ok(Reply::Directive(directive))
+        if self.draining || self.drained(worker) {
+            return Ok(Reply::Directive(Directive::Stop(StopCause::Draining)));
+        }
+        let Some(preemption) = self.preempting.get_mut(&attempt) else {
+            return Ok(Reply::Directive(Directive::Continue));
+        };
+        preemption.told = true;
+        Ok(Reply::Directive(Directive::Stop(StopCause::Preempted)))
     }
 
     fn checkpoint(
@@ -369,8 +379,12 @@ impl Cluster {
             return Err(Refusal::Fenced);
         };
         match report {
-            Report::Succeeded(outcome) => self.change(now, &trial, Change::Succeed { attempt, outcome })?,
+            Report::Succeeded(outcome) => {
+                self.machines.succeeded(worker);
+                self.change(now, &trial, Change::Succeed { attempt, outcome })?;
+            }
             Report::Failed { class, message } => {
+                self.judge(now, worker, &trial);
                 let message = message.chars().take(MESSAGE_CHARS_MAX).collect();
                 self.fail(now, attempt, class, message)?;
             }
@@ -390,146 +404,84 @@ impl Cluster {
     }
 
     fn worker_gone(&mut self, now: Timestamp, worker: &WorkerId) -> Result<Reply, Refusal> {
-        self.workers.remove(worker);
-        for attempt in self.attempts_of(worker) {
+        self.machines.remove(now, worker);
+        self.timers.clear(&Timer::Silence(worker.clone()));
+        for attempt in self.ledger.attempts_of(worker).collect::<Vec<_>>() {
             self.lose(now, attempt)?;
         }
         self.place(now)?;
         Ok(Reply::Done)
-    }
-
-    fn submit(&mut self, now: Timestamp, submission: Submission) -> Result<Reply, Refusal> {
-        let id = submission.experiment.clone();
-        if let Some(known) = self.ledger.experiment(&id) {
-            if known.submission.payload != submission.payload {
-                return Err(Refusal::Conflict(format!(
-                    "experiment {id} exists with another spec: change its name, or show the one there is"
-                )));
-            }
-            return Ok(Reply::Experiment(known.view()));
-        }
-        if self.draining {
-            return Err(Refusal::Stopping);
-        }
-        let sweep = self.sweeps.open(&submission).map_err(|error| Refusal::Invalid(error.why))?;
-        self.emit(now, Event::Submitted(submission))?;
-        self.announce_experiment(&id);
-        if self.serves(&id) {
-            self.drivers.insert(id.clone(), Driver::new(sweep));
-            self.settle(now, &id)?;
-            self.place(now)?;
-        }
-        self.experiment_view(&id).map(Reply::Experiment)
-    }
-
-    /// Takes in what ran elsewhere, once: of an experiment that is known here, what is known stands.
-    fn record(&mut self, now: Timestamp, submission: Submission, trials: &[Ending]) -> Result<Reply, Refusal> {
-        let id = submission.experiment.clone();
-        if self.ledger.experiment(&id).is_some() {
-            return self.submit(now, submission);
-        }
-        let sweep = self.sweeps.open(&submission).map_err(|error| Refusal::Invalid(error.why))?;
-        for event in record::events(now, &self.ledger, sweep, submission, trials)? {
-            self.emit(now, event)?;
-        }
-        self.announce_experiment(&id);
-        self.experiment_view(&id).map(Reply::Experiment)
-    }
-
-    fn cancel(&mut self, now: Timestamp, id: &ExperimentId) -> Result<Reply, Refusal> {
-        let state = self.experiment_view(id)?.state;
-        if !state.is_final() {
-            self.end(now, id, ExperimentState::Cancelled)?;
-            self.place(now)?;
-        }
-        self.experiment_view(id).map(Reply::Experiment)
     }
 
     fn tick(&mut self, now: Timestamp) -> Result<Reply, Refusal> {
-        let expired: Vec<AttemptId> =
-            self.leases.iter().filter(|(_, lease)| lease.expires <= now).map(|(attempt, _)| *attempt).collect();
-        for attempt in expired {
-            self.lose(now, attempt)?;
+        for timer in self.timers.take_due(now) {
+            match timer {
+                Timer::Lease(attempt) => self.expire(now, attempt)?,
+                Timer::Limit(attempt) => {
+                    let Some(trial) = self.ledger.trial_of(attempt) else { continue };
+                    let Some(experiment) = self.ledger.experiment(&trial.experiment) else { continue };
+                    let limit = experiment.submission.policy.timeout;
+                    let message = format!("attempt {attempt} ran past its limit of {limit}");
+                    self.fail(now, attempt, FailureClass::Timeout, message)?;
+                }
+                Timer::Silence(worker) => self.forget(now, &worker),
+                Timer::Deadline(experiment) => self.overdue(now, &experiment)?,
+            }
         }
-        for (attempt, limit) in self.overdue(now) {
-            let message = format!("attempt {attempt} ran past its limit of {limit}");
-            self.fail(now, attempt, FailureClass::Timeout, message)?;
-        }
-        let silence = WORKER_SILENCE_MAX.millis() as f64 / 1_000.0;
-        let busy: Vec<WorkerId> = self.ledger.live().filter_map(|(_, trial)| self.worker_of(trial).cloned()).collect();
-        self.workers
-            .retain(|id, worker| worker.parked || busy.contains(id) || now.seconds_since(worker.heard) < silence);
         self.place(now)?;
+        self.attend(now);
         Ok(Reply::Done)
     }
 
-    /// Attempts past the time limit of their experiment.
-    fn overdue(&self, now: Timestamp) -> Vec<(AttemptId, Span)> {
-        let late = |(attempt, trial): (AttemptId, &TrialId)| {
-            let limit = self.ledger.experiment(&trial.experiment)?.submission.policy.timeout;
-            let since = self.leases.get(&attempt)?.since?;
-            let over = now.seconds_since(since) * 1_000.0 >= limit.millis() as f64;
-            over.then_some((attempt, limit))
-        };
-        self.ledger.live().filter_map(late).collect()
-    }
-
-    /// Gives queued trials to parked workers: the first that may run, by priority, submission, then age in the queue.
-    fn place(&mut self, now: Timestamp) -> Result<(), IllegalEvent> {
-        if self.draining {
-            return Ok(());
+    /// A lease may be over: a heartbeat after its timer was set made it longer.
+    fn expire(&mut self, now: Timestamp, attempt: AttemptId) -> Result<(), IllegalEvent> {
+        match self.leases.get(&attempt).map(|lease| lease.expires) {
+            Some(expires) if expires > now => {
+                self.timers.set(Timer::Lease(attempt), expires);
+                Ok(())
+            }
+            Some(_) => self.lose(now, attempt),
+            None => Ok(()),
         }
-        let parked: Vec<(WorkerId, u32)> = self
-            .workers
-            .iter()
-            .filter(|(_, worker)| worker.parked)
-            .map(|(id, worker)| (id.clone(), worker.registration.cpus))
-            .collect();
-        for (worker, cpus) in parked {
-            let Some(trial) = self.next_for(now, cpus) else { continue };
-            let attempt = self.ledger.next_attempt();
-            self.change(now, &trial, Change::Lease { attempt, worker: worker.clone() })?;
-            self.grant(now, &worker, attempt);
+    }
+
+    /// Forgets a worker that neither works nor waits, and was not heard of for long.
+    fn forget(&mut self, now: Timestamp, id: &WorkerId) {
+        let Some(worker) = self.machines.workers.get(id) else { return };
+        let (until, asks) = (worker.heard.plus_seconds(seconds(WORKER_SILENCE_MAX)), worker.parked);
+        if asks || self.ledger.attempts_of(id).next().is_some() {
+            self.timers.set(Timer::Silence(id.clone()), now.plus_seconds(seconds(WORKER_SILENCE_MAX)));
+        } else if until > now {
+            self.timers.set(Timer::Silence(id.clone()), until);
+        } else {
+            self.machines.remove(now, id);
         }
-        Ok(())
-    }
-
-    fn next_for(&self, now: Timestamp, cpus: u32) -> Option<TrialId> {
-        self.ledger.open().find_map(|(id, experiment)| {
-            let fits = self.serves(id) && experiment.submission.policy.cpus <= cpus && experiment.has_room();
-            let (not_before, index) = experiment.queue().next()?;
-            (fits && not_before <= now).then(|| TrialId { experiment: id.clone(), index })
-        })
-    }
-
-    /// Where a trial holds next.
-    fn rung_of(&self, id: &TrialId) -> Option<Rung> {
-        let reached = self.ledger.trial(id)?.rungs.len();
-        self.drivers.get(&id.experiment)?.rung(id.index, reached)
-    }
-
-    fn grant(&mut self, now: Timestamp, worker: &WorkerId, attempt: AttemptId) {
-        let Some(id) = self.ledger.trial_of(attempt).cloned() else { return };
-        let rung = self.rung_of(&id);
-        let Some(trial) = self.ledger.trial(&id) else { return };
-        let assignment = Assignment {
-            rung,
-            trial: id,
-            attempt,
-            degrade: trial.degrade,
-            payload: trial.payload.clone(),
-            checkpoints: trial.checkpoints.clone(),
-        };
-        self.renew(now, attempt);
-        if let Some(worker) = self.workers.get_mut(worker) {
-            worker.parked = false;
-        }
-        self.commands.push(Command::Grant(worker.clone(), assignment));
     }
 }
 
+fn seconds(span: Span) -> f64 {
+    span.millis() as f64 / 1_000.0
+}
+
 mod acts;
+mod admission;
+mod machines;
+mod options;
+mod order;
+mod place;
+mod preempt;
+mod timers;
 mod views;
+
+pub use options::{Options, Quarantine, Quota};
+
+pub(crate) use machines::{Machines, Worker};
+pub(crate) use order::turn;
+pub(crate) use place::Reservation;
+pub(crate) use preempt::Preemption;
+
+use order::Order;
+use timers::{Timer, Timers};
 
 #[cfg(test)]
 mod tests;

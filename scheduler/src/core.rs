@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use protocol::{Assignment, ExperimentDetail, ExperimentView, Explanation, Refusal, Update};
+use protocol::{Assignment, ExperimentDetail, ExperimentView, Explanation, NodeView, Refusal, Update};
 use spec::{ExperimentId, Span, TrialId, WorkerId};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
@@ -45,6 +45,7 @@ pub(crate) enum Call {
     List(Answer<Vec<ExperimentView>>),
     Show(ExperimentId, Answer<ExperimentDetail>),
     Explain(TrialId, Answer<Explanation>),
+    Nodes(Answer<Vec<NodeView>>),
     Watch(Option<ExperimentId>, Answer<Watch>),
     Stop(Answer<()>),
     WorkerGone(WorkerId),
@@ -137,6 +138,7 @@ impl Core {
             Call::List(answer) => rounds.hold(held(answer, Ok(rounds.cluster().ledger().list()))),
             Call::Show(experiment, answer) => rounds.hold(held(answer, rounds.cluster().show(&experiment))),
             Call::Explain(trial, answer) => rounds.hold(held(answer, rounds.cluster().explain(now, &trial))),
+            Call::Nodes(answer) => rounds.hold(held(answer, Ok(rounds.cluster().nodes(now)))),
             Call::Watch(experiment, answer) => {
                 let present = rounds.cluster().present(experiment.as_ref());
                 let receiver = self.updates.subscribe();

@@ -56,6 +56,8 @@ pub(crate) struct Driver {
     batches: VecDeque<Range<u32>>,
     /// The rung that the oldest batch is judged at next.
     rung: u32,
+    /// Trials before this have ended, when last looked at: a large batch is not gone through for each of its ends.
+    seen: u32,
     phase: Phase,
 }
 
@@ -67,13 +69,18 @@ enum Phase {
 
 impl Driver {
     pub(crate) fn new(sweep: Box<dyn Sweep>) -> Self {
-        Self { sweep, asked: 0, batches: VecDeque::new(), rung: 0, phase: Phase::Asking }
+        Self { sweep, asked: 0, batches: VecDeque::new(), rung: 0, seen: 0, phase: Phase::Asking }
     }
 
     /// Where trial `index` holds next, having reached `reached` rungs.
     pub(crate) fn rung(&self, index: u32, reached: usize) -> Option<Rung> {
         let share = *self.sweep.rungs(index).get(reached)?;
         Some(Rung { index: u32::try_from(reached).ok()?, share })
+    }
+
+    /// Trials asked so far.
+    pub(crate) const fn asked(&self) -> u32 {
+        self.asked
     }
 
     /// Goes as far as the outcomes in `experiment` allow.
@@ -90,6 +97,13 @@ impl Driver {
                 };
             };
             while self.judge(experiment, batch.clone(), &mut judged) {}
+            self.seen = self.seen.max(batch.start);
+            while self.seen < batch.end && ended(experiment, self.seen) {
+                self.seen += 1;
+            }
+            if self.seen < batch.end {
+                return Ok(Driven { new, judged, ended: false });
+            }
             let outcomes: Option<Vec<_>> = batch.clone().map(|index| outcome(experiment, index)).collect();
             let Some(outcomes) = outcomes else {
                 return Ok(Driven { new, judged, ended: false });
@@ -165,6 +179,10 @@ impl Driver {
         self.batches.push_back(first..self.asked);
         Ok(())
     }
+}
+
+fn ended(experiment: &Experiment, index: u32) -> bool {
+    experiment.trials.get(index as usize).is_some_and(|trial| trial.state.is_final())
 }
 
 /// What the sweep is told of a trial; `None` while it is open.

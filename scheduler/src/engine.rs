@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use protocol::Offer;
 use spec::WorkerId;
 
 /// A fleet that loses this many workers in a row right after their start gives up: something is wrong with all.
@@ -63,6 +64,11 @@ pub struct Exit {
 pub trait Engine: Send + std::fmt::Display {
     /// Workers that fit at once.
     fn capacity(&self) -> u32;
+
+    /// What the largest worker that it starts has; `None`: unknown.
+    fn largest(&self) -> Option<Offer> {
+        None
+    }
 
     /// Starts a worker that connects to the scheduler at `url`.
     ///

@@ -1,7 +1,7 @@
 //! What the journal holds: everything that decides, and nothing that does not.
 
 use market::Timestamp;
-use protocol::{ExperimentState, Submission};
+use protocol::{Cordon, ExperimentState, Submission, Target};
 use serde::{Deserialize, Serialize};
 use spec::{ExperimentId, TrialId};
 
@@ -34,6 +34,21 @@ pub enum Event {
         experiment: ExperimentId,
         /// How: a final state.
         state: ExperimentState,
+        /// Why it was cancelled, where nobody asked for that.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// No attempt starts there any more.
+    Cordoned {
+        /// Where.
+        target: Target,
+        /// What becomes of attempts that run.
+        cordon: Cordon,
+    },
+    /// Attempts start there again.
+    Uncordoned {
+        /// Where.
+        target: Target,
     },
 }
 
@@ -60,7 +75,7 @@ impl Event {
             Self::Submitted(submission) => &submission.payload,
             Self::Asked { payload, .. } => payload,
             Self::Trial { change: Change::Succeed { outcome, .. }, .. } => outcome,
-            Self::Trial { .. } | Self::Ended { .. } => &[],
+            Self::Trial { .. } | Self::Ended { .. } | Self::Cordoned { .. } | Self::Uncordoned { .. } => &[],
         }
     }
 
@@ -74,7 +89,7 @@ impl Event {
             Self::Submitted(submission) => submission.payload = blob,
             Self::Asked { payload, .. } => *payload = blob,
             Self::Trial { change: Change::Succeed { outcome, .. }, .. } => *outcome = blob,
-            Self::Trial { .. } | Self::Ended { .. } => {}
+            Self::Trial { .. } | Self::Ended { .. } | Self::Cordoned { .. } | Self::Uncordoned { .. } => {}
         }
         Ok(event)
     }

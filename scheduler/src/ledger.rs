@@ -6,106 +6,27 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use market::Timestamp;
-use protocol::{ExperimentDetail, ExperimentState, ExperimentView, Submission, TrialCounts, TrialState, TrialView};
-use spec::{AttemptId, ExperimentId, TrialId};
+use protocol::{Cordon, ExperimentDetail, ExperimentState, ExperimentView, Submission, Target, TrialView};
+use spec::{AttemptId, ExperimentId, NodeId, Owner, TrialId, WorkerId};
 
 use crate::event::Event;
 use crate::trial::{Change, IllegalTransition, Trial};
 
-/// An experiment as the journal tells it.
+mod experiment;
+
+pub use experiment::Experiment;
+
+/// What an attempt that counts holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Experiment {
-    /// What was submitted.
-    pub submission: Submission,
-    /// When.
-    pub submitted: Timestamp,
-    /// Where it stands.
-    pub state: ExperimentState,
-    /// Its trials by index.
-    pub trials: Vec<Trial>,
-    /// Its place among all submissions.
-    sequence: u32,
-    /// Queued trials in the order they may be leased.
-    queued: BTreeSet<(Timestamp, u32)>,
-    /// Leased and running trials.
-    live: u32,
-}
-
-impl Experiment {
-    /// Leased and running trials.
-    #[must_use]
-    pub const fn live(&self) -> u32 {
-        self.live
-    }
-
-    /// Queued trials in the order they may be leased, with the time each may be leased from.
-    pub fn queue(&self) -> impl Iterator<Item = (Timestamp, u32)> + '_ {
-        self.queued.iter().copied()
-    }
-
-    /// Whether one more trial may run beside those that do.
-    #[must_use]
-    pub fn has_room(&self) -> bool {
-        self.submission.policy.parallel.is_none_or(|limit| self.live < limit)
-    }
-
-    /// In short.
-    #[must_use]
-    pub fn view(&self) -> ExperimentView {
-        let mut trials = TrialCounts::default();
-        for trial in &self.trials {
-            let count = match trial.state {
-                TrialState::Waiting { .. } | TrialState::Queued { .. } | TrialState::Paused { .. } => {
-                    &mut trials.pending
-                }
-                TrialState::Leased { .. } | TrialState::Running { .. } => &mut trials.running,
-                TrialState::Succeeded { .. } => &mut trials.succeeded,
-                TrialState::Pruned => &mut trials.pruned,
-                TrialState::Failed { .. } => &mut trials.failed,
-                TrialState::Cancelled => &mut trials.cancelled,
-            };
-            *count += 1;
-        }
-        ExperimentView {
-            experiment: self.submission.experiment.clone(),
-            name: self.submission.name.clone(),
-            state: self.state,
-            submitted: self.submitted,
-            policy: self.submission.policy.clone(),
-            trials,
-        }
-    }
-
-    /// A trial in short; `None` when there is none of that index.
-    #[must_use]
-    pub fn trial_view(&self, index: u32) -> Option<TrialView> {
-        let trial = self.trials.get(index as usize)?;
-        Some(TrialView {
-            trial: TrialId { experiment: self.submission.experiment.clone(), index },
-            status: trial.state.clone(),
-            attempts: trial.attempts(),
-            worker_losses: trial.losses,
-            rungs: trial.rungs.clone(),
-            progress: None,
-            payload: Vec::new(),
-            outcome: None,
-        })
-    }
-
-    fn change(&mut self, at: Timestamp, index: u32, change: &Change) -> Result<(), IllegalTransition> {
-        let trial = &mut self.trials[index as usize];
-        let before = trial.state.clone();
-        trial.apply(at, change)?;
-        if let TrialState::Queued { not_before, .. } = before {
-            self.queued.remove(&(not_before, index));
-        }
-        if let TrialState::Queued { not_before, .. } = trial.state {
-            self.queued.insert((not_before, index));
-        }
-        self.live -= u32::from(before.live_attempt().is_some());
-        self.live += u32::from(trial.state.live_attempt().is_some());
-        Ok(())
-    }
+pub struct Held {
+    /// The trial it is of.
+    pub trial: TrialId,
+    /// The worker it was leased to.
+    pub worker: WorkerId,
+    /// The machine whose memory or GPUs it holds; `None` when it holds none.
+    pub node: Option<NodeId>,
+    /// GPUs it holds there.
+    pub gpus: Vec<u32>,
 }
 
 /// An event that does not follow from what happened before: a defect, or a damaged journal.
@@ -160,7 +81,18 @@ pub struct Ledger {
     experiments: BTreeMap<ExperimentId, Experiment>,
     /// Open experiments in the order they are served.
     open: BTreeSet<(Reverse<i32>, u32, ExperimentId)>,
-    live: BTreeMap<AttemptId, TrialId>,
+    live: BTreeMap<AttemptId, Held>,
+    /// Attempts by their worker.
+    of_worker: BTreeSet<(WorkerId, AttemptId)>,
+    /// Attempts that hold something of a machine.
+    of_node: BTreeSet<(NodeId, AttemptId)>,
+    /// CPU cores that the attempts of each owner hold.
+    cpus_of: BTreeMap<Option<Owner>, u64>,
+    /// Attempts by the priority of their experiment.
+    by_priority: BTreeSet<(i32, AttemptId)>,
+    /// Open experiments by one that they wait for.
+    waiting: BTreeMap<ExperimentId, BTreeSet<ExperimentId>>,
+    cordons: BTreeMap<Target, Cordon>,
     last_attempt: AttemptId,
 }
 
@@ -213,13 +145,69 @@ impl Ledger {
 
     /// Attempts that count, with their trials.
     pub fn live(&self) -> impl Iterator<Item = (AttemptId, &TrialId)> {
-        self.live.iter().map(|(attempt, trial)| (*attempt, trial))
+        self.live.iter().map(|(attempt, held)| (*attempt, &held.trial))
+    }
+
+    /// What `attempt` holds; `None` when it does not count.
+    #[must_use]
+    pub fn held(&self, attempt: AttemptId) -> Option<&Held> {
+        self.live.get(&attempt)
+    }
+
+    /// Attempts leased to `worker`.
+    pub fn attempts_of(&self, worker: &WorkerId) -> impl Iterator<Item = AttemptId> + '_ {
+        let (from, of) = ((worker.clone(), AttemptId(0)), worker.clone());
+        self.of_worker.range(from..).take_while(move |(worker, _)| *worker == of).map(|(_, attempt)| *attempt)
+    }
+
+    /// Attempts that hold memory or GPUs of `node`.
+    pub fn attempts_on(&self, node: &NodeId) -> impl Iterator<Item = (AttemptId, &Held)> + '_ {
+        let (from, on) = ((node.clone(), AttemptId(0)), node.clone());
+        let attempts = self.of_node.range(from..).take_while(move |(node, _)| *node == on);
+        attempts.filter_map(|(_, attempt)| Some((*attempt, self.live.get(attempt)?)))
+    }
+
+    /// CPU cores that the attempts of `owner` hold.
+    #[must_use]
+    pub fn cpus_of(&self, owner: Option<&Owner>) -> u64 {
+        self.cpus_of.get(&owner.cloned()).copied().unwrap_or_default()
+    }
+
+    /// The lowest priority that has a running attempt.
+    #[must_use]
+    pub fn priority_min(&self) -> Option<i32> {
+        self.by_priority.first().map(|(priority, _)| *priority)
+    }
+
+    /// The cordon on `target`.
+    #[must_use]
+    pub fn cordon(&self, target: &Target) -> Option<Cordon> {
+        self.cordons.get(target).copied()
+    }
+
+    /// All cordons.
+    pub fn cordons(&self) -> impl Iterator<Item = (&Target, Cordon)> {
+        self.cordons.iter().map(|(target, cordon)| (target, *cordon))
+    }
+
+    /// Open experiments that wait for `experiment`.
+    #[must_use]
+    pub fn waiting_for(&self, experiment: &ExperimentId) -> Vec<ExperimentId> {
+        self.waiting.get(experiment).into_iter().flatten().cloned().collect()
+    }
+
+    /// The experiment that `text` names: by id, else the newest of that name.
+    #[must_use]
+    pub fn named(&self, text: &str) -> Option<&Experiment> {
+        let by_id = text.parse().ok().and_then(|id| self.experiment(&id));
+        let of_name = || self.experiments.values().filter(|experiment| experiment.submission.name.as_str() == text);
+        by_id.or_else(|| of_name().max_by_key(|experiment| experiment.sequence))
     }
 
     /// The trial that `attempt` is the present attempt of; `None` makes it stale.
     #[must_use]
     pub fn trial_of(&self, attempt: AttemptId) -> Option<&TrialId> {
-        self.live.get(&attempt)
+        self.live.get(&attempt).map(|held| &held.trial)
     }
 
     /// An empty ledger whose tokens follow those of this one.
@@ -247,12 +235,19 @@ impl Ledger {
                 if trial.index != next {
                     return Err(IllegalEvent::OutOfTurn { trial: trial.clone(), next });
                 }
-                experiment.trials.push(Trial::new(payload.clone(), at));
-                experiment.queued.insert((at, next));
+                experiment.ask(at, payload.clone());
                 Ok(())
             }
             Event::Trial { trial, change } => self.change(at, trial, change),
-            Event::Ended { experiment, state } => self.end(at, experiment, *state),
+            Event::Ended { experiment, state, reason } => self.end(at, experiment, *state, reason.as_ref()),
+            Event::Cordoned { target, cordon } => {
+                self.cordons.insert(target.clone(), *cordon);
+                Ok(())
+            }
+            Event::Uncordoned { target } => {
+                self.cordons.remove(target);
+                Ok(())
+            }
         }
     }
 
@@ -271,15 +266,15 @@ impl Ledger {
         }
         let sequence = u32::try_from(self.experiments.len()).unwrap_or(u32::MAX);
         self.open.insert((Reverse(submission.policy.priority), sequence, id.clone()));
-        let experiment = Experiment {
-            submission: submission.clone(),
-            submitted: at,
-            state: ExperimentState::Queued,
-            trials: Vec::new(),
-            sequence,
-            queued: BTreeSet::new(),
-            live: 0,
-        };
+        let mut experiment = Experiment::new(submission.clone(), at, sequence);
+        for other in &submission.policy.after {
+            let on = other.as_str().parse().ok().and_then(|on| self.experiments.get(&on));
+            if let Some(on) = on.filter(|on| on.state != ExperimentState::Succeeded) {
+                let on = on.submission.experiment.clone();
+                self.waiting.entry(on.clone()).or_default().insert(id.clone());
+                experiment.waits.insert(on);
+            }
+        }
         self.experiments.insert(id.clone(), experiment);
         Ok(())
     }
@@ -291,35 +286,93 @@ impl Ledger {
         {
             return Err(IllegalEvent::TokenReused { attempt: *attempt, last });
         }
-        let experiment = self.open_mut(&id.experiment)?;
+        let again = *change == Change::Requeue;
+        let experiment = if again { self.reopened(&id.experiment)? } else { self.open_mut(&id.experiment)? };
         let before = experiment.trials.get(id.index as usize).map(|trial| trial.state.live_attempt());
         let before = before.ok_or_else(|| IllegalEvent::NoTrial(id.clone()))?;
         experiment
             .change(at, id.index, change)
             .map_err(|source| IllegalEvent::Transition { trial: id.clone(), source })?;
         let after = experiment.trials[id.index as usize].state.live_attempt();
-        if after.is_some() {
+        if let Some(attempt) = after {
             experiment.state = ExperimentState::Running;
+            experiment.served = experiment.served.max(attempt);
         }
-        if before != after {
-            if let Some(attempt) = before {
-                self.live.remove(&attempt);
-            }
-            if let Some(attempt) = after {
-                self.live.insert(attempt, id.clone());
-                self.last_attempt = attempt;
-            }
+        if before != after
+            && let Some(attempt) = before
+        {
+            self.let_go(attempt);
+        }
+        if again {
+            self.reopen(&id.experiment);
+        }
+        if let Change::Lease { attempt, worker, node, gpus } = change {
+            let held = Held { trial: id.clone(), worker: worker.clone(), node: node.clone(), gpus: gpus.clone() };
+            self.hold(*attempt, held);
+            self.last_attempt = *attempt;
         }
         Ok(())
     }
 
-    fn end(&mut self, at: Timestamp, id: &ExperimentId, state: ExperimentState) -> Result<(), IllegalEvent> {
+    /// An experiment of which a failed trial may be tried again: open, or failed as a whole.
+    fn reopened(&mut self, id: &ExperimentId) -> Result<&mut Experiment, IllegalEvent> {
+        if self.experiments.get(id).is_some_and(|experiment| experiment.state != ExperimentState::Failed) {
+            return self.open_mut(id);
+        }
+        self.experiments.get_mut(id).ok_or_else(|| IllegalEvent::NoExperiment(id.clone()))
+    }
+
+    fn reopen(&mut self, id: &ExperimentId) {
+        if let Some(experiment) = self.experiments.get_mut(id).filter(|experiment| experiment.state.is_final()) {
+            experiment.state = ExperimentState::Running;
+            let priority = Reverse(experiment.submission.policy.priority);
+            self.open.insert((priority, experiment.sequence, id.clone()));
+        }
+    }
+
+    fn hold(&mut self, attempt: AttemptId, held: Held) {
+        let Some(experiment) = self.experiments.get(&held.trial.experiment) else { return };
+        let policy = &experiment.submission.policy;
+        *self.cpus_of.entry(policy.owner.clone()).or_default() += u64::from(policy.cpus);
+        self.by_priority.insert((policy.priority, attempt));
+        self.of_worker.insert((held.worker.clone(), attempt));
+        self.of_node.extend(held.node.clone().map(|node| (node, attempt)));
+        self.live.insert(attempt, held);
+    }
+
+    fn let_go(&mut self, attempt: AttemptId) {
+        let Some(held) = self.live.remove(&attempt) else { return };
+        self.of_worker.remove(&(held.worker, attempt));
+        if let Some(node) = held.node {
+            self.of_node.remove(&(node, attempt));
+        }
+        let Some(experiment) = self.experiments.get(&held.trial.experiment) else { return };
+        let policy = &experiment.submission.policy;
+        self.by_priority.remove(&(policy.priority, attempt));
+        if let Some(cpus) = self.cpus_of.get_mut(&policy.owner) {
+            *cpus -= u64::from(policy.cpus);
+            if *cpus == 0 {
+                self.cpus_of.remove(&policy.owner);
+            }
+        }
+    }
+
+    fn end(
+        &mut self,
+        at: Timestamp,
+        id: &ExperimentId,
+        state: ExperimentState,
+        reason: Option<&String>,
+    ) -> Result<(), IllegalEvent> {
         if !state.is_final() {
             return Err(IllegalEvent::Ended { experiment: id.clone(), state });
         }
         let experiment = self.open_mut(id)?;
+        let mut attempts = Vec::new();
         for index in 0..u32::try_from(experiment.trials.len()).unwrap_or(u32::MAX) {
-            if !experiment.trials[index as usize].state.is_final() {
+            let before = &experiment.trials[index as usize].state;
+            if !before.is_final() {
+                attempts.extend(before.live_attempt());
                 let trial = || TrialId { experiment: id.clone(), index };
                 experiment
                     .change(at, index, &Change::Cancel)
@@ -327,9 +380,25 @@ impl Ledger {
             }
         }
         experiment.state = state;
+        experiment.reason = reason.cloned();
+        let waits = std::mem::take(&mut experiment.waits);
         let place = (Reverse(experiment.submission.policy.priority), experiment.sequence, id.clone());
         self.open.remove(&place);
-        self.live.retain(|_, trial| trial.experiment != *id);
+        for attempt in attempts {
+            self.let_go(attempt);
+        }
+        for on in waits {
+            if let Some(waiting) = self.waiting.get_mut(&on) {
+                waiting.remove(id);
+            }
+        }
+        if state == ExperimentState::Succeeded {
+            for waits in self.waiting.remove(id).into_iter().flatten() {
+                if let Some(waits) = self.experiments.get_mut(&waits) {
+                    waits.waits.remove(id);
+                }
+            }
+        }
         Ok(())
     }
 }

@@ -26,7 +26,7 @@ mod simulation;
 mod sweep;
 pub mod trial;
 
-pub use cluster::{Options, Recovery, Scope};
+pub use cluster::{Options, Quarantine, Quota, Recovery, Scope};
 pub use config::{Config, JournalAt, SchedulerError, address, journal_path, token_path};
 pub use driver::SweepError;
 pub use retry::{BACKOFF_MAX, WORKER_LOSSES_MAX};

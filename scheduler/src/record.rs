@@ -67,7 +67,7 @@ impl Run<'_> {
             if ended {
                 let succeeded = self.trials.iter().any(|told| matches!(told.end, End::Succeeded(_)));
                 let state = if succeeded { ExperimentState::Succeeded } else { ExperimentState::Failed };
-                return Ok(self.emit(Event::Ended { experiment: id, state })?);
+                return Ok(self.emit(Event::Ended { experiment: id, state, reason: None })?);
             }
             if !self.run_queued(&driver)? && !moved {
                 return Err(self.refuse("not every trial has an end"));
@@ -97,7 +97,8 @@ impl Run<'_> {
         let (trial, told) = (self.trial(index), &self.trials[index]);
         let attempt = self.ledger.next_attempt();
         let worker: WorkerId = ELSEWHERE.parse().expect("it is a name");
-        self.emit(Event::Trial { trial: trial.clone(), change: Change::Lease { attempt, worker } })?;
+        let lease = Change::Lease { attempt, worker, node: None, gpus: Vec::new() };
+        self.emit(Event::Trial { trial: trial.clone(), change: lease })?;
         let reached = self.ledger.trial(&trial).map_or(0, |trial| trial.rungs.len());
         let change = match (told.rungs.get(reached), driver.rung(trial.index, reached), &told.end) {
             (Some(value), Some(rung), _) => {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use protocol::{Client, ClientError, Token};
+use protocol::{Client, ClientError, Refusals, Token};
 use spec::{Span, WorkerId};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
@@ -32,6 +32,7 @@ pub struct Handle {
     url: String,
     token: Token,
     calls: mpsc::Sender<Call>,
+    refusals: Refusals,
     /// `None` once it was waited for.
     supervisor: Option<tokio::task::JoinHandle<Result<(), SchedulerError>>>,
 }
@@ -47,6 +48,12 @@ impl Handle {
     #[must_use]
     pub const fn token(&self) -> &Token {
         &self.token
+    }
+
+    /// How often it refused a call, by reason.
+    #[must_use]
+    pub const fn refusals(&self) -> &Refusals {
+        &self.refusals
     }
 
     /// A client of it.
@@ -110,7 +117,9 @@ pub async fn start(
     let url = format!("http://{address}");
     let (ledger, last) = fold(&*journal)?;
     let clock = Clock::start(last);
-    let cluster = Cluster::recover(clock.now(), ledger, sweeps, config.options.clone())?;
+    let mut options = config.options.clone();
+    options.largest = options.largest.or_else(|| engine.as_ref().and_then(|engine| engine.largest()));
+    let cluster = Cluster::recover(clock.now(), ledger, sweeps, options)?;
     let side_log = SideLog::new(side_log::folder(&config.home));
     let core = Core::new(cluster, journal, side_log, clock, config.grace);
     config::write_address(&config.home, &url)?;
@@ -119,7 +128,9 @@ pub async fn start(
     let core_end = spawn_core(core, received)?;
     let engine_end = engine.map(|engine| spawn_engine(engine, &url, clock, calls.clone())).transpose()?;
     let (stop_server, server_stops) = oneshot::channel::<()>();
-    let server = protocol::serve(listener, token.clone(), Rim::new(calls.clone()), async move {
+    let refusals = Refusals::default();
+    let rim = Rim::new(calls.clone());
+    let server = protocol::serve(listener, token.clone(), refusals.clone(), rim, async move {
         // Errs once the supervisor drops it: nothing is ever sent.
         let _ = server_stops.await;
     });
@@ -134,7 +145,7 @@ pub async fn start(
         config::forget_address(&config.home);
         ended.and_then(|()| served.map_err(Into::into))
     });
-    Ok(Handle { url, token, calls, supervisor: Some(supervisor) })
+    Ok(Handle { url, token, calls, refusals, supervisor: Some(supervisor) })
 }
 
 /// Runs a scheduler until `stop` resolves, a client asks it to stop, or it fails.

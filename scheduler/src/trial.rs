@@ -3,7 +3,7 @@
 use market::Timestamp;
 use protocol::TrialState;
 use serde::{Deserialize, Serialize};
-use spec::{AttemptId, CheckpointRef, FailureClass, Finite, WorkerId};
+use spec::{AttemptId, CheckpointRef, FailureClass, Finite, NodeId, WorkerId};
 
 /// Checkpoints kept: the newest, and the one before in case the newest is damaged.
 pub const CHECKPOINTS_KEPT: usize = 2;
@@ -20,6 +20,12 @@ pub enum Change {
         attempt: AttemptId,
         /// Who gets it.
         worker: WorkerId,
+        /// The machine whose memory or GPUs it holds; `None` when it holds none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        node: Option<NodeId>,
+        /// Indices of the GPUs it holds there.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        gpus: Vec<u32>,
     },
     /// The worker speaks of it for the first time.
     Start {
@@ -82,6 +88,8 @@ pub enum Change {
     Prune,
     /// It is not wanted any more.
     Cancel,
+    /// Somebody wants it tried again: it gets a new budget.
+    Requeue,
 }
 
 impl Change {
@@ -101,6 +109,7 @@ impl Change {
             Self::Resume => "resume",
             Self::Prune => "prune",
             Self::Cancel => "cancel",
+            Self::Requeue => "requeue",
         }
     }
 
@@ -114,7 +123,7 @@ impl Change {
             | Self::Lose { attempt, .. }
             | Self::Release { attempt }
             | Self::Pause { attempt, .. } => Some(*attempt),
-            Self::Unblock | Self::Lease { .. } | Self::Resume | Self::Prune | Self::Cancel => None,
+            Self::Unblock | Self::Lease { .. } | Self::Resume | Self::Prune | Self::Cancel | Self::Requeue => None,
         }
     }
 }
@@ -203,6 +212,9 @@ impl Trial {
                 self.losses += 1;
                 self.last_failure = None;
             }
+            Change::Requeue => {
+                (self.failures, self.losses, self.last_failure) = (0, 0, None);
+            }
             Change::Unblock
             | Change::Lease { .. }
             | Change::Start { .. }
@@ -237,7 +249,7 @@ fn transition(
     let from = newest.copied();
     Ok(match (state, change) {
         (Waiting { .. }, Change::Unblock) => Queued { not_before: at, from },
-        (Queued { .. }, Change::Lease { attempt, worker }) => {
+        (Queued { .. }, Change::Lease { attempt, worker, .. }) => {
             Leased { attempt: *attempt, worker: worker.clone(), since: at }
         }
         (Leased { attempt, worker, since }, Change::Start { .. }) => {
@@ -260,6 +272,7 @@ fn transition(
         }
         (Paused { checkpoint, .. }, Change::Resume) => Queued { not_before: at, from: Some(*checkpoint) },
         (Paused { .. } | Running { .. }, Change::Prune) => Pruned,
+        (Failed { .. }, Change::Requeue) => Queued { not_before: at, from },
         (Waiting { .. } | Queued { .. } | Leased { .. } | Running { .. } | Paused { .. }, Change::Cancel) => Cancelled,
         _ => return Err(illegal()),
     })

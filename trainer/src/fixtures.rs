@@ -96,6 +96,7 @@ pub(crate) fn trial(data: &Dataset, task: TaskSpec, model: ModelSpec) -> TrialSp
         strategy: StrategySpec::default(),
         device: Device::Cpu,
         threads: 1,
+        degrade: Vec::new(),
     }
 }
 

@@ -10,7 +10,7 @@ mod runner;
 mod trial;
 mod work;
 
-pub use machine::{cpu_model, kernel};
+pub use machine::{Hardware, cpu_model, hardware, kernel, visible_devices};
 pub use parent::{ParentError, die_with_parent};
 pub use protocol::Assignment;
 pub use rehearsal::Rehearsal;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use protocol::Assignment;
 use spec::{CheckpointRef, Digest, FailureClass, Finite, Progress, ProgressUnit};
 
+use crate::machine::visible_devices;
 use crate::runner::{CheckpointError, Ended, Failure, Reporter, Runner};
 
 /// Longest time between two looks at the stop flag.
@@ -16,6 +17,7 @@ const BEAT: Duration = Duration::from_millis(10);
 ///   former attempt was, holds at its rung with the payload's last number as what it measured there, and succeeds with
 ///   the step it began at as outcome
 /// - `fail CLASS`: fails at once; `fail-below N CLASS`: fails until the attempt number within the cluster reaches N
+/// - `gpus`: succeeds at once, with the value of `CUDA_VISIBLE_DEVICES` for its GPUs as outcome
 /// - `panic`: panics · `crash`: aborts the process · `deaf MILLISECONDS`: works without looking at the stop flag
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Rehearsal;
@@ -32,6 +34,7 @@ impl Runner for Rehearsal {
                 Err(failure(&script, class))
             }
             ["fail-below", ..] => Ok(Ended::Succeeded(assignment.payload.clone())),
+            ["gpus", ..] => Ok(Ended::Succeeded(visible_devices(&assignment.gpus).into_bytes())),
             ["panic", ..] => panic!("as the script says"),
             ["crash", ..] => std::process::abort(),
             ["deaf", millis, ..] => {

@@ -1,5 +1,6 @@
 //! The life of a worker: connect, register, lease, run, report, again. Survives restarts of the scheduler.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -7,9 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use protocol::{Assignment, Client, ClientError, Directive, Refusal, Registration, Report, Terms, Token};
-use spec::{AttemptId, FailureClass, Span, WorkerId};
+use spec::{AttemptId, FailureClass, ResourceName, Span, WorkerId};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::machine::Hardware;
 use crate::runner::{Ended, Failure, Reporter, Runner};
 
 mod speech;
@@ -30,6 +32,10 @@ pub struct Options {
     pub id: WorkerId,
     /// CPU cores it may use.
     pub cpus: u32,
+    /// What its machine has. Default: nothing is said of it.
+    pub hardware: Hardware,
+    /// Other resources it may use, such as licences. Default: none.
+    pub custom: BTreeMap<ResourceName, u32>,
     /// Longest time without a word of the scheduler before the worker gives up. Default: 10m.
     pub patience: Span,
     /// Longest time a runner may take to stop when asked. Default: 15s.
@@ -45,6 +51,8 @@ impl Options {
             token,
             id,
             cpus: 1,
+            hardware: Hardware::default(),
+            custom: BTreeMap::new(),
             patience: Span::from_secs(600),
             stop_grace: Span::from_secs(15),
         }
@@ -161,9 +169,14 @@ impl Worker {
 
     /// Registers, trying again until the patience is over.
     async fn register(&self) -> Result<Terms, WorkerError> {
+        let Hardware { node, gpus, memory } = self.options.hardware.clone();
         let registration = Registration {
             worker: self.options.id.clone(),
             cpus: self.options.cpus,
+            custom: self.options.custom.clone(),
+            node,
+            gpus,
+            memory,
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };

@@ -60,7 +60,11 @@ pub(crate) fn worker(context: &Context, options: &Worker) -> Result<Exit> {
         Some(id) => id.clone(),
         None => drawn_id()?,
     };
-    let settings = worker::Options { cpus: options.cpus, ..worker::Options::new(&options.scheduler, token, id) };
+    let settings = worker::Options {
+        cpus: options.cpus,
+        hardware: worker::hardware(),
+        ..worker::Options::new(&options.scheduler, token, id)
+    };
     let runtime = runtime()?;
     let served = match options.work {
         Work::Train => {

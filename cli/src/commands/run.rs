@@ -204,7 +204,9 @@ async fn here(context: &Context, prepared: &Prepared, place: &Place) -> Result<E
     let command = Command { program, args: vec!["worker".into()] };
     let cpus = machine(place)?.cpus;
     let policy = &prepared.policy;
-    let engine = Local::new(command, home.to_owned(), cpus, policy.cpus, policy.parallel)?;
+    let worker::Hardware { gpus, memory, .. } = worker::hardware();
+    let has = protocol::Offer { gpus, memory, ..protocol::Offer::default() };
+    let engine = Local::new(command, home.to_owned(), cpus, policy.cpus, policy.parallel)?.on(has);
     let options =
         Options { scope: Scope::Only(prepared.experiment.clone()), recovery: Recovery::Requeue, ..Options::default() };
     let config = Config { options, ..Config::new(home) };

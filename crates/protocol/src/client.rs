@@ -15,8 +15,8 @@ use crate::generated::scheduler_client::SchedulerClient;
 use crate::server::MESSAGE_BYTES_MAX;
 use crate::wire::{Malformed, checkpoints, from_json};
 use crate::{
-    Assignment, Directive, Ending, ExperimentDetail, ExperimentView, Explanation, Refusal, Registration, Report,
-    Submission, Terms, Token, TrialView, Update,
+    Assignment, Cordon, Directive, Ending, ExperimentDetail, ExperimentView, Explanation, NodeView, Refusal, Registration,
+    Report, Submission, Target, Terms, Token, TrialView, Update,
 };
 
 /// Longest wait for an answer that needs no waiting.
@@ -260,7 +260,7 @@ impl Client {
     /// # Errors
     /// [`Refusal::NotFound`], else [`ClientError`].
     pub async fn explain(&self, trial: &TrialId) -> Result<Explanation, ClientError> {
-        let request = timed(wire::ExplainRequest { trial: trial.to_string() }, CALL);
+        let request = timed(wire::TrialRequest { trial: trial.to_string() }, CALL);
         self.document(self.inner.clone().explain(request).await)
     }
 
@@ -289,6 +289,41 @@ impl Client {
     /// As every call: [`ClientError`].
     pub async fn shutdown(&self) -> Result<(), ClientError> {
         self.heard(self.inner.clone().shutdown(timed(wire::Nothing {}, CALL)).await).map(drop)
+    }
+
+    /// Shows the machines with their workers, what is held and what is free.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn nodes(&self) -> Result<Vec<NodeView>, ClientError> {
+        let reply = self.heard(self.inner.clone().nodes(timed(wire::Nothing {}, CALL)).await)?;
+        reply.json.iter().map(|json| from_json(json)).collect::<Result<_, _>>().map_err(|error| self.malformed(error))
+    }
+
+    /// Lets no new attempt start on `target`; [`Cordon::Drain`] asks those that run to stop as well. Safe to repeat.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`] when nothing of that name is known; else [`ClientError`].
+    pub async fn cordon(&self, target: Target, cordon: Cordon) -> Result<(), ClientError> {
+        let request = wire::CordonRequest { target: Some(target.into()), drain: cordon == Cordon::Drain };
+        self.heard(self.inner.clone().cordon(timed(request, CALL)).await).map(drop)
+    }
+
+    /// Takes a cordon away, and asks no attempt to stop any more. Safe to repeat.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn uncordon(&self, target: Target) -> Result<(), ClientError> {
+        self.heard(self.inner.clone().uncordon(timed(target.into(), CALL)).await).map(drop)
+    }
+
+    /// Gives a failed trial a new budget of attempts, while its sweep has not been told of it.
+    ///
+    /// # Errors
+    /// [`Refusal::Conflict`] when it has not failed, or its sweep went on without it; else [`ClientError`].
+    pub async fn requeue(&self, trial: &TrialId) -> Result<TrialView, ClientError> {
+        let request = timed(wire::TrialRequest { trial: trial.to_string() }, CALL);
+        self.document(self.inner.clone().requeue(request).await)
     }
 
     fn heard<T>(&self, reply: Result<tonic::Response<T>, Status>) -> Result<T, ClientError> {
@@ -324,26 +359,14 @@ impl Updates {
 }
 
 fn refusal(url: &str, status: &Status) -> ClientError {
-    let message = || status.message().to_owned();
-    let refusal = match status.code() {
-        Code::NotFound => Refusal::NotFound(message()),
-        Code::AlreadyExists => Refusal::Conflict(message()),
-        Code::InvalidArgument => Refusal::Invalid(message()),
-        Code::Aborted => Refusal::Fenced,
-        Code::FailedPrecondition => Refusal::NotRegistered,
-        Code::Unauthenticated => Refusal::Unauthenticated,
-        Code::Unimplemented | Code::OutOfRange | Code::DataLoss | Code::PermissionDenied => {
-            return ClientError::Malformed { url: url.to_owned(), why: message() };
-        }
-        Code::Ok
-        | Code::Cancelled
-        | Code::Unknown
-        | Code::DeadlineExceeded
-        | Code::ResourceExhausted
-        | Code::Internal
-        | Code::Unavailable => return ClientError::Unreachable { url: url.to_owned(), why: chain(status) },
-    };
-    ClientError::Refused(refusal)
+    if let Some(refusal) = Refusal::of(status) {
+        return ClientError::Refused(refusal);
+    }
+    let (url, code) = (url.to_owned(), status.code());
+    if matches!(code, Code::Unimplemented | Code::DataLoss | Code::PermissionDenied) {
+        return ClientError::Malformed { url, why: status.message().to_owned() };
+    }
+    ClientError::Unreachable { url, why: chain(status) }
 }
 
 /// An error and its causes in one line: a transport's own message names only the layer that failed.

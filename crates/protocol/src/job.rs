@@ -1,9 +1,15 @@
 //! What is asked of the scheduler and of a worker.
 
+use std::collections::BTreeMap;
+
+use market::Timestamp;
 use serde::{Deserialize, Serialize};
 use spec::{
-    AttemptId, CheckpointRef, ExperimentId, FailureClass, Finite, ModelName, RetrySpec, Rung, Span, TrialId, WorkerId,
+    AttemptId, Bytes, CheckpointRef, ExperimentId, FailureClass, Finite, ModelName, NodeId, Owner, ResourceName, RetrySpec,
+    Rung, Span, TrialId, WorkerId,
 };
+
+use crate::resources::{Demand, Gpu, Offer};
 
 /// How the trials of an experiment are run. Changes no result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,11 +25,68 @@ pub struct Policy {
     pub priority: i32,
     /// CPU cores one trial needs.
     pub cpus: u32,
+    /// GPUs one trial needs.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub gpus: u32,
+    /// Memory of its one GPU, shared with others that say theirs; `None`: its GPUs are its alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu_memory: Option<Bytes>,
+    /// Memory of the machine one trial needs; `None`: not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Bytes>,
+    /// Other resources one trial needs.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub custom: BTreeMap<ResourceName, u32>,
+    /// Who it runs for; quotas are counted by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
+    /// Experiments that must have succeeded first, by id or by name. The scheduler keeps ids.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<ModelName>,
+    /// Time by which it must have ended; what is open then is cancelled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Timestamp>,
+    /// Steps that a trial can go down after running out of memory; `None`: it is tried again as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub degrade_max: Option<u8>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+const fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
+impl Policy {
+    /// What one trial needs.
+    #[must_use]
+    pub fn demand(&self) -> Demand {
+        Demand {
+            cpus: self.cpus,
+            gpus: self.gpus,
+            gpu_memory: self.gpu_memory,
+            memory: self.memory.unwrap_or_default(),
+            custom: self.custom.clone(),
+        }
+    }
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { parallel: None, retry: RetrySpec::default(), timeout: Span::from_secs(3_600), priority: 0, cpus: 1 }
+        Self {
+            parallel: None,
+            retry: RetrySpec::default(),
+            timeout: Span::from_secs(3_600),
+            priority: 0,
+            cpus: 1,
+            gpus: 0,
+            gpu_memory: None,
+            memory: None,
+            custom: BTreeMap::new(),
+            owner: None,
+            after: Vec::new(),
+            deadline: None,
+            degrade_max: None,
+        }
     }
 }
 
@@ -76,10 +139,41 @@ pub struct Registration {
     pub worker: WorkerId,
     /// CPU cores it may use.
     pub cpus: u32,
+    /// Other resources it may use.
+    pub custom: BTreeMap<ResourceName, u32>,
+    /// The machine it runs on; `None`: a machine of its own.
+    pub node: Option<NodeId>,
+    /// GPUs of that machine that it sees. Workers of one node that name the same index share that GPU.
+    pub gpus: Vec<Gpu>,
+    /// Memory of that machine; `None`: unknown, and nothing that asks for memory runs there.
+    pub memory: Option<Bytes>,
     /// Its process id, for people.
     pub pid: u32,
     /// Its build, for people.
     pub version: String,
+}
+
+impl Registration {
+    /// A worker with CPU cores only, on a machine of its own.
+    #[must_use]
+    pub const fn of(worker: WorkerId, cpus: u32) -> Self {
+        Self {
+            worker,
+            cpus,
+            custom: BTreeMap::new(),
+            node: None,
+            gpus: Vec::new(),
+            memory: None,
+            pid: 0,
+            version: String::new(),
+        }
+    }
+
+    /// What an attempt on it can have at most.
+    #[must_use]
+    pub fn offer(&self) -> Offer {
+        Offer { cpus: self.cpus, gpus: self.gpus.clone(), memory: self.memory, custom: self.custom.clone() }
+    }
 }
 
 /// What a worker is held to.
@@ -100,6 +194,8 @@ pub struct Assignment {
     pub attempt: AttemptId,
     /// How often the trial ran out of memory: the worker maps it to a smaller micro-batch.
     pub degrade: u8,
+    /// Indices of the GPUs it may use, ascending.
+    pub gpus: Vec<u32>,
     /// What to run, as the sweep asked for it.
     pub payload: Vec<u8>,
     /// Where to go on, newest first; at most two.
@@ -113,8 +209,10 @@ pub struct Assignment {
 pub enum StopCause {
     /// It is no longer the trial's attempt: cancelled, timed out, or leased to another. Nothing it says counts.
     Fenced,
-    /// The scheduler is stopping: keep a checkpoint and report [`Report::Stopped`].
+    /// The scheduler is stopping or its worker is drained: keep a checkpoint and report [`Report::Stopped`].
     Draining,
+    /// A trial of higher priority needs its place: keep a checkpoint and report [`Report::Stopped`].
+    Preempted,
 }
 
 /// The answer to a heartbeat.

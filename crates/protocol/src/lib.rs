@@ -5,6 +5,9 @@
 
 mod client;
 mod job;
+mod nodes;
+mod refusals;
+mod resources;
 mod server;
 mod token;
 mod view;
@@ -12,7 +15,10 @@ mod wire;
 
 pub use client::{Client, ClientError, Updates};
 pub use job::{Assignment, Directive, End, Ending, Policy, Registration, Report, StopCause, Submission, Terms};
-pub use server::{Refusal, ServeError, Service, UpdateStream, serve};
+pub use nodes::{Cordon, GpuView, NodeView, Target, WorkerView};
+pub use refusals::{Refusal, Refusals};
+pub use resources::{Demand, Gpu, Offer, Shortage};
+pub use server::{PROTOCOL, ServeError, Service, UpdateStream, serve};
 pub use token::{Token, TokenError};
 pub use view::{
     Cause, ExperimentDetail, ExperimentState, ExperimentView, Explanation, TrialCounts, TrialState, TrialView, Update,

@@ -9,47 +9,25 @@ use tokio::net::TcpListener;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::server::TcpIncoming;
-use tonic::{Code, Request, Response, Status};
+use tonic::{Request, Response, Status};
 
 use crate::generated as wire;
 use crate::generated::scheduler_server::{Scheduler, SchedulerServer};
+use crate::refusals::Counted;
 use crate::wire::{Malformed, parse, required, to_json};
 use crate::{
-    Assignment, Directive, Ending, ExperimentDetail, ExperimentView, Explanation, Registration, Report, Submission,
-    Terms, Token, Update,
+    Assignment, Cordon, Directive, Ending, ExperimentDetail, ExperimentView, Explanation, NodeView, Refusal, Refusals,
+    Registration, Report, Submission, Target, Terms, Token, TrialView, Update,
 };
+
+/// Version of the wire. A worker of another one is refused: it would misread what it is told.
+pub const PROTOCOL: u32 = 1;
 
 /// Largest message either way: a trial's outcome with its curves is far below this.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 64 << 20;
 
 /// How long open streams may linger once the server is asked to stop.
 const LINGER: Duration = Duration::from_secs(2);
-
-/// Why a call was refused. One variant per decision of the caller.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// The thing asked for does not exist.
-    #[error("{0}")]
-    NotFound(String),
-    /// The id is taken by something else.
-    #[error("{0}")]
-    Conflict(String),
-    /// The request makes no sense; sending it again will not help.
-    #[error("{0}")]
-    Invalid(String),
-    /// The attempt is no longer the trial's attempt: what it says does not count.
-    #[error("attempt is fenced: its trial was cancelled, timed out, or leased again")]
-    Fenced,
-    /// The scheduler does not know the worker, most likely because it restarted: register again.
-    #[error("worker is not registered: register it again")]
-    NotRegistered,
-    /// The token is wrong or missing.
-    #[error("token is wrong or missing: use the token file of the scheduler's home")]
-    Unauthenticated,
-    /// The scheduler is stopping: try again once it is back.
-    #[error("scheduler is stopping: try again when it runs")]
-    Stopping,
-}
 
 /// The port cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -98,36 +76,24 @@ pub trait Service: Send + Sync + 'static {
     async fn watch(&self, experiment: Option<ExperimentId>) -> Result<UpdateStream, Refusal>;
     /// Stops the scheduler in good order.
     async fn shutdown(&self) -> Result<(), Refusal>;
+    /// Shows the machines with their workers.
+    async fn nodes(&self) -> Result<Vec<NodeView>, Refusal>;
+    /// Lets no new attempt start on `target`. Repeating it is harmless.
+    async fn cordon(&self, target: Target, cordon: Cordon) -> Result<(), Refusal>;
+    /// Takes a cordon away. Repeating it is harmless.
+    async fn uncordon(&self, target: Target) -> Result<(), Refusal>;
+    /// Gives a failed trial a new budget of attempts.
+    async fn requeue(&self, trial: TrialId) -> Result<TrialView, Refusal>;
 }
 
-impl From<Refusal> for Status {
-    fn from(refusal: Refusal) -> Self {
-        let code = match refusal {
-            Refusal::NotFound(_) => Code::NotFound,
-            Refusal::Conflict(_) => Code::AlreadyExists,
-            Refusal::Invalid(_) => Code::InvalidArgument,
-            Refusal::Fenced => Code::Aborted,
-            Refusal::NotRegistered => Code::FailedPrecondition,
-            Refusal::Unauthenticated => Code::Unauthenticated,
-            Refusal::Stopping => Code::Unavailable,
-        };
-        Self::new(code, refusal.to_string())
-    }
-}
-
-impl From<Malformed> for Status {
-    fn from(malformed: Malformed) -> Self {
-        Self::invalid_argument(malformed.to_string())
-    }
-}
-
-/// Serves `service` on `listener` until `stop` resolves or the port fails.
+/// Serves `service` on `listener` until `stop` resolves or the port fails; what is refused is counted in `refusals`.
 ///
 /// # Errors
 /// [`ServeError`] when the transport fails.
 pub async fn serve<S: Service>(
     listener: TcpListener,
     token: Token,
+    refusals: Refusals,
     service: S,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
@@ -142,7 +108,7 @@ pub async fn serve<S: Service>(
     let (stopping, stopped) = tokio::sync::oneshot::channel::<()>();
     let server = tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(Duration::from_secs(10)))
-        .add_service(InterceptedService::new(scheduler, admit))
+        .add_service(Counted { inner: InterceptedService::new(scheduler, admit), refusals })
         .serve_with_incoming_shutdown(incoming, async {
             stop.await;
             drop(stopping);
@@ -230,7 +196,7 @@ impl<S: Service> Scheduler for Adapter<S> {
         }))
     }
 
-    async fn explain(&self, request: Request<wire::ExplainRequest>) -> Reply<wire::Document> {
+    async fn explain(&self, request: Request<wire::TrialRequest>) -> Reply<wire::Document> {
         Ok(document(&self.0.explain(parse("trial", &request.into_inner().trial)?).await?))
     }
 
@@ -249,5 +215,26 @@ impl<S: Service> Scheduler for Adapter<S> {
     async fn shutdown(&self, _: Request<wire::Nothing>) -> Reply<wire::Nothing> {
         self.0.shutdown().await?;
         Ok(Response::new(wire::Nothing {}))
+    }
+
+    async fn nodes(&self, _: Request<wire::Nothing>) -> Reply<wire::Documents> {
+        let json = self.0.nodes().await?.iter().map(to_json).collect();
+        Ok(Response::new(wire::Documents { json }))
+    }
+
+    async fn cordon(&self, request: Request<wire::CordonRequest>) -> Reply<wire::Nothing> {
+        let request = request.into_inner();
+        let cordon = if request.drain { Cordon::Drain } else { Cordon::Finish };
+        self.0.cordon(required("target", request.target)?.try_into()?, cordon).await?;
+        Ok(Response::new(wire::Nothing {}))
+    }
+
+    async fn uncordon(&self, request: Request<wire::Target>) -> Reply<wire::Nothing> {
+        self.0.uncordon(request.into_inner().try_into()?).await?;
+        Ok(Response::new(wire::Nothing {}))
+    }
+
+    async fn requeue(&self, request: Request<wire::TrialRequest>) -> Reply<wire::Document> {
+        Ok(document(&self.0.requeue(parse("trial", &request.into_inner().trial)?).await?))
     }
 }

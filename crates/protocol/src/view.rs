@@ -4,9 +4,11 @@ use std::fmt;
 
 use market::Timestamp;
 use serde::{Deserialize, Serialize};
-use spec::{AttemptId, CheckpointRef, ExperimentId, FailureClass, Finite, ModelName, Progress, TrialId, WorkerId};
+use spec::{
+    AttemptId, CheckpointRef, ExperimentId, FailureClass, Finite, ModelName, NodeId, Owner, Progress, TrialId, WorkerId,
+};
 
-use crate::Policy;
+use crate::{Policy, Shortage};
 
 /// Where a trial stands. A variant holds only what is true while the trial is there.
 ///
@@ -189,6 +191,9 @@ pub struct ExperimentView {
     pub policy: Policy,
     /// Its trials so far.
     pub trials: TrialCounts,
+    /// Why it was cancelled, where that was not asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// A trial, with what it was asked and what came of it.
@@ -281,12 +286,38 @@ pub enum Cause {
     },
     /// No worker is connected.
     NoWorker,
-    /// No connected worker has the CPU cores it needs.
+    /// No connected worker has what it needs.
     TooLarge {
-        /// Cores it needs.
-        cpus: u32,
-        /// Cores of the largest worker.
-        largest: u32,
+        /// What it needs.
+        needs: String,
+        /// What there is too little of; empty when no worker has all of it together.
+        short: Vec<Shortage>,
+    },
+    /// Its owner holds as many CPU cores as the quota allows.
+    Quota {
+        /// Whose quota; `None`: of experiments without an owner.
+        owner: Option<Owner>,
+        /// CPU cores that it may hold.
+        limit: u32,
+    },
+    /// Its experiment waits for others.
+    After {
+        /// Which have not succeeded yet.
+        experiments: Vec<ExperimentId>,
+    },
+    /// The workers that could take it are cordoned or in quarantine.
+    Closed {
+        /// The cordons and quarantines, in words.
+        why: Vec<String>,
+    },
+    /// Machines large enough are shared with others that hold too much of them.
+    Shared {
+        /// What it needs.
+        needs: String,
+        /// The machine that is kept free for it by now.
+        reserved: Option<NodeId>,
+        /// Attempts that are asked to stop for it.
+        preempting: Vec<AttemptId>,
     },
     /// Every worker that could take it is busy, and others are ahead.
     Busy {

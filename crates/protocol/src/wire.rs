@@ -1,11 +1,20 @@
 //! Wire ⇄ domain. Everything that comes in is checked here, once.
 
+use std::collections::{BTreeMap, HashMap};
+
+use market::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use spec::{AttemptId, CheckpointRef, Digest, Finite, Metric, Progress, ProgressUnit, RetrySpec, Rung, Share, Span};
+use spec::{
+    AttemptId, Bytes, CheckpointRef, Digest, Finite, Metric, Progress, ProgressUnit, ResourceName, RetrySpec, Rung, Share,
+    Span,
+};
 
 use crate::generated as wire;
-use crate::{Assignment, Directive, End, Ending, Policy, Registration, Report, StopCause, Submission, Terms};
+use crate::server::PROTOCOL;
+use crate::{
+    Assignment, Directive, End, Ending, Gpu, Policy, Registration, Report, StopCause, Submission, Target, Terms,
+};
 
 /// What came in is not what the protocol says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -15,6 +24,29 @@ pub struct Malformed {
     field: &'static str,
     why: String,
 }
+
+impl Malformed {
+    /// Its name, as it is counted.
+    pub(crate) const fn kind(&self) -> &'static str {
+        match self.field.as_bytes() {
+            b"protocol" => "protocol",
+            _ => "malformed",
+        }
+    }
+}
+
+/// Limits of what a worker may claim: far above any machine, far below what would break a sum.
+const CPUS_MAX: u32 = 4_096;
+const GPUS_MAX: usize = 64;
+const MEMORY_MAX: Bytes = Bytes(1 << 50);
+const CUSTOM_MAX: usize = 64;
+const CUSTOM_COUNT_MAX: u32 = 1_000_000;
+
+/// Longest text for people, bytes.
+const TEXT_MAX: usize = 256;
+
+/// Experiments that one may wait for.
+const AFTER_MAX: usize = 32;
 
 pub(crate) fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(
     field: &'static str,
@@ -59,11 +91,17 @@ pub(crate) fn checkpoints(wire: Vec<wire::CheckpointRef>) -> Result<Vec<Checkpoi
 
 impl From<Registration> for wire::RegisterRequest {
     fn from(registration: Registration) -> Self {
+        let gpus = registration.gpus.into_iter();
         Self {
             worker: registration.worker.into(),
             cpus: registration.cpus,
             pid: registration.pid,
             version: registration.version,
+            protocol: PROTOCOL,
+            node: registration.node.map(Into::into),
+            gpus: gpus.map(|gpu| wire::Gpu { index: gpu.index, memory_bytes: gpu.memory.0, name: gpu.name }).collect(),
+            memory_bytes: registration.memory.map(|memory| memory.0),
+            custom: registration.custom.into_iter().map(|(name, count)| (name.into(), count)).collect(),
         }
     }
 }
@@ -71,14 +109,82 @@ impl From<Registration> for wire::RegisterRequest {
 impl TryFrom<wire::RegisterRequest> for Registration {
     type Error = Malformed;
     fn try_from(request: wire::RegisterRequest) -> Result<Self, Malformed> {
-        if request.cpus == 0 {
-            return Err(Malformed { field: "cpus", why: "a worker needs at least 1".to_owned() });
+        if request.protocol != PROTOCOL {
+            let said = request.protocol;
+            let why =
+                format!("the worker speaks version {said} and this scheduler {PROTOCOL}: run the same build on both");
+            return Err(Malformed { field: "protocol", why });
+        }
+        within("cpus", request.cpus, 1..=CPUS_MAX)?;
+        within("gpus", request.gpus.len(), 0..=GPUS_MAX)?;
+        within("version", request.version.len(), 0..=TEXT_MAX)?;
+        let mut gpus = request
+            .gpus
+            .into_iter()
+            .map(|gpu| {
+                within("gpus.name", gpu.name.len(), 0..=TEXT_MAX)?;
+                Ok(Gpu { index: gpu.index, memory: amount("gpus.memory_bytes", gpu.memory_bytes)?, name: gpu.name })
+            })
+            .collect::<Result<Vec<_>, Malformed>>()?;
+        gpus.sort();
+        if let Some(twice) = gpus.windows(2).find(|pair| pair[0].index == pair[1].index) {
+            return Err(Malformed { field: "gpus", why: format!("index {} is given twice", twice[0].index) });
         }
         Ok(Self {
             worker: parse("worker", &request.worker)?,
             cpus: request.cpus,
+            custom: custom(request.custom)?,
+            node: request.node.map(|node| parse("node", &node)).transpose()?,
+            gpus,
+            memory: request.memory_bytes.map(|bytes| amount("memory_bytes", bytes)).transpose()?,
             pid: request.pid,
             version: request.version,
+        })
+    }
+}
+
+fn within<T: PartialOrd + std::fmt::Display>(
+    field: &'static str,
+    value: T,
+    range: std::ops::RangeInclusive<T>,
+) -> Result<(), Malformed> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    Err(Malformed { field, why: format!("{value} is not within {} to {}", range.start(), range.end()) })
+}
+
+fn amount(field: &'static str, bytes: u64) -> Result<Bytes, Malformed> {
+    within(field, Bytes(bytes), Bytes(0)..=MEMORY_MAX)?;
+    Ok(Bytes(bytes))
+}
+
+fn custom(said: HashMap<String, u32>) -> Result<BTreeMap<ResourceName, u32>, Malformed> {
+    within("custom", said.len(), 0..=CUSTOM_MAX)?;
+    said.into_iter()
+        .map(|(name, count)| {
+            within("custom", count, 0..=CUSTOM_COUNT_MAX)?;
+            Ok((parse("custom", &name)?, count))
+        })
+        .collect()
+}
+
+impl From<Target> for wire::Target {
+    fn from(target: Target) -> Self {
+        let target = match target {
+            Target::Worker(worker) => wire::target::Target::Worker(worker.into()),
+            Target::Node(node) => wire::target::Target::Node(node.into()),
+        };
+        Self { target: Some(target) }
+    }
+}
+
+impl TryFrom<wire::Target> for Target {
+    type Error = Malformed;
+    fn try_from(target: wire::Target) -> Result<Self, Malformed> {
+        Ok(match required("target", target.target)? {
+            wire::target::Target::Worker(worker) => Self::Worker(parse("worker", &worker)?),
+            wire::target::Target::Node(node) => Self::Node(parse("node", &node)?),
         })
     }
 }
@@ -104,6 +210,7 @@ impl From<Assignment> for wire::Assignment {
             payload: assignment.payload,
             checkpoints: assignment.checkpoints.into_iter().map(Into::into).collect(),
             rung: assignment.rung.map(|rung| wire::Rung { index: rung.index, share_millionths: rung.share.0 }),
+            gpus: assignment.gpus,
         }
     }
 }
@@ -116,6 +223,7 @@ impl TryFrom<wire::Assignment> for Assignment {
             attempt: AttemptId(assignment.attempt),
             degrade: u8::try_from(assignment.degrade)
                 .map_err(|error| Malformed { field: "degrade", why: error.to_string() })?,
+            gpus: assignment.gpus,
             payload: assignment.payload,
             checkpoints: checkpoints(assignment.checkpoints)?,
             rung: assignment.rung.map(|rung| Rung { index: rung.index, share: Share(rung.share_millionths) }),
@@ -168,6 +276,7 @@ impl From<Directive> for wire::HeartbeatReply {
             Directive::Continue => wire::Directive::Continue,
             Directive::Stop(StopCause::Fenced) => wire::Directive::StopFenced,
             Directive::Stop(StopCause::Draining) => wire::Directive::StopDraining,
+            Directive::Stop(StopCause::Preempted) => wire::Directive::StopPreempted,
         };
         Self { directive: directive.into() }
     }
@@ -180,6 +289,7 @@ impl TryFrom<wire::HeartbeatReply> for Directive {
             wire::Directive::Continue => Ok(Self::Continue),
             wire::Directive::StopFenced => Ok(Self::Stop(StopCause::Fenced)),
             wire::Directive::StopDraining => Ok(Self::Stop(StopCause::Draining)),
+            wire::Directive::StopPreempted => Ok(Self::Stop(StopCause::Preempted)),
             wire::Directive::Unspecified => {
                 Err(Malformed { field: "directive", why: "it is not a known directive".to_owned() })
             }
@@ -260,6 +370,14 @@ impl From<Submission> for wire::SubmitRequest {
             timeout_ms: policy.timeout.millis(),
             priority: policy.priority,
             cpus: policy.cpus,
+            gpus: policy.gpus,
+            gpu_memory_bytes: policy.gpu_memory.map(|memory| memory.0),
+            memory_bytes: policy.memory.map(|memory| memory.0),
+            custom: policy.custom.into_iter().map(|(name, count)| (name.into(), count)).collect(),
+            owner: policy.owner.map(Into::into),
+            after: policy.after.into_iter().map(Into::into).collect(),
+            deadline_us: policy.deadline.map(Timestamp::micros),
+            degrade_max: policy.degrade_max.map(u32::from),
         }
     }
 }
@@ -275,6 +393,11 @@ impl TryFrom<wire::SubmitRequest> for Submission {
         at_least_one("attempts", request.attempts.into())?;
         at_least_one("timeout_ms", request.timeout_ms)?;
         at_least_one("cpus", request.cpus.into())?;
+        at_least_one("gpu_memory_bytes", request.gpu_memory_bytes.unwrap_or(1))?;
+        within("after", request.after.len(), 0..=AFTER_MAX)?;
+        if request.gpu_memory_bytes.is_some() && request.gpus != 1 {
+            return Err(Malformed { field: "gpu_memory_bytes", why: "a share is of one GPU".to_owned() });
+        }
         Ok(Self {
             experiment: parse("experiment", &request.experiment)?,
             name: parse("name", &request.name)?,
@@ -285,6 +408,18 @@ impl TryFrom<wire::SubmitRequest> for Submission {
                 timeout: Span::from_millis(request.timeout_ms),
                 priority: request.priority,
                 cpus: request.cpus,
+                gpus: request.gpus,
+                gpu_memory: request.gpu_memory_bytes.map(Bytes),
+                memory: request.memory_bytes.map(Bytes),
+                custom: custom(request.custom)?,
+                owner: request.owner.map(|owner| parse("owner", &owner)).transpose()?,
+                after: request.after.iter().map(|other| parse("after", other)).collect::<Result<_, _>>()?,
+                deadline: request.deadline_us.map(Timestamp::from_micros),
+                degrade_max: request
+                    .degrade_max
+                    .map(u8::try_from)
+                    .transpose()
+                    .map_err(|error| Malformed { field: "degrade_max", why: error.to_string() })?,
             },
         })
     }

@@ -5,6 +5,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{ModelName, ModelSpec, Span, SweepSpec, TaskSpec};
+pub use resources::{DegradeSpec, Device, ResourceSpec};
+
+mod resources;
 
 /// An experiment file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -42,6 +45,15 @@ pub struct ExperimentSpec {
     /// Higher runs first. Default: 0.
     #[serde(default)]
     pub priority: i32,
+    /// Time by which it must have ended; what is open then is cancelled. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Timestamp>,
+    /// Experiments that must have succeeded first, by id or by name; a name means the newest of it. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<ModelName>,
+    /// What a trial gives up each time it runs out of memory, one step after the other. Default: nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub degrade: Vec<DegradeSpec>,
     /// Where the best trial goes; absent: nowhere.
     #[serde(default)]
     pub promote: Option<PromoteSpec>,
@@ -295,38 +307,6 @@ pub struct StrategySpec {
 impl Default for StrategySpec {
     fn default() -> Self {
         Self { edge_min: 0.1, exposure_bps: BasisPoints(10_000) }
-    }
-}
-
-/// Where a trial computes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Device {
-    /// On the CPU.
-    Cpu,
-    /// On a CUDA device; refused where none is.
-    Cuda,
-    /// CUDA where present; resolved once, before anything starts, and recorded.
-    Auto,
-}
-
-/// What one trial needs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct ResourceSpec {
-    /// Where it computes. Default: cpu.
-    pub device: Device,
-    /// CPU cores, and so intra-op threads. Default: 1.
-    pub cpus: u32,
-    /// GPUs. Default: 0.
-    pub gpus: u32,
-    /// Processes of the gang. Default: 1.
-    pub processes: u32,
-}
-
-impl Default for ResourceSpec {
-    fn default() -> Self {
-        Self { device: Device::Cpu, cpus: 1, gpus: 0, processes: 1 }
     }
 }
 

@@ -84,6 +84,18 @@ name!(
     /// A worker process, unique for its life.
     WorkerId, "a worker id"
 );
+name!(
+    /// A machine that workers run on: what they share is counted there.
+    NodeId, "a node id"
+);
+name!(
+    /// Who an experiment runs for: quotas are counted by it.
+    Owner, "an owner"
+);
+name!(
+    /// Something that workers have and trials need, such as a licence.
+    ResourceName, "the name of a resource"
+);
 
 /// One run of a trial on one worker. Cluster-wide and ever growing: it is the fencing token.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]

@@ -3,6 +3,7 @@
 //! Holds nouns and their checks. Does not know tensors, the wire, where or when anything runs.
 
 mod benchmark;
+mod bytes;
 mod check;
 mod digest;
 mod duration;
@@ -28,15 +29,16 @@ mod trial;
 mod yaml;
 
 pub use benchmark::{BenchmarkSpec, parse_benchmark};
+pub use bytes::Bytes;
 pub use check::{DataFacts, Facts, check};
 pub use digest::{BundleId, Digest, DigestError, canonical_json};
 pub use duration::Span;
 pub use ensemble::{Combination, EnsembleSpec, MEMBERS_MAX, Weighting, parse_ensemble};
 pub use experiment::{
-    ActionMode, CostSpec, DataSpec, DateRange, Device, EnvSpec, ExperimentSpec, FeatureSpec, GateSpec, PositionMode,
-    PromoteSpec, ResourceSpec, RetrySpec, Reward, SplitSpec, StrategySpec, Version,
+    ActionMode, CostSpec, DataSpec, DateRange, DegradeSpec, Device, EnvSpec, ExperimentSpec, FeatureSpec, GateSpec,
+    PositionMode, PromoteSpec, ResourceSpec, RetrySpec, Reward, SplitSpec, StrategySpec, Version,
 };
-pub use ids::{AttemptId, ExperimentId, IdError, ModelName, TrialId, WorkerId};
+pub use ids::{AttemptId, ExperimentId, IdError, ModelName, NodeId, Owner, ResourceName, TrialId, WorkerId};
 pub use metric::{FailureClass, Metric, Progress, ProgressUnit};
 pub use parse::parse;
 pub use prediction::{Decision, Output, Prediction, Reason};

@@ -5,14 +5,15 @@
 
 mod fault;
 
+use market::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::problem::{Finding, Problem, suggest};
 use crate::yaml::{self, Positions};
 use crate::{
-    DataSpec, EnvSpec, ExperimentSpec, FeatureSpec, ModelName, ModelSpec, PromoteSpec, ResourceSpec, RetrySpec, Span,
-    StrategySpec, SweepSpec, TaskSpec, Version,
+    DataSpec, DegradeSpec, EnvSpec, ExperimentSpec, FeatureSpec, ModelName, ModelSpec, PromoteSpec, ResourceSpec,
+    RetrySpec, Span, StrategySpec, SweepSpec, TaskSpec, Version,
 };
 
 pub(crate) use fault::{Fault, child};
@@ -26,7 +27,7 @@ enum Presence {
 pub(crate) type Reader = fn(&Value) -> Option<Fault>;
 
 /// The keys of a file. A test holds this against the schema.
-const SECTIONS: [(&str, Presence, Reader); 14] = [
+const SECTIONS: [(&str, Presence, Reader); 17] = [
     ("version", Presence::Required, fault_of::<Version>),
     ("name", Presence::Required, fault_of::<ModelName>),
     ("data", Presence::Required, fault_of::<DataSpec>),
@@ -40,6 +41,9 @@ const SECTIONS: [(&str, Presence, Reader); 14] = [
     ("retry", Presence::Optional, fault_of::<RetrySpec>),
     ("timeout", Presence::Optional, fault_of::<Span>),
     ("priority", Presence::Optional, fault_of::<i32>),
+    ("deadline", Presence::Optional, fault_of::<Option<Timestamp>>),
+    ("after", Presence::Optional, fault_of::<Vec<ModelName>>),
+    ("degrade", Presence::Optional, fault_of::<Vec<DegradeSpec>>),
     ("promote", Presence::Optional, fault_of::<Option<PromoteSpec>>),
 ];
 

@@ -1,5 +1,6 @@
 //! The ranges that the doc of each field states.
 
+mod order;
 mod rl;
 mod task;
 
@@ -256,6 +257,8 @@ impl Ranges {
         if spec.timeout.millis() == 0 {
             self.outside("timeout", spec.timeout, "use 1s or more".to_owned());
         }
+        self.shared(&spec.resources);
+        self.order(spec);
         if let Some(promote) = &spec.promote {
             self.within("promote.gates.deflated_sharpe_min", promote.gates.deflated_sharpe_min, 0.0..=1.0);
         }

@@ -48,6 +48,7 @@ pub fn trial(
         strategy: spec.strategy,
         device: spec.resources.device,
         threads: spec.resources.cpus,
+        degrade: spec.degrade,
     })
 }
 

@@ -6,7 +6,8 @@ use market::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BundleId, DataSpec, Device, Digest, EnvSpec, FeatureSpec, Metric, ModelSpec, StrategySpec, TaskSpec, TrialId,
+    BundleId, DataSpec, DegradeSpec, Device, Digest, EnvSpec, FeatureSpec, Metric, ModelSpec, StrategySpec, TaskSpec,
+    TrialId,
 };
 
 /// A value of a swept parameter.
@@ -56,6 +57,9 @@ pub struct TrialSpec {
     pub device: Device,
     /// Intra-op threads.
     pub threads: u32,
+    /// What it gives up, one step each time it ran out of memory.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub degrade: Vec<DegradeSpec>,
 }
 
 /// A checkpoint in the store, by content.

@@ -15,6 +15,9 @@ use super::source::{Drawn, Source};
 use super::{NotAList, value};
 use crate::question::{Question, Seen};
 
+/// Trials of one experiment: as many as a scheduler takes.
+const TRIALS_MAX: u32 = 1_000_000;
+
 /// The sweep of one experiment. Trial `index` is point `index / seeds` with seed `index % seeds`.
 #[derive(Debug, Clone)]
 pub struct ExperimentSweep {
@@ -67,6 +70,12 @@ pub enum SweepError {
     /// A dimension that is none.
     #[error("sweep.space: {0}")]
     Space(#[from] SpaceError),
+    /// No trial, or more than any scheduler takes.
+    #[error("sweep has {trials} trials, 1 to {TRIALS_MAX} can be run: change `sweep.trials` or `sweep.seeds`")]
+    Count {
+        /// Points times seeds.
+        trials: u32,
+    },
     /// A point does not fit the spec.
     #[error("trial {index} cannot be made: {problem}")]
     Trial {
@@ -90,6 +99,10 @@ impl ExperimentSweep {
         let before = before(&question, &source);
         let sweep =
             Self { question, experiment, source, before, limit, asked: Vec::new(), batches: 0, shown: Rungs::new() };
+        // Whoever submits need not have checked: a thousand million trials must not be made one by one.
+        if !(1..=TRIALS_MAX).contains(&sweep.trials()) {
+            return Err(SweepError::Count { trials: sweep.trials() });
+        }
         for point in 0..sweep.limit {
             let Some(Drawn { params, .. }) = sweep.source.known(point) else { break };
             // A seed fits everywhere, so the first of each point stands for all.

@@ -1,13 +1,40 @@
 //! The acts a decision is made of: each emits events, keeps leases in step and tells watchers.
 
+use std::collections::VecDeque;
+
 use super::*;
+use crate::driver::Driven;
 
 impl Cluster {
     /// Applies and records `event`.
     pub(super) fn emit(&mut self, now: Timestamp, event: Event) -> Result<(), IllegalEvent> {
         self.ledger.apply(now, &event)?;
+        match &event {
+            Event::Submitted(Submission { experiment, .. })
+            | Event::Asked { trial: TrialId { experiment, .. }, .. }
+            | Event::Trial { trial: TrialId { experiment, .. }, .. }
+            | Event::Ended { experiment, .. } => self.refresh(now, experiment),
+            Event::Cordoned { .. } | Event::Uncordoned { .. } => {}
+        }
         self.events.push(Record { at: now, event });
         Ok(())
+    }
+
+    /// Puts an experiment in its place in the order.
+    pub(super) fn refresh(&mut self, now: Timestamp, id: &ExperimentId) {
+        if self.serves(id)
+            && let Some(experiment) = self.ledger.experiment(id)
+        {
+            self.order.refresh(now, experiment);
+        }
+    }
+
+    /// Forgets the life signs of an attempt that no longer counts.
+    fn lay_down(&mut self, now: Timestamp, trial: &TrialId, attempt: AttemptId) {
+        self.leases.remove(&attempt);
+        self.timers.clear(&Timer::Lease(attempt));
+        self.timers.clear(&Timer::Limit(attempt));
+        self.made_room(now, trial, attempt);
     }
 
     /// Lets `change` happen to `trial`, and whatever follows for its experiment.
@@ -20,7 +47,7 @@ impl Cluster {
         if let Some(attempt) = before
             && state.as_ref().and_then(TrialState::live_attempt) != Some(attempt)
         {
-            self.leases.remove(&attempt);
+            self.lay_down(now, trial, attempt);
         }
         if first == Some(ExperimentState::Queued) {
             self.announce_experiment(&trial.experiment);
@@ -51,8 +78,16 @@ impl Cluster {
     ) -> Result<(), IllegalEvent> {
         let Some(trial) = self.ledger.trial_of(attempt).cloned() else { return Ok(()) };
         let Some(experiment) = self.ledger.experiment(&trial.experiment) else { return Ok(()) };
-        let failures = self.ledger.trial(&trial).map_or(0, |trial| trial.failures) + 1;
-        let retry = retry::after_failure(now, &experiment.submission.policy.retry, class, failures, &mut self.jitter);
+        let policy = &experiment.submission.policy;
+        let (failures, degrade) = self.ledger.trial(&trial).map_or((0, 0), |trial| (trial.failures, trial.degrade));
+        let mut retry = retry::after_failure(now, &policy.retry, class, failures + 1, &mut self.jitter);
+        let mut message = message;
+        if class == FailureClass::Oom
+            && let Some(steps) = policy.degrade_max.filter(|steps| degrade >= *steps)
+        {
+            retry = None;
+            message = format!("out of memory after all {steps} steps of `degrade`, add a smaller one: {message}");
+        }
         self.change(now, &trial, Change::Fail { attempt, class, message, retry })
     }
 
@@ -83,10 +118,15 @@ impl Cluster {
         let (Some(driver), Some(experiment)) = (self.drivers.get_mut(id), self.ledger.experiment(id)) else {
             return Ok(Ok(()));
         };
-        let driven = match driver.drive(experiment) {
-            Ok(driven) => driven,
-            Err(error) => return Ok(Err(error)),
-        };
+        match driver.drive(experiment) {
+            Ok(driven) => self.follow(now, id, driven).map(Ok),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    /// Takes in what a sweep asked for, or its end.
+    pub(super) fn follow(&mut self, now: Timestamp, id: &ExperimentId, driven: Driven) -> Result<(), IllegalEvent> {
+        let Some(experiment) = self.ledger.experiment(id) else { return Ok(()) };
         let first = u32::try_from(experiment.trials.len()).unwrap_or(u32::MAX);
         for (index, payload) in (first..).zip(driven.new) {
             let trial = TrialId { experiment: id.clone(), index };
@@ -101,7 +141,7 @@ impl Cluster {
             let state = if succeeded { ExperimentState::Succeeded } else { ExperimentState::Failed };
             self.end(now, id, state)?;
         }
-        Ok(Ok(()))
+        Ok(())
     }
 
     /// Ends an experiment; its open trials are cancelled, their attempts fenced.
@@ -111,37 +151,77 @@ impl Cluster {
         id: &ExperimentId,
         state: ExperimentState,
     ) -> Result<(), IllegalEvent> {
-        let open: Vec<TrialId> = self
-            .ledger
-            .experiment(id)
-            .into_iter()
-            .flat_map(|experiment| (0..).zip(&experiment.trials))
-            .filter(|(_, trial)| !trial.state.is_final())
-            .map(|(index, _)| TrialId { experiment: id.clone(), index })
+        self.end_because(now, id, state, None)
+    }
+
+    /// The same, with a reason that nobody gave. Whoever waits for an experiment that did not succeed ends with it.
+    pub(super) fn end_because(
+        &mut self,
+        now: Timestamp,
+        id: &ExperimentId,
+        state: ExperimentState,
+        reason: Option<String>,
+    ) -> Result<(), IllegalEvent> {
+        let mut ends = VecDeque::from([(id.clone(), state, reason)]);
+        while let Some((id, state, reason)) = ends.pop_front() {
+            let waiting = self.ledger.waiting_for(&id);
+            if !self.end_one(now, &id, state, reason)? {
+                continue;
+            }
+            for waits in waiting {
+                if state == ExperimentState::Succeeded {
+                    self.refresh(now, &waits);
+                } else {
+                    let reason = format!("it waited for {id}, which {}", fate(state));
+                    ends.push_back((waits, ExperimentState::Cancelled, Some(reason)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it was still open.
+    fn end_one(
+        &mut self,
+        now: Timestamp,
+        id: &ExperimentId,
+        state: ExperimentState,
+        reason: Option<String>,
+    ) -> Result<bool, IllegalEvent> {
+        let Some(experiment) = self.ledger.experiment(id).filter(|experiment| !experiment.state.is_final()) else {
+            return Ok(false);
+        };
+        let trials = (0..).zip(&experiment.trials).filter(|(_, trial)| !trial.state.is_final());
+        let open: Vec<(TrialId, Option<AttemptId>)> = trials
+            .map(|(index, trial)| (TrialId { experiment: id.clone(), index }, trial.state.live_attempt()))
             .collect();
-        self.emit(now, Event::Ended { experiment: id.clone(), state })?;
+        self.emit(now, Event::Ended { experiment: id.clone(), state, reason })?;
         self.drivers.remove(id);
-        let ledger = &self.ledger;
-        self.leases.retain(|attempt, _| ledger.trial_of(*attempt).is_some());
-        for trial in open {
+        self.timers.clear(&Timer::Deadline(id.clone()));
+        for (trial, attempt) in open {
+            if let Some(attempt) = attempt {
+                self.lay_down(now, &trial, attempt);
+            }
             self.announce_trial(&trial);
         }
         self.announce_experiment(id);
-        Ok(())
+        Ok(true)
     }
 
     /// The trial of `attempt`, if `worker` holds it now; hears the worker either way.
     pub(super) fn current(&mut self, now: Timestamp, worker: &WorkerId, attempt: AttemptId) -> Option<TrialId> {
-        if let Some(worker) = self.workers.get_mut(worker) {
-            worker.heard = now;
-        }
-        let trial = self.ledger.trial_of(attempt)?;
-        (self.worker_of(trial) == Some(worker)).then(|| trial.clone())
+        self.machines.heard(now, worker);
+        let held = self.ledger.held(attempt)?;
+        (held.worker == *worker).then(|| held.trial.clone())
     }
 
     /// The attempt is heard of.
     pub(super) fn renew(&mut self, now: Timestamp, attempt: AttemptId) {
-        self.extend(now, attempt, 1).since.get_or_insert(now);
+        let lease = self.extend(now, attempt, 1);
+        if lease.since.is_none() {
+            lease.since = Some(now);
+            self.limit(now, attempt);
+        }
     }
 
     /// The attempt ran when the scheduler ended, and may still.
@@ -153,7 +233,16 @@ impl Cluster {
         let expires = now.plus_seconds((self.options.lease.millis() * leases) as f64 / 1_000.0);
         let lease = self.leases.entry(attempt).or_insert(Lease { expires, progress: None, since: None });
         lease.expires = expires;
+        self.timers.set_by(Timer::Lease(attempt), expires);
         lease
+    }
+
+    /// Watches the time limit of an attempt that is heard of for the first time in this life of the scheduler.
+    fn limit(&mut self, now: Timestamp, attempt: AttemptId) {
+        let Some(trial) = self.ledger.trial_of(attempt) else { return };
+        let Some(experiment) = self.ledger.experiment(&trial.experiment) else { return };
+        let limit = now.plus_seconds(seconds(experiment.submission.policy.timeout));
+        self.timers.set(Timer::Limit(attempt), limit);
     }
 
     pub(super) fn announce_trial(&mut self, trial: &TrialId) {
@@ -166,6 +255,16 @@ impl Cluster {
         if let Ok(view) = self.experiment_view(id) {
             self.commands.push(Command::Announce(Update::Experiment(view)));
         }
+    }
+}
+
+/// How an experiment ended, in a sentence.
+pub(super) const fn fate(state: ExperimentState) -> &'static str {
+    match state {
+        ExperimentState::Queued | ExperimentState::Running => "has not ended",
+        ExperimentState::Succeeded => "succeeded",
+        ExperimentState::Failed => "failed",
+        ExperimentState::Cancelled => "was cancelled",
     }
 }
 

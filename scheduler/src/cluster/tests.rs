@@ -11,6 +11,9 @@ use super::*;
 use crate::journal::{Journal as _, MemoryJournal, fold};
 use crate::sweep::{Ask, OpenError, Sweep, SweepOutcome};
 
+mod life;
+mod machines;
+mod precedence;
 mod properties;
 mod rungs;
 mod stories;
@@ -136,9 +139,13 @@ impl TestCluster {
     }
 
     fn join(&mut self, name: &str, cpus: u32) {
-        let registration = Registration { worker: worker(name), cpus, pid: 1, version: String::new() };
+        self.hire(Registration::of(worker(name), cpus));
+    }
+
+    fn hire(&mut self, registration: Registration) {
+        let worker = registration.worker.clone();
         self.on(Input::Register(registration)).unwrap();
-        self.on(Input::Lease(worker(name))).unwrap();
+        self.on(Input::Lease(worker)).unwrap();
     }
 
     fn on(&mut self, input: Input) -> Result<Reply, Refusal> {
@@ -155,7 +162,75 @@ impl TestCluster {
             }
         }
         assert_eq!(&fold(&self.journal).unwrap().0, self.cluster.ledger(), "the journal tells the same state");
+        self.check_counts();
         step.reply
+    }
+
+    /// What is kept in step is what counting anew would find.
+    fn check_counts(&self) {
+        let ledger = self.cluster.ledger();
+        for experiment in ledger.experiments() {
+            let id = &experiment.submission.experiment;
+            let stand = |states: &[&str]| {
+                let of = experiment.trials.iter().filter(|trial| states.contains(&trial.state.name()));
+                u32::try_from(of.count()).unwrap()
+            };
+            let counted = protocol::TrialCounts {
+                pending: stand(&["waiting", "queued", "paused"]),
+                running: stand(&["leased", "running"]),
+                succeeded: stand(&["succeeded"]),
+                pruned: stand(&["pruned"]),
+                failed: stand(&["failed"]),
+                cancelled: stand(&["cancelled"]),
+            };
+            assert_eq!(experiment.counts(), &counted, "{id}");
+            assert_eq!(experiment.queued(), stand(&["queued"]) as usize, "{id}");
+            let waits = !experiment.state.is_final()
+                && self.cluster.serves(id)
+                && experiment.waits.is_empty()
+                && experiment.has_room()
+                && experiment.queued() > 0;
+            let place = self.cluster.order.place_of(id);
+            assert_eq!(place.is_some(), waits, "{id} has its place in the order");
+            assert!(place.flatten().is_none_or(|place| place == turn(experiment)), "{id} has another turn");
+        }
+        let cpus: u64 = ledger
+            .live()
+            .map(|(_, trial)| u64::from(ledger.experiment(&trial.experiment).unwrap().submission.policy.cpus))
+            .sum();
+        assert_eq!(ledger.cpus_of(None), cpus - owned(ledger));
+    }
+
+    fn submission(&self, name: &str, sweep: &str, policy: Policy) -> Submission {
+        Submission { experiment: experiment(name), name: name.parse().unwrap(), payload: sweep.into(), policy }
+    }
+
+    /// Time passes in seconds, while `workers` say that they live; what each heard last.
+    fn live(&mut self, seconds: u32, workers: &[&str]) -> Vec<Directive> {
+        let mut heard = vec![Directive::Continue; workers.len()];
+        for _ in 0..seconds {
+            self.advance(1.0);
+            for (index, name) in workers.iter().enumerate() {
+                if let Ok(Reply::Directive(directive)) = self.beat(name) {
+                    heard[index] = directive;
+                }
+            }
+        }
+        heard
+    }
+
+    /// The trial that a worker was granted last, while it holds it.
+    fn at(&self, name: &str) -> Option<String> {
+        let attempt = self.cluster.ledger().attempts_of(&worker(name)).next()?;
+        self.cluster.ledger().trial_of(attempt).map(ToString::to_string)
+    }
+
+    /// Hands an attempt back with a checkpoint, as a worker does that was asked to stop, and asks again.
+    fn release(&mut self, name: &str, step: u64) {
+        let attempt = self.attempt(name);
+        self.on(Input::Checkpoint(worker(name), attempt, checkpoint(step))).unwrap();
+        self.finish(name, Report::Stopped).unwrap();
+        self.on(Input::Lease(worker(name))).unwrap();
     }
 
     fn attempt(&self, name: &str) -> AttemptId {
@@ -186,6 +261,11 @@ impl TestCluster {
     fn succeed(&mut self, name: &str) {
         self.finish(name, Report::Succeeded(b"result".to_vec())).unwrap();
         self.on(Input::Lease(worker(name))).unwrap();
+    }
+
+    /// The same for a worker that the scheduler does not know yet.
+    fn succeed_after_restart(&mut self, name: &str) {
+        self.finish(name, Report::Succeeded(b"result".to_vec())).unwrap();
     }
 
     fn fail(&mut self, name: &str, class: FailureClass) {
@@ -247,4 +327,11 @@ impl TestCluster {
         }
         text
     }
+}
+
+/// CPU cores held by experiments that have an owner.
+fn owned(ledger: &Ledger) -> u64 {
+    let policy = |trial: &TrialId| ledger.experiment(&trial.experiment).unwrap().submission.policy.clone();
+    let owned = ledger.live().map(|(_, trial)| policy(trial)).filter(|policy| policy.owner.is_some());
+    owned.map(|policy| u64::from(policy.cpus)).sum()
 }

@@ -1,5 +1,8 @@
 //! What the cluster shows. Nothing here changes anything.
 
+use protocol::{GpuView, NodeView, WorkerView};
+use spec::NodeId;
+
 use super::*;
 
 impl Cluster {
@@ -40,8 +43,66 @@ impl Cluster {
     /// # Errors
     /// [`Refusal::NotFound`].
     pub fn explain(&self, now: Timestamp, trial: &TrialId) -> Result<Explanation, Refusal> {
-        crate::explain::explain(self, now, trial)
-            .ok_or_else(|| Refusal::NotFound(format!("trial {trial} does not exist")))
+        crate::explain::explain(self, now, trial).ok_or_else(|| no_trial(trial))
+    }
+
+    /// The machines with their workers, and what is held of them.
+    #[must_use]
+    pub fn nodes(&self, now: Timestamp) -> Vec<NodeView> {
+        self.machines.nodes.keys().filter_map(|node| self.node_view(now, node)).collect()
+    }
+
+    fn node_view(&self, now: Timestamp, id: &NodeId) -> Option<NodeView> {
+        let node = self.machines.nodes.get(id)?;
+        let (memory_held, used) = self.held_on(id, &|_| true);
+        let mut gpus = BTreeMap::new();
+        let mut workers = Vec::new();
+        let (mut cpus, mut cpus_held) = (0, 0);
+        for worker in node.workers.iter().filter_map(|id| self.machines.workers.get(id)) {
+            gpus.extend(worker.offer.gpus.iter().map(|gpu| (gpu.index, gpu)));
+            let view = self.worker_view(worker);
+            cpus += view.cpus;
+            let policy = |trial: &TrialId| Some(self.ledger.experiment(&trial.experiment)?.submission.policy.cpus);
+            cpus_held += view.attempt.as_ref().and_then(|(_, trial)| policy(trial)).unwrap_or_default();
+            workers.push(view);
+        }
+        let gpu = |gpu: &protocol::Gpu| {
+            let used = used.get(&gpu.index).copied().unwrap_or_default();
+            let on = self.ledger.attempts_on(id).filter(|(_, held)| held.gpus.contains(&gpu.index));
+            GpuView {
+                index: gpu.index,
+                name: gpu.name.clone(),
+                memory: gpu.memory,
+                held: if used.whole { gpu.memory } else { used.shared },
+                attempts: on.map(|(attempt, _)| attempt).collect(),
+            }
+        };
+        Some(NodeView {
+            node: id.clone(),
+            cordon: self.ledger.cordon(&Target::Node(id.clone())),
+            quarantined_until: node.quarantined(now),
+            quick_failures: u32::try_from(node.quick.len()).unwrap_or(u32::MAX),
+            cpus,
+            cpus_held,
+            memory: self.machines.memory(id),
+            memory_held,
+            gpus: gpus.into_values().map(gpu).collect(),
+            workers,
+        })
+    }
+
+    fn worker_view(&self, worker: &Worker) -> WorkerView {
+        let Registration { worker: id, cpus, custom, pid, version, .. } = &worker.registration;
+        let attempt = self.ledger.attempts_of(id).next();
+        WorkerView {
+            worker: id.clone(),
+            pid: *pid,
+            version: version.clone(),
+            cpus: *cpus,
+            custom: custom.clone(),
+            attempt: attempt.and_then(|attempt| Some((attempt, self.ledger.trial_of(attempt)?.clone()))),
+            cordon: self.ledger.cordon(&Target::Worker(id.clone())),
+        }
     }
 
     pub(crate) fn serves(&self, id: &ExperimentId) -> bool {
@@ -64,15 +125,6 @@ impl Cluster {
     pub(super) fn trial_state(&self, attempt: AttemptId) -> Option<&TrialState> {
         Some(&self.ledger.trial(self.ledger.trial_of(attempt)?)?.state)
     }
-
-    pub(super) fn worker_of(&self, trial: &TrialId) -> Option<&WorkerId> {
-        holder(&self.ledger.trial(trial)?.state).map(|(worker, _)| worker)
-    }
-
-    pub(super) fn attempts_of(&self, worker: &WorkerId) -> Vec<AttemptId> {
-        let held = self.ledger.live().filter(|(_, trial)| self.worker_of(trial) == Some(worker));
-        held.map(|(attempt, _)| attempt).collect()
-    }
 }
 
 /// Who holds a trial, and since when.
@@ -87,6 +139,10 @@ pub(crate) const fn holder(state: &TrialState) -> Option<(&WorkerId, Timestamp)>
         | TrialState::Failed { .. }
         | TrialState::Cancelled => None,
     }
+}
+
+pub(super) fn no_trial(id: &TrialId) -> Refusal {
+    Refusal::NotFound(format!("trial {id} does not exist"))
 }
 
 fn no_experiment(id: &ExperimentId) -> Refusal {

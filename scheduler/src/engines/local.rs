@@ -7,6 +7,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 
+use protocol::Offer;
 use spec::WorkerId;
 
 use crate::engine::{Engine, EngineError, Exit};
@@ -29,6 +30,8 @@ pub struct Local {
     home: PathBuf,
     capacity: u32,
     cpus_per_worker: u32,
+    /// What the machine has beside cores, which every worker on it finds.
+    machine: Offer,
     children: Vec<(WorkerId, Child)>,
 }
 
@@ -49,7 +52,14 @@ impl Local {
             return Err(EngineError::TooLarge { needed: cpus_per_worker, budget: cpu_budget });
         }
         let capacity = workers_max.map_or(fit, |most| fit.min(most.max(1)));
-        Ok(Self { command, home, capacity, cpus_per_worker, children: Vec::new() })
+        Ok(Self { command, home, capacity, cpus_per_worker, machine: Offer::default(), children: Vec::new() })
+    }
+
+    /// With what the machine has beside cores, so that a trial that asks for more is refused.
+    #[must_use]
+    pub fn on(mut self, machine: Offer) -> Self {
+        self.machine = machine;
+        self
     }
 
     fn log_file(&self, worker: &WorkerId) -> std::io::Result<File> {
@@ -87,6 +97,10 @@ impl Engine for Local {
         self.capacity
     }
 
+    fn largest(&self) -> Option<Offer> {
+        Some(Offer { cpus: self.cpus_per_worker, ..self.machine.clone() })
+    }
+
     fn launch(&mut self, worker: &WorkerId, url: &str) -> Result<(), EngineError> {
         let failed = |why| EngineError::Launch { worker: worker.clone(), program: self.command.program.clone(), why };
         let log = self.log_file(worker).map_err(failed)?;
@@ -102,6 +116,8 @@ impl Engine for Local {
             .env("MKL_NUM_THREADS", &cpus)
             .env("RAYON_NUM_THREADS", &cpus)
             .env("OMP_WAIT_POLICY", "PASSIVE")
+            // Indices of GPUs are the driver's, and CUDA would count the fastest first.
+            .env("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(errors)

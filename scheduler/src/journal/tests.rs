@@ -48,13 +48,13 @@ fn life() -> Vec<Record> {
     vec![
         submitted(),
         asked(0),
-        change(2, Change::Lease { attempt, worker: "w".parse().unwrap() }),
+        change(2, Change::Lease { attempt, worker: "w".parse().unwrap(), node: None, gpus: Vec::new() }),
         change(3, Change::Start { attempt }),
         change(4, Change::Checkpoint { attempt, checkpoint }),
         change(5, Change::Fail { attempt, class: FailureClass::Oom, message, retry: Some(Timestamp::default()) }),
-        change(6, Change::Lease { attempt: AttemptId(2), worker: "w".parse().unwrap() }),
+        change(6, Change::Lease { attempt: AttemptId(2), worker: "w".parse().unwrap(), node: None, gpus: Vec::new() }),
         change(7, Change::Succeed { attempt: AttemptId(2), outcome: vec![0, 255, 7] }),
-        record(8, Event::Ended { experiment: "s".parse().unwrap(), state: ExperimentState::Succeeded }),
+        record(8, Event::Ended { experiment: "s".parse().unwrap(), state: ExperimentState::Succeeded, reason: None }),
     ]
 }
 
@@ -104,6 +104,43 @@ fn the_format_of_a_record_stands() {
         {"trial":{"trial":"s.0","change":{"succeed":{"attempt":2}}}}
         {"ended":{"experiment":"s","state":"succeeded"}}"#]]
     .assert_eq(&bodies.join("\n"));
+}
+
+#[test]
+fn what_came_later_is_written_only_where_it_is_used_and_reads_back() {
+    let reason = Some("its deadline has passed".to_owned());
+    let target = protocol::Target::Node("box".parse().unwrap());
+    let policy = Policy {
+        gpus: 1,
+        gpu_memory: Some(spec::Bytes(4 << 30)),
+        owner: Some("ann".parse().unwrap()),
+        after: vec!["train".parse().unwrap()],
+        deadline: Some(Timestamp::default()),
+        degrade_max: Some(2),
+        ..Policy::default()
+    };
+    let submission =
+        Submission { experiment: "s".parse().unwrap(), name: "s".parse().unwrap(), payload: Vec::new(), policy };
+    let (worker, node) = ("w".parse().unwrap(), Some("box".parse().unwrap()));
+    let lease = Change::Lease { attempt: AttemptId(1), worker, node, gpus: vec![1] };
+    let events = [
+        Event::Submitted(submission),
+        Event::Trial { trial: trial(0), change: lease },
+        Event::Trial { trial: trial(0), change: Change::Requeue },
+        Event::Ended { experiment: "s".parse().unwrap(), state: ExperimentState::Cancelled, reason },
+        Event::Cordoned { target: target.clone(), cordon: protocol::Cordon::Drain },
+        Event::Uncordoned { target },
+    ];
+    for event in &events {
+        assert_eq!(Event::from_parts(&event.to_json(), event.blob().to_vec()).unwrap(), *event);
+    }
+    expect![[r#"
+        {"submitted":{"experiment":"s","name":"s","policy":{"parallel":null,"retry":{"attempts":3,"backoff":"1s"},"timeout":"1h","priority":0,"cpus":1,"gpus":1,"gpu_memory":"4GiB","owner":"ann","after":["train"],"deadline":"1970-01-01T00:00:00Z","degrade_max":2}}}
+        {"trial":{"trial":"s.0","change":{"lease":{"attempt":1,"worker":"w","node":"box","gpus":[1]}}}}
+        {"trial":{"trial":"s.0","change":"requeue"}}
+        {"ended":{"experiment":"s","state":"cancelled","reason":"its deadline has passed"}}
+        {"cordoned":{"target":{"node":"box"},"cordon":"drain"}}
+        {"uncordoned":{"target":{"node":"box"}}}"#]].assert_eq(&events.iter().map(Event::to_json).collect::<Vec<_>>().join("\n"));
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! The protocol's service over the core's calls.
 
 use protocol::{
-    Assignment, Directive, Ending, ExperimentDetail, ExperimentView, Explanation, Refusal, Registration, Report,
-    Service, Submission, Terms, Update, UpdateStream,
+    Assignment, Cordon, Directive, Ending, ExperimentDetail, ExperimentView, Explanation, NodeView, Refusal,
+    Registration, Report, Service, Submission, Target, Terms, TrialView, Update, UpdateStream,
 };
 use spec::{AttemptId, CheckpointRef, ExperimentId, Progress, TrialId, WorkerId};
 use tokio::sync::broadcast::error::RecvError;
@@ -119,6 +119,22 @@ impl Service for Rim {
 
     async fn shutdown(&self) -> Result<(), Refusal> {
         ask(&self.calls, Call::Stop).await
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeView>, Refusal> {
+        ask(&self.calls, Call::Nodes).await
+    }
+
+    async fn cordon(&self, target: Target, cordon: Cordon) -> Result<(), Refusal> {
+        self.input(Input::Cordon(target, cordon)).await.map(drop)
+    }
+
+    async fn uncordon(&self, target: Target) -> Result<(), Refusal> {
+        self.input(Input::Uncordon(target)).await.map(drop)
+    }
+
+    async fn requeue(&self, trial: TrialId) -> Result<TrialView, Refusal> {
+        expect!(self.input(Input::Requeue(trial)).await?, Trial)
     }
 }
 

@@ -143,7 +143,7 @@ impl Book {
                 chapter.trials.push(Entry::new(payload.clone(), *at));
             }
             Event::Trial { trial, change } => self.change(*at, trial, change, (lease, excuses)),
-            Event::Ended { experiment, state } => {
+            Event::Ended { experiment, state, .. } => {
                 let chapter = self.open(experiment);
                 chapter.ended = Some(*state);
                 for trial in &mut chapter.trials {
@@ -151,6 +151,7 @@ impl Book {
                     trial.cancelled |= trial.end.is_none();
                 }
             }
+            Event::Cordoned { .. } | Event::Uncordoned { .. } => {}
         }
         self.ledger.apply(*at, event).unwrap_or_else(|error| panic!("the journal contradicts itself: {error}"));
     }
@@ -162,7 +163,7 @@ impl Book {
     }
 
     fn change(&mut self, at: Timestamp, id: &TrialId, change: &Change, (lease, excuses): (u64, &Excuses)) {
-        if let Change::Lease { attempt, worker } = change {
+        if let Change::Lease { attempt, worker, .. } = change {
             assert!(!excuses.draining, "{id} is leased by a scheduler that stops");
             return self.lease(at, id, *attempt, worker);
         }
@@ -222,6 +223,7 @@ impl Book {
             | Change::Pause { .. }
             | Change::Resume
             | Change::Prune
+            | Change::Requeue
             | Change::Cancel => {
                 panic!("{id}: {} is not part of this world", change.name());
             }

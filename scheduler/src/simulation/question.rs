@@ -184,6 +184,7 @@ pub(super) fn submission(rng: &mut ChaCha8Rng, index: u32) -> Submission {
             timeout: TIME_LIMIT,
             priority: rng.random_range(0..2),
             cpus: rng.random_range(1..=2),
+            ..Policy::default()
         },
     }
 }

@@ -233,7 +233,7 @@ impl World {
             Body::Register(registration) => rounds.call(now, Input::Register(registration), sent),
             Body::Lease(worker) => {
                 life.excuses.workers.push(worker.clone());
-                if rounds.cluster().workers.contains_key(&worker) {
+                if rounds.cluster().machines.workers.contains_key(&worker) {
                     self.book.hear_worker(now, &worker);
                 }
                 let until = self.now + LONG_POLL;
@@ -369,7 +369,7 @@ impl World {
                 Some(&trial),
                 "the token of {trial} leads elsewhere"
             );
-            let parked = cluster.workers.get(&attempt.worker).is_some_and(|worker| worker.parked);
+            let parked = cluster.machines.workers.get(&attempt.worker).is_some_and(|worker| worker.parked);
             assert!(!parked, "{} waits for an attempt and holds {trial}", attempt.worker);
             let silent = now.seconds_since(attempt.heard) * 1_000.0;
             let allowed = self.plan.lease * attempt.leases * 1_000;
@@ -377,7 +377,7 @@ impl World {
         }
         assert_eq!(cluster.leases.len(), live, "a lease is left over");
         assert_eq!(cluster.ledger().live().count(), live, "an attempt that ended counts as live");
-        for (id, worker) in &cluster.workers {
+        for (id, worker) in &cluster.machines.workers {
             assert!(!worker.parked || life.rounds.is_waiting(id), "{id} is to be given an attempt and does not wait");
         }
         for chapter in self.book.chapters.values() {
@@ -407,7 +407,7 @@ impl World {
             {
                 continue;
             }
-            for (id, worker) in &cluster.workers {
+            for (id, worker) in &cluster.machines.workers {
                 let idle = worker.parked && worker.registration.cpus >= policy.cpus;
                 assert!(!idle, "{id} waits although a trial of {} could run", chapter.submission.experiment);
             }

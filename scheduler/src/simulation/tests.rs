@@ -110,7 +110,7 @@ fn acknowledged(storage: &Storage, fails: Option<(usize, Fate)>) -> Vec<Ledger> 
     let at = |second: usize| Timestamp::from_micros(second as i64 * 1_000_000);
     let recovered = Cluster::recover(at(0), Ledger::default(), question::sweeps(), Options::default()).unwrap();
     let mut rounds: Rounds<(), ()> = Rounds::new(recovered, storage.open().unwrap());
-    let registration = Registration { worker: "w".parse().unwrap(), cpus: 2, pid: 1, version: String::new() };
+    let registration = Registration::of("w".parse().unwrap(), 2);
     rounds.call(at(0), Input::Register(registration), |_| ());
     let mut acknowledged = Vec::new();
     for (index, input) in workload().into_iter().enumerate() {

@@ -161,7 +161,7 @@ impl World {
 
     fn register(&mut self, index: usize) {
         let Worker { id, cpus, .. } = &self.workers[index];
-        let registration = Registration { worker: id.clone(), cpus: *cpus, pid: 1, version: String::new() };
+        let registration = Registration::of(id.clone(), *cpus);
         self.say(index, Body::Register(registration), 0);
     }
 

@@ -28,10 +28,14 @@ fn every_state() -> Vec<TrialState> {
     ]
 }
 
+fn lease(attempt: AttemptId) -> Change {
+    Change::Lease { attempt, worker: "w".parse().unwrap(), node: None, gpus: Vec::new() }
+}
+
 fn every_change(attempt: AttemptId) -> Vec<Change> {
     vec![
         Change::Unblock,
-        Change::Lease { attempt: AttemptId(attempt.0 + 1), worker: "w".parse().unwrap() },
+        lease(AttemptId(attempt.0 + 1)),
         Change::Start { attempt },
         Change::Checkpoint { attempt, checkpoint: checkpoint(1) },
         Change::Succeed { attempt, outcome: Vec::new() },
@@ -42,6 +46,7 @@ fn every_change(attempt: AttemptId) -> Vec<Change> {
         Change::Resume,
         Change::Prune,
         Change::Cancel,
+        Change::Requeue,
     ]
 }
 
@@ -83,6 +88,7 @@ fn the_table_has_these_rows_and_no_others() {
         paused + resume = queued
         paused + prune = pruned
         paused + cancel = cancelled
+        failed + requeue = queued
     "#]]
     .assert_eq(&rows);
 }
@@ -123,9 +129,21 @@ fn only_own_failures_count_and_only_memory_degrades() {
     assert_eq!((trial.attempts(), trial.losses, trial.degrade), (0, 1, 0));
     for (token, class) in [(8, FailureClass::Oom), (9, FailureClass::Nan)] {
         let attempt = AttemptId(token);
-        trial.apply(at(2), &Change::Lease { attempt, worker: "w".parse().unwrap() }).unwrap();
+        trial.apply(at(2), &lease(attempt)).unwrap();
         let message = String::new();
         trial.apply(at(3), &Change::Fail { attempt, class, message, retry: Some(at(4)) }).unwrap();
     }
     assert_eq!((trial.attempts(), trial.losses, trial.degrade), (2, 1, 1));
+}
+
+#[test]
+fn a_requeued_trial_has_a_new_budget_and_its_checkpoints() {
+    let mut trial = trial(every_state().remove(3));
+    let attempt = AttemptId(7);
+    trial.apply(at(1), &Change::Checkpoint { attempt, checkpoint: checkpoint(10) }).unwrap();
+    let message = String::new();
+    trial.apply(at(2), &Change::Fail { attempt, class: FailureClass::Oom, message, retry: None }).unwrap();
+    trial.apply(at(3), &Change::Requeue).unwrap();
+    assert_eq!(trial.state, TrialState::Queued { not_before: at(3), from: Some(checkpoint(10)) });
+    assert_eq!((trial.attempts(), trial.losses, trial.degrade), (0, 0, 1));
 }

@@ -10,6 +10,7 @@ use protocol::{
 use scheduler::{Ask, Config, Handle, OpenError, Recovery, SchedulerError, Sweep, SweepOutcome, Sweeps};
 use spec::{Progress, ProgressUnit, Span, WorkerId};
 
+mod hostile;
 mod postgres;
 
 /// As many trials as the payload says, in batches of two.
@@ -23,6 +24,8 @@ impl Sweep for Pairs {
         match (self.open, self.left.min(2)) {
             (1.., _) => Ask::Waiting,
             (0, 0) => Ask::Done,
+            // More than any scheduler takes: all at once, as a sweep without batches would ask.
+            (0, _) if self.left > 1_000_000 => Ask::Batch(vec![Vec::new(); self.left as usize]),
             (0, size) => {
                 self.left -= size;
                 self.open = size;
@@ -45,7 +48,7 @@ fn sweeps() -> Box<dyn Sweeps> {
 }
 
 fn registration(name: &str) -> Registration {
-    Registration { worker: name.parse().unwrap(), cpus: 1, pid: 1, version: "test".to_owned() }
+    Registration::of(name.parse().unwrap(), 1)
 }
 
 fn submission(trials: &str) -> Submission {

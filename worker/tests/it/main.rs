@@ -99,6 +99,24 @@ async fn ended(client: &Client) -> ExperimentDetail {
 }
 
 #[tokio::test]
+async fn an_attempt_learns_which_gpus_are_its_own() {
+    let home = tempfile::tempdir().unwrap();
+    let (handle, client) = begin(home.path()).await;
+    let gpu = |index| protocol::Gpu { index, memory: spec::Bytes(1 << 30), name: "made up".to_owned() };
+    let options = Options {
+        hardware: worker::Hardware { gpus: vec![gpu(2), gpu(3)], ..worker::Hardware::default() },
+        ..Options::new(handle.url(), handle.token().clone(), "a".parse().unwrap())
+    };
+    let running = tokio::spawn(worker::run(options, Rehearsal, std::future::pending()));
+    let policy = Policy { gpus: 2, ..Policy::default() };
+    client.submit(Submission { policy, ..scripts(&["gpus"]) }).await.unwrap();
+    let detail = ended(&client).await;
+    assert_eq!(detail.trials[0].outcome.as_deref(), Some(&b"2,3"[..]));
+    running.abort();
+    handle.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn each_way_a_runner_can_end_ends_its_trial_as_it_should() {
     let home = tempfile::tempdir().unwrap();
     let (handle, client) = begin(home.path()).await;

@@ -41,7 +41,15 @@ fn home() -> (tempfile::TempDir, Vec<u8>) {
 
 fn assignment(payload: &[u8], checkpoints: Vec<CheckpointRef>) -> Assignment {
     let trial = "quick-1.0".parse().unwrap();
-    Assignment { trial, attempt: AttemptId(1), degrade: 0, payload: payload.to_vec(), checkpoints, rung: None }
+    Assignment {
+        trial,
+        attempt: AttemptId(1),
+        degrade: 0,
+        gpus: Vec::new(),
+        payload: payload.to_vec(),
+        checkpoints,
+        rung: None,
+    }
 }
 
 fn run(home: &Path, assignment: &Assignment, stop: Arc<AtomicBool>) -> Ended {

@@ -31,6 +31,14 @@ pub(super) fn findings(spec: &ExperimentSpec, facts: &Facts) -> Vec<Finding> {
             let why = "a trial on the CPU uses none".to_owned();
             refuse("gpus", format!("{} GPUs", resources.gpus), why, "use 0, or `device: cuda`");
         }
+        Device::Cpu if resources.gpu_memory.is_some() => {
+            let why = "a trial on the CPU uses none".to_owned();
+            refuse("gpu_memory", "memory of a GPU".to_owned(), why, "leave it out, or use `device: cuda`");
+        }
+        Device::Cuda if resources.gpu_memory.is_some() && resources.gpus > 1 => {
+            let why = "a share is of one GPU".to_owned();
+            refuse("gpu_memory", format!("a share of {} GPUs", resources.gpus), why, "use `gpus: 1`, or leave it out");
+        }
         Device::Cpu | Device::Cuda | Device::Auto => {}
     }
     findings

@@ -19,6 +19,12 @@ enum Act {
     Lie(u8, u64),
     Wait(u8),
     Restart(Recovery),
+    /// An operator closes or opens a worker.
+    Close(u8, protocol::Cordon),
+    Open(u8),
+    Requeue(u8),
+    /// Somebody else's trial, of higher priority.
+    Intrude,
     Cancel,
 }
 
@@ -34,9 +40,14 @@ fn act() -> impl Strategy<Value = Act> {
         1 => who.clone().prop_map(Act::Release),
         3 => (who.clone(), 0..9_u8).prop_map(|(who, value)| Act::Hold(who, value)),
         1 => who.clone().prop_map(Act::Die),
-        3 => (who, 0..40_u64).prop_map(|(who, token)| Act::Lie(who, token)),
+        3 => (who.clone(), 0..40_u64).prop_map(|(who, token)| Act::Lie(who, token)),
         4 => (0..15_u8).prop_map(Act::Wait),
         1 => prop_oneof![Just(Recovery::Requeue), Just(Recovery::Readopt)].prop_map(Act::Restart),
+        1 => (who.clone(), proptest::sample::select(vec![protocol::Cordon::Finish, protocol::Cordon::Drain]))
+            .prop_map(|(who, cordon)| Act::Close(who, cordon)),
+        1 => who.clone().prop_map(Act::Open),
+        1 => (0..5_u8).prop_map(Act::Requeue),
+        1 => Just(Act::Intrude),
         1 => (0..20_u8).prop_map(|die| if die == 0 { Act::Cancel } else { Act::Wait(1) }),
     ]
 }
@@ -48,7 +59,7 @@ impl TestCluster {
         // Refusals are part of the game: what matters is what they leave behind.
         let _ = match act {
             Act::Join(who) => {
-                let registration = Registration { worker: worker(name(who)), cpus: 1, pid: 1, version: String::new() };
+                let registration = Registration::of(worker(name(who)), 1);
                 self.on(Input::Register(registration))
             }
             Act::Ask(who) => self.on(Input::Lease(worker(name(who)))),
@@ -80,6 +91,14 @@ impl TestCluster {
                 self.restart(*recovery);
                 Ok(Reply::Done)
             }
+            Act::Close(who, cordon) => self.on(Input::Cordon(Target::Worker(worker(name(who))), *cordon)),
+            Act::Open(who) => self.on(Input::Uncordon(Target::Worker(worker(name(who))))),
+            Act::Requeue(index) => self.on(Input::Requeue(format!("s.{index}").parse().unwrap())),
+            Act::Intrude => {
+                let name = format!("x{}", self.cluster.ledger().experiments().len());
+                let submission = self.submission(&name, "1 1", Policy { priority: 1, ..policy() });
+                self.on(Input::Submit(submission))
+            }
             Act::Cancel => self.on(Input::Cancel(experiment("s"))),
         };
     }
@@ -94,7 +113,7 @@ impl TestCluster {
     /// A stale or stolen token changes nothing.
     fn lie(&mut self, who: &WorkerId, token: AttemptId) -> Result<Reply, Refusal> {
         let ledger = self.cluster.ledger();
-        let its_own = ledger.trial_of(token).and_then(|trial| self.cluster.worker_of(trial)) == Some(who);
+        let its_own = ledger.held(token).map(|held| &held.worker) == Some(who);
         if its_own {
             return Ok(Reply::Done);
         }
@@ -111,9 +130,11 @@ impl TestCluster {
     /// What is true at any time.
     fn check(&self, before: &Ledger) {
         let ledger = self.cluster.ledger();
-        let Some(experiment) = ledger.experiments().first().copied() else { return };
         let mut holders = Vec::new();
-        for (index, trial) in (0..).zip(&experiment.trials) {
+        let all = ledger.experiments();
+        let trials =
+            all.iter().flat_map(|experiment| (0..).zip(&experiment.trials).map(move |trial| (experiment, trial)));
+        for (experiment, (index, trial)) in trials {
             let id = TrialId { experiment: experiment.submission.experiment.clone(), index };
             assert!(trial.attempts() <= experiment.submission.policy.retry.attempts, "{id} is over its budget");
             assert!(trial.checkpoints.len() <= 2);
@@ -121,10 +142,15 @@ impl TestCluster {
             assert_ne!(trial.outcome.as_deref(), Some(&b"forged"[..]));
             if let Some(attempt) = trial.state.live_attempt() {
                 assert_eq!(ledger.trial_of(attempt), Some(&id), "the token of {id} leads elsewhere");
-                holders.push(self.cluster.worker_of(&id).cloned());
+                holders.push(ledger.held(attempt).map(|held| held.worker.clone()));
                 assert!(self.cluster.leases.contains_key(&attempt), "{id} runs without a lease");
             }
             if let Some(past) = before.trial(&id) {
+                // A failed one may be requeued, and then has a new budget.
+                let requeued = matches!(past.state, TrialState::Failed { .. }) && !trial.state.is_final();
+                if requeued {
+                    continue;
+                }
                 if past.state.is_final() {
                     assert_eq!(past.state, trial.state, "{id} left a final state");
                 }
@@ -144,6 +170,9 @@ impl TestCluster {
 
     /// A reliable worker after all that: every trial ends.
     fn run_to_the_end(&mut self) {
+        for who in ["a", "b", "c"] {
+            self.on(Input::Uncordon(Target::Worker(worker(who)))).unwrap();
+        }
         for _ in 0..2_000 {
             if self.cluster.ledger().open().next().is_none() {
                 return;
