@@ -115,10 +115,11 @@ def build(index, copy):
     command = ["cargo", "test", "--release", "--locked", "--config", "profile.release.package.scheduler.opt-level=1",
                "--package", "scheduler", "--lib", "--no-run", "--message-format", "json"]
     done = subprocess.run(command, cwd=tree, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    programs = [json.loads(line).get("executable") for line in done.stdout.splitlines() if line.startswith("{")]
-    programs = [program for program in programs if program]
+    said = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    programs = [word["executable"] for word in said if word.get("executable")]
     if done.returncode != 0 or not programs:
-        sys.exit(f"{done.stderr[-4000:]}\nplanted: copy {index} does not build")
+        errors = [word["message"]["rendered"] for word in said if word.get("message", {}).get("level") == "error"]
+        sys.exit("\n".join([*errors, done.stderr[-1000:], f"planted: copy {index} does not build"]))
     kept = WORK / f"tests-{index}"
     shutil.copy2(programs[-1], kept)
     return kept

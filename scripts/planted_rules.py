@@ -126,8 +126,10 @@ RULES = [
     ]),
     # The order in which a sweep is asked and told.
     ("scheduler/src/driver.rs", [
-        ("a batch is told from its end", "batch.zip(outcomes)",
-         "batch.zip(outcomes).collect::<Vec<_>>().into_iter().rev()"),
+        ("a batch is told from its end", "            for (index, outcome) in batch.zip(outcomes) {",
+         "            let mut told: Vec<_> = batch.zip(outcomes).collect();\n"
+         "            if crate::planted({n}) {\n                told.reverse();\n            }\n"
+         "            for (index, outcome) in told {"),
         ("the newest batch is told first", "self.batches.front().cloned()", "self.batches.back().cloned()"),
         ("a failed trial is told as cancelled", "TrialState::Failed { .. } => Some(SweepOutcome::Failed),",
          "TrialState::Failed { .. } if crate::planted({n}) => Some(SweepOutcome::Cancelled),\n"

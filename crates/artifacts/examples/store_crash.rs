@@ -103,12 +103,14 @@ fn check(folder: &Path, acknowledged: usize) -> Result<usize, Failure> {
     for index in 0..ACTS {
         let there = match act(index)? {
             Act::Checkpoint(bytes) => match store.get_checkpoint(Digest::of(&bytes)) {
-                Ok(found) => found == bytes || return Err(format!("act {} has other bytes", index + 1).into()),
+                Ok(found) if found == bytes => true,
+                Ok(_) => return Err(format!("act {} has other bytes", index + 1).into()),
                 Err(StoreError::NotFound { .. }) => false,
                 Err(error) => return Err(format!("act {}: {error}", index + 1).into()),
             },
             Act::Bundle(bundle) => match store.get_bundle(bundle.id()) {
-                Ok(found) => found == *bundle || return Err(format!("act {} is another bundle", index + 1).into()),
+                Ok(found) if found == *bundle => true,
+                Ok(_) => return Err(format!("act {} is another bundle", index + 1).into()),
                 Err(StoreError::NotFound { .. }) => false,
                 Err(error) => return Err(format!("act {}: {error}", index + 1).into()),
             },

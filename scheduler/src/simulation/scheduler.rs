@@ -179,6 +179,7 @@ impl World {
         self.draw_fate();
         let committed = life.rounds.commit();
         self.read_the_disk(&life);
+        let requeued = life.excuses.requeue;
         life.excuses = Excuses { draining: life.excuses.draining, ..Excuses::default() };
         let released = match committed {
             Ok(released) => released,
@@ -188,6 +189,11 @@ impl World {
                 return self.crash_scheduler();
             }
         };
+        let outlived = self.book.live().find(|(_, live)| live.since.is_none());
+        assert!(
+            !requeued || outlived.is_none(),
+            "an attempt outlives the scheduler that its worker died with: {outlived:?}"
+        );
         self.check(&life, time, ticked);
         let dies = self.plan.dies_answering > 0.0 && self.rng.random_bool(self.plan.dies_answering);
         let sent = if dies { self.rng.random_range(0..=released.len()) } else { released.len() };
