@@ -45,7 +45,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => prop_oneof![Just(Recovery::Requeue), Just(Recovery::Readopt)].prop_map(Act::Restart),
         1 => (who.clone(), proptest::sample::select(vec![protocol::Cordon::Finish, protocol::Cordon::Drain]))
             .prop_map(|(who, cordon)| Act::Close(who, cordon)),
-        1 => who.clone().prop_map(Act::Open),
+        1 => who.prop_map(Act::Open),
         1 => (0..5_u8).prop_map(Act::Requeue),
         1 => Just(Act::Intrude),
         1 => (0..20_u8).prop_map(|die| if die == 0 { Act::Cancel } else { Act::Wait(1) }),
