@@ -48,7 +48,7 @@ impl Sobol {
 
 /// Point `index` of the run `key`.
 #[must_use]
-pub fn point(space: &Space, key: &[u8; 32], index: u32) -> Point {
+pub(crate) fn point(space: &Space, key: &[u8; 32], index: u32) -> Point {
     points(space, key, index, 1).pop().expect("one point was asked for")
 }
 

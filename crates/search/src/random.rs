@@ -5,7 +5,7 @@ use crate::{Domain, Point, Scale, Space, Value};
 
 /// Point `index` of the run `key`, each active axis drawn once, parents before children.
 #[must_use]
-pub fn point(space: &Space, key: &[u8; 32], index: u32) -> Point {
+pub(crate) fn point(space: &Space, key: &[u8; 32], index: u32) -> Point {
     let mut draws = Draws::new(key, Use::Point, index);
     space.walk(|place| value(space.domain(place), &mut draws))
 }

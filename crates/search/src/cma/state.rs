@@ -191,7 +191,8 @@ impl State {
         let largest = self.eigen.values.iter().copied().fold(0.0, f64::max);
         let smallest = self.eigen.values.iter().copied().fold(f64::INFINITY, f64::min);
         let is_stuck = self.mean.iter().zip(&deviations).any(|(mean, deviation)| *mean == mean + 0.2 * deviation);
-        is_flat || is_narrow || is_stuck || largest > CONDITION_MAX * smallest || !(self.sigma * largest.sqrt() < 1e4)
+        let is_in_reach = self.sigma * largest.sqrt() < 1e4;
+        is_flat || is_narrow || is_stuck || largest > CONDITION_MAX * smallest || !is_in_reach
     }
 }
 

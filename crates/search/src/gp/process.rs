@@ -52,6 +52,9 @@ impl Hyper {
     }
 }
 
+/// A cost and where.
+type Priced = (f64, Vec<f64>);
+
 /// Costs asked for in one minimisation: the line search of the solver has no bound of its own.
 const ASKED_MAX: u32 = 150;
 
@@ -60,7 +63,7 @@ const ASKED_MAX: u32 = 150;
 struct Remembered<P> {
     problem: P,
     asked: Cell<u32>,
-    cheapest: Rc<RefCell<Option<(f64, Vec<f64>)>>>,
+    cheapest: Rc<RefCell<Option<Priced>>>,
 }
 
 impl<P: CostFunction<Param = Vec<f64>, Output = f64>> CostFunction for Remembered<P> {
@@ -96,7 +99,7 @@ where
 {
     /// Pairs of steps and slopes that the solver keeps.
     const MEMORY: usize = 8;
-    let cheapest = Rc::new(RefCell::new(None));
+    let cheapest: Rc<RefCell<Option<Priced>>> = Rc::default();
     let problem = Remembered { problem, asked: Cell::new(0), cheapest: Rc::clone(&cheapest) };
     let search = MoreThuenteLineSearch::new();
     let solver =
@@ -127,8 +130,8 @@ fn squares(rules: &[Rule], rows: &[Vec<Option<f64>>]) -> Vec<Square> {
 pub(super) struct Posterior {
     squares: Vec<Square>,
     targets: Vec<f64>,
-    /// The last θ with its cost and gradient: the solver asks for both in turn.
-    known: RefCell<Option<(Vec<f64>, f64, Vec<f64>)>>,
+    /// The last cost, its θ and the gradient: the solver asks for both in turn.
+    known: RefCell<Option<(Priced, Vec<f64>)>>,
 }
 
 impl Posterior {
@@ -159,7 +162,7 @@ impl Posterior {
         let (axes, size) = (self.squares.len(), self.targets.len());
         let refused = (REFUSED, vec![0.0; theta.len()]);
         // Beyond these the exponentials overflow, and no prior would go there.
-        if theta.iter().any(|entry| !(entry.abs() < 40.0)) {
+        if !theta.iter().all(|entry| entry.abs() < 40.0) {
             return refused;
         }
         let weights: Vec<f64> = theta[..axes].iter().map(|log_length| libm::exp(-2.0 * log_length)).collect();
@@ -209,13 +212,13 @@ impl Posterior {
     }
 
     fn at(&self, theta: &[f64]) -> (f64, Vec<f64>) {
-        if let Some((known, cost, gradient)) = &*self.known.borrow()
+        if let Some(((cost, known), gradient)) = &*self.known.borrow()
             && known == theta
         {
             return (*cost, gradient.clone());
         }
         let (cost, gradient) = self.evaluate(theta);
-        *self.known.borrow_mut() = Some((theta.to_vec(), cost, gradient.clone()));
+        *self.known.borrow_mut() = Some(((cost, theta.to_vec()), gradient.clone()));
         (cost, gradient)
     }
 }
