@@ -9,10 +9,11 @@ const NOUNS: [&str; 3] = ["market", "spec", "statistics"];
 const COMPOSERS: [&str; 2] = ["cli", "xtask"];
 
 /// Each crate and what it may use beside the nouns. The nouns themselves use only what stands here.
-const TABLE: [(&str, &[&str]); 24] = [
+const TABLE: [(&str, &[&str]); 25] = [
     ("market", &[]),
     ("statistics", &[]),
     ("spec", &["market"]),
+    ("search", &[]),
     ("dataset", &[]),
     ("features", &[]),
     ("venue", &[]),
