@@ -59,6 +59,25 @@ pub(crate) enum Command {
         #[arg(long)]
         scheduler: Option<String>,
     },
+    /// Lists machines: what they have, what is held, and what keeps attempts away.
+    Nodes {
+        /// A running scheduler. Default: the one at work on this home.
+        #[arg(long)]
+        scheduler: Option<String>,
+    },
+    /// Lets no new attempt start on a machine or a worker.
+    Cordon(Cordoned),
+    /// Takes a cordon back.
+    Uncordon(Cordoned),
+    /// Cordons, and lets running attempts stop at their next checkpoint and go on elsewhere.
+    Drain(Cordoned),
+    /// Gives a failed trial a new budget of attempts.
+    Requeue {
+        trial: TrialId,
+        /// A running scheduler. Default: the one at work on this home.
+        #[arg(long)]
+        scheduler: Option<String>,
+    },
     /// Prints what a trial, or all of an experiment, measured step by step.
     Logs {
         /// EXPERIMENT or EXPERIMENT.TRIAL.
@@ -83,6 +102,9 @@ pub(crate) enum Command {
         /// postgres://USER:PASSWORD@HOST/DATABASE: several schedulers, of which one leads. Default: a file of the home.
         #[arg(long, env = "TRADEWIND_JOURNAL", hide_env_values = true)]
         journal: Option<String>,
+        /// Serves figures for Prometheus at /metrics of this loopback address. Default: nowhere.
+        #[arg(long)]
+        metrics: Option<SocketAddr>,
     },
     /// Runs a worker: one trial at a time, until the scheduler has no use for it.
     Worker(Worker),
@@ -123,6 +145,27 @@ pub(crate) struct Resume {
     pub(crate) experiment: ExperimentId,
     #[command(flatten)]
     pub(crate) place: Place,
+}
+
+/// A machine, or one of its workers.
+#[derive(Debug, Args)]
+#[group(id = "cordoned", required = true, multiple = false)]
+pub(crate) struct CordonTarget {
+    /// A machine, as `tradewind nodes` names it.
+    #[arg(long)]
+    pub(crate) node: Option<spec::NodeId>,
+    /// A worker.
+    #[arg(long)]
+    pub(crate) worker: Option<spec::WorkerId>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Cordoned {
+    #[command(flatten)]
+    pub(crate) target: CordonTarget,
+    /// A running scheduler. Default: the one at work on this home.
+    #[arg(long)]
+    pub(crate) scheduler: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -16,6 +16,7 @@ pub mod event;
 mod explain;
 pub mod journal;
 pub mod ledger;
+pub mod metrics;
 mod record;
 mod retry;
 mod round;

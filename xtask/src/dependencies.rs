@@ -32,7 +32,7 @@ const TABLE: [(&str, &[&str]); 25] = [
     ("benchmarks", &["neural", "models", "envs", "trainer"]),
     ("worker", &["protocol", "dataset", "artifacts", "trainer", "backtest"]),
     ("scheduler", &["protocol"]),
-    ("experiments", &["protocol", "scheduler", "dataset", "artifacts", "backtest"]),
+    ("experiments", &["protocol", "scheduler", "search", "dataset", "artifacts", "backtest"]),
     ("serving", &["protocol", "dataset", "features", "artifacts", "models"]),
     ("live", &["dataset", "features", "artifacts", "models", "venue", "risk", "strategy", "portfolio", "brokers"]),
 ];

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use anyhow::{Context as _, Result};
 use artifacts::Store;
 use protocol::{Client, ExperimentDetail, ExperimentView, Token, TrialView};
-use scheduler::{Config, JournalAt, Options, Recovery, SchedulerError, Scope};
+use scheduler::{Config, Handle, JournalAt, Options, Recovery, SchedulerError, Scope};
 use serde_json::{Value, json};
 use spec::{ExperimentId, Span, TrialId, TrialOutcome, TrialSpec, WorkerId};
 
@@ -19,7 +19,15 @@ use crate::view::table::{Column, render};
 const PATIENCE: Span = Span::from_secs(10);
 
 /// Runs a scheduler until it is interrupted. One that loses the lead stands by again.
-pub(crate) fn scheduler(context: &Context, listen: SocketAddr, journal: Option<&str>) -> Result<Exit> {
+pub(crate) fn scheduler(
+    context: &Context,
+    listen: SocketAddr,
+    journal: Option<&str>,
+    metrics: Option<SocketAddr>,
+) -> Result<Exit> {
+    if let Some(open) = metrics.filter(|address| !address.ip().is_loopback()) {
+        return Err(bad_input(format!("figures are not served at {open}: only loopback addresses are, use 127.0.0.1")));
+    }
     let options = Options { scope: Scope::All, recovery: Recovery::Readopt, ..Options::default() };
     let journal = journal.map_or(JournalAt::Home, |url| JournalAt::Postgres(url.to_owned()));
     let config = Config { listen, options, journal, ..Config::new(context.home.path()) };
@@ -35,6 +43,7 @@ pub(crate) fn scheduler(context: &Context, listen: SocketAddr, journal: Option<&
             };
             context.say(format!("scheduler at {}", handle.url()));
             context.say(format!("token file {}", scheduler::token_path(context.home.path()).display()));
+            let figures = figures(&handle, metrics).await?;
             let ended = tokio::select! {
                 ended = handle.wait() => ended,
                 () = &mut end => {
@@ -42,12 +51,27 @@ pub(crate) fn scheduler(context: &Context, listen: SocketAddr, journal: Option<&
                     return Ok(Exit::Interrupted);
                 }
             };
+            figures.abort();
             match ended {
                 Err(SchedulerError::Journal(error)) if config.journal != JournalAt::Home => eprintln!("{error}"),
                 ended => return ended.map(|()| Exit::Failed).map_err(Into::into),
             }
         }
     })
+}
+
+/// Serves figures beside a scheduler, where they are wanted.
+async fn figures(handle: &Handle, metrics: Option<SocketAddr>) -> Result<tokio::task::JoinHandle<()>> {
+    let Some(address) = metrics else { return Ok(tokio::spawn(async {})) };
+    let listener = tokio::net::TcpListener::bind(address)
+        .await
+        .with_context(|| format!("port {address} cannot be listened on: choose another for --metrics"))?;
+    let (client, refusals) = (handle.client().await?, handle.refusals().clone());
+    Ok(tokio::spawn(async move {
+        if let Err(error) = scheduler::metrics::serve(listener, client, refusals).await {
+            eprintln!("figures are no longer served: {error}");
+        }
+    }))
 }
 
 /// Runs a worker until it is stopped or the scheduler is gone for too long.
@@ -155,6 +179,7 @@ impl<'a> Shown<'a> {
             "trial": self.view.trial,
             "state": self.view.status.name(),
             "attempts": self.view.attempts + self.view.worker_losses,
+            "rungs": self.view.rungs,
             "seed": self.spec.as_ref().map(|spec| spec.seed),
             "params": self.spec.as_ref().map(|spec| &spec.params),
             "metrics": self.outcome.as_ref().map(|outcome| &outcome.metrics),

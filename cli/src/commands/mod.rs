@@ -7,6 +7,7 @@ mod ensemble;
 mod live;
 mod logs;
 mod models;
+mod nodes;
 mod run;
 mod serve;
 mod top;
@@ -84,7 +85,14 @@ pub(crate) fn dispatch(cli: &Cli) -> Result<Exit> {
         Command::Top { scheduler, once } => {
             top::top(&context, scheduler.as_deref(), if *once { top::Frames::One } else { top::Frames::All })
         }
-        Command::Scheduler { listen, journal } => cluster::scheduler(&context, *listen, journal.as_deref()),
+        Command::Nodes { scheduler } => nodes::list(&context, scheduler.as_deref()),
+        Command::Cordon(options) => nodes::cordon(&context, options, nodes::Act::Cordon),
+        Command::Uncordon(options) => nodes::cordon(&context, options, nodes::Act::Uncordon),
+        Command::Drain(options) => nodes::cordon(&context, options, nodes::Act::Drain),
+        Command::Requeue { trial, scheduler } => nodes::requeue(&context, trial, scheduler.as_deref()),
+        Command::Scheduler { listen, journal, metrics } => {
+            cluster::scheduler(&context, *listen, journal.as_deref(), *metrics)
+        }
         Command::Worker(options) => cluster::worker(&context, options),
         Command::Models => models::models(&context),
         Command::History { model } => models::history(&context, model),

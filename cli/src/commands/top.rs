@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use anyhow::Result;
 use console::Term;
-use protocol::{Client, ExperimentView, TrialState, TrialView, Update};
+use protocol::{Client, ExperimentView, NodeView, TrialState, TrialView, Update};
 use serde_json::{Value, json};
 use spec::{ExperimentId, Progress, TrialId};
 use tokio::time::Instant;
 
 use crate::commands::cluster::connect;
-use crate::commands::{Audience, Context, interrupted, runtime};
+use crate::commands::{Audience, Context, interrupted, nodes, runtime};
 use crate::exit::Exit;
 use crate::view::line;
 use crate::view::table::{Column, render};
@@ -60,6 +60,7 @@ pub(crate) fn top(context: &Context, scheduler: Option<&str>, frames: Frames) ->
                     None => return Ok(Exit::Failed),
                 },
                 () = tokio::time::sleep_until(next) => {
+                    scene.nodes = client.nodes().await?;
                     draw(context, &client, &mut scene, frames)?;
                     if frames == Frames::One {
                         return Ok(Exit::Ok);
@@ -94,6 +95,7 @@ struct Scene {
     /// When trials ended, oldest first.
     ended: VecDeque<Instant>,
     states: BTreeMap<TrialId, &'static str>,
+    nodes: Vec<NodeView>,
 }
 
 impl Scene {
@@ -152,7 +154,7 @@ impl Scene {
             .collect();
         json!({
             "scheduler": url, "trials_per_minute": self.per_minute(),
-            "experiments": self.ordered(), "running": running,
+            "experiments": self.ordered(), "running": running, "nodes": self.nodes,
         })
     }
 
@@ -188,7 +190,7 @@ impl Scene {
                 counts.pending.to_string(),
             ]
         });
-        let _ = writeln!(text, "{}\n", render(&columns, rows));
+        let _ = writeln!(text, "{}\n\n{}\n", render(&columns, rows), nodes::table(&self.nodes));
         let columns = [
             Column::Text("trial"),
             Column::Text("worker"),

@@ -1,5 +1,7 @@
 //! The calling side, for workers and clients alike. A broken connection is made anew by the next call.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use spec::{AttemptId, CheckpointRef, ExperimentId, Progress, Span, TrialId, WorkerId};
@@ -15,8 +17,8 @@ use crate::generated::scheduler_client::SchedulerClient;
 use crate::server::MESSAGE_BYTES_MAX;
 use crate::wire::{Malformed, checkpoints, from_json};
 use crate::{
-    Assignment, Cordon, Directive, Ending, ExperimentDetail, ExperimentView, Explanation, NodeView, Refusal, Registration,
-    Report, Submission, Target, Terms, Token, TrialView, Update,
+    Assignment, Cordon, Directive, Ending, ExperimentDetail, ExperimentView, Explanation, NodeView, Refusal,
+    Registration, Report, Submission, Target, Terms, Token, TrialView, Update,
 };
 
 /// Longest wait for an answer that needs no waiting.
@@ -76,17 +78,33 @@ impl Interceptor for Bearer {
     }
 }
 
-/// A connection to a scheduler. Cheap to clone; clones share the connection.
+type Line = SchedulerClient<InterceptedService<Channel, Bearer>>;
+
+/// A connection to a scheduler, or to whichever of several leads. Cheap to clone; clones share the connection.
 #[derive(Clone)]
 pub struct Client {
     url: String,
-    inner: SchedulerClient<InterceptedService<Channel, Bearer>>,
+    /// One for each address.
+    lines: Vec<Line>,
+    /// The one that answered last. A call that gets no answer moves on, so that its repetition finds who took over.
+    current: Arc<AtomicUsize>,
 }
 
 /// The updates of a [`Client::watch`].
 pub struct Updates {
     url: String,
     inner: tonic::Streaming<wire::Document>,
+}
+
+fn endpoint(url: &str) -> Result<Endpoint, ClientError> {
+    let address = || ClientError::Address { url: url.to_owned() };
+    let endpoint = Endpoint::from_shared(url.to_owned())
+        .map_err(|_| address())?
+        .connect_timeout(Duration::from_secs(2))
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(Duration::from_secs(10))
+        .keep_alive_timeout(Duration::from_secs(10));
+    if endpoint.uri().host().is_none() { Err(address()) } else { Ok(endpoint) }
 }
 
 fn timed<T>(message: T, limit: Duration) -> Request<T> {
@@ -96,40 +114,43 @@ fn timed<T>(message: T, limit: Duration) -> Request<T> {
 }
 
 impl Client {
-    /// Connects to `url` (`http://HOST:PORT`), trying again until `patience` is over.
+    /// Connects to `url`, `http://HOST:PORT`, trying again until `patience` is over. Several schedulers of which one leads
+    /// are written `http://HOST:PORT,http://HOST:PORT`.
     ///
     /// # Errors
     /// [`ClientError::Address`] at once; [`ClientError::Unreachable`] when `patience` is over.
     pub async fn connect(url: &str, token: &Token, patience: Span) -> Result<Self, ClientError> {
-        let address = || ClientError::Address { url: url.to_owned() };
-        let endpoint = Endpoint::from_shared(url.to_owned())
-            .map_err(|_| address())?
-            .connect_timeout(Duration::from_secs(2))
-            .tcp_nodelay(true)
-            .http2_keep_alive_interval(Duration::from_secs(10))
-            .keep_alive_timeout(Duration::from_secs(10));
-        if endpoint.uri().host().is_none() {
-            return Err(address());
-        }
+        let endpoints: Vec<Endpoint> = url.split(',').map(endpoint).collect::<Result<_, _>>()?;
         let mut why = "no try was made".to_owned();
         let tries = async {
+            let mut place = 0;
             loop {
-                match endpoint.connect().await {
-                    Ok(channel) => return channel,
+                match endpoints[place].connect().await {
+                    Ok(channel) => return (place, channel),
                     Err(error) => why = chain(&error),
                 }
                 tokio::time::sleep(CONNECT_PAUSE).await;
+                place = (place + 1) % endpoints.len();
             }
         };
         let connected = tokio::time::timeout(patience.as_duration(), tries).await;
-        let channel = connected.map_err(|_| ClientError::Unreachable { url: url.to_owned(), why })?;
+        let (current, channel) =
+            connected.map_err(|_| ClientError::Unreachable { url: url.to_owned(), why: why.clone() })?;
         let mut bearer: MetadataValue<Ascii> =
             format!("Bearer {}", token.expose()).parse().expect("a token is hex digits");
         bearer.set_sensitive(true);
-        let inner = SchedulerClient::with_interceptor(channel, Bearer(bearer))
-            .max_decoding_message_size(MESSAGE_BYTES_MAX)
-            .max_encoding_message_size(MESSAGE_BYTES_MAX);
-        Ok(Self { url: url.to_owned(), inner })
+        let line = |(place, endpoint): (usize, &Endpoint)| {
+            let channel = if place == current { channel.clone() } else { endpoint.connect_lazy() };
+            SchedulerClient::with_interceptor(channel, Bearer(bearer.clone()))
+                .max_decoding_message_size(MESSAGE_BYTES_MAX)
+                .max_encoding_message_size(MESSAGE_BYTES_MAX)
+        };
+        let lines = endpoints.iter().enumerate().map(line).collect();
+        Ok(Self { url: url.to_owned(), lines, current: Arc::new(AtomicUsize::new(current)) })
+    }
+
+    fn line(&self) -> Line {
+        self.lines[self.current.load(Ordering::Relaxed) % self.lines.len()].clone()
     }
 
     /// Where it is connected to.
@@ -144,7 +165,7 @@ impl Client {
     /// As every call: [`ClientError`].
     pub async fn register(&self, registration: Registration) -> Result<Terms, ClientError> {
         let request = timed(wire::RegisterRequest::from(registration), CALL);
-        Ok(self.heard(self.inner.clone().register(request).await)?.into())
+        Ok(self.heard(self.line().register(request).await)?.into())
     }
 
     /// Waits for an assignment; `None` when none came for a while.
@@ -153,7 +174,7 @@ impl Client {
     /// [`Refusal::NotRegistered`] after a restart of the scheduler; else [`ClientError`].
     pub async fn lease(&self, worker: &WorkerId) -> Result<Option<Assignment>, ClientError> {
         let request = timed(wire::LeaseRequest { worker: worker.to_string() }, LEASE);
-        let reply = self.heard(self.inner.clone().lease(request).await)?;
+        let reply = self.heard(self.line().lease(request).await)?;
         reply.assignment.map(Assignment::try_from).transpose().map_err(|error| self.malformed(error))
     }
 
@@ -172,7 +193,7 @@ impl Client {
             attempt: attempt.0,
             progress: progress.map(Into::into),
         };
-        let reply = self.heard(self.inner.clone().heartbeat(timed(request, CALL)).await)?;
+        let reply = self.heard(self.line().heartbeat(timed(request, CALL)).await)?;
         reply.try_into().map_err(|error| self.malformed(error))
     }
 
@@ -191,7 +212,7 @@ impl Client {
             attempt: attempt.0,
             checkpoint: Some(checkpoint.into()),
         };
-        let reply = self.heard(self.inner.clone().checkpoint(timed(request, CALL)).await)?;
+        let reply = self.heard(self.line().checkpoint(timed(request, CALL)).await)?;
         checkpoints(reply.kept).map_err(|error| self.malformed(error))
     }
 
@@ -202,7 +223,7 @@ impl Client {
     pub async fn finish(&self, worker: &WorkerId, attempt: AttemptId, report: Report) -> Result<(), ClientError> {
         let request =
             wire::FinishRequest { worker: worker.to_string(), attempt: attempt.0, report: Some(report.into()) };
-        self.heard(self.inner.clone().finish(timed(request, CALL)).await).map(drop)
+        self.heard(self.line().finish(timed(request, CALL)).await).map(drop)
     }
 
     /// Submits an experiment. Safe to repeat; once it returns, the submission is durable.
@@ -211,7 +232,7 @@ impl Client {
     /// [`Refusal::Conflict`] when the id is taken by another payload; else [`ClientError`].
     pub async fn submit(&self, submission: Submission) -> Result<ExperimentView, ClientError> {
         let request = timed(wire::SubmitRequest::from(submission), CALL);
-        self.document(self.inner.clone().submit(request).await)
+        self.document(self.line().submit(request).await)
     }
 
     /// Hands over an experiment that another cluster ran to its end. Safe to repeat.
@@ -222,7 +243,7 @@ impl Client {
     pub async fn record(&self, submission: Submission, trials: Vec<Ending>) -> Result<ExperimentView, ClientError> {
         let trials = trials.into_iter().map(Into::into).collect();
         let request = wire::RecordRequest { submission: Some(submission.into()), trials };
-        self.document(self.inner.clone().record(timed(request, CALL)).await)
+        self.document(self.line().record(timed(request, CALL)).await)
     }
 
     /// Lists experiments in the order submitted.
@@ -230,7 +251,7 @@ impl Client {
     /// # Errors
     /// As every call: [`ClientError`].
     pub async fn list(&self) -> Result<Vec<ExperimentView>, ClientError> {
-        let reply = self.heard(self.inner.clone().list(timed(wire::Nothing {}, CALL)).await)?;
+        let reply = self.heard(self.line().list(timed(wire::Nothing {}, CALL)).await)?;
         reply.json.iter().map(|json| from_json(json)).collect::<Result<_, _>>().map_err(|error| self.malformed(error))
     }
 
@@ -240,7 +261,7 @@ impl Client {
     /// [`Refusal::NotFound`], else [`ClientError`].
     pub async fn show(&self, experiment: &ExperimentId) -> Result<ExperimentDetail, ClientError> {
         let request = wire::ExperimentRequest { experiment: experiment.to_string() };
-        let reply = self.heard(self.inner.clone().show(timed(request, CALL)).await)?;
+        let reply = self.heard(self.line().show(timed(request, CALL)).await)?;
         let detail = || {
             let trials = reply.trials.into_iter().map(|document| {
                 let trial: TrialView = from_json(&document.json)?;
@@ -261,7 +282,7 @@ impl Client {
     /// [`Refusal::NotFound`], else [`ClientError`].
     pub async fn explain(&self, trial: &TrialId) -> Result<Explanation, ClientError> {
         let request = timed(wire::TrialRequest { trial: trial.to_string() }, CALL);
-        self.document(self.inner.clone().explain(request).await)
+        self.document(self.line().explain(request).await)
     }
 
     /// Cancels an experiment: its open trials end as cancelled.
@@ -270,7 +291,7 @@ impl Client {
     /// [`Refusal::NotFound`], else [`ClientError`].
     pub async fn cancel(&self, experiment: &ExperimentId) -> Result<ExperimentView, ClientError> {
         let request = timed(wire::ExperimentRequest { experiment: experiment.to_string() }, CALL);
-        self.document(self.inner.clone().cancel(request).await)
+        self.document(self.line().cancel(request).await)
     }
 
     /// Follows one experiment, or all: the present state first, then every change.
@@ -279,7 +300,7 @@ impl Client {
     /// [`Refusal::NotFound`], else [`ClientError`].
     pub async fn watch(&self, experiment: Option<&ExperimentId>) -> Result<Updates, ClientError> {
         let request = wire::WatchRequest { experiment: experiment.map(ToString::to_string) };
-        let inner = self.heard(self.inner.clone().watch(Request::new(request)).await)?;
+        let inner = self.heard(self.line().watch(Request::new(request)).await)?;
         Ok(Updates { url: self.url.clone(), inner })
     }
 
@@ -288,7 +309,7 @@ impl Client {
     /// # Errors
     /// As every call: [`ClientError`].
     pub async fn shutdown(&self) -> Result<(), ClientError> {
-        self.heard(self.inner.clone().shutdown(timed(wire::Nothing {}, CALL)).await).map(drop)
+        self.heard(self.line().shutdown(timed(wire::Nothing {}, CALL)).await).map(drop)
     }
 
     /// Shows the machines with their workers, what is held and what is free.
@@ -296,7 +317,7 @@ impl Client {
     /// # Errors
     /// As every call: [`ClientError`].
     pub async fn nodes(&self) -> Result<Vec<NodeView>, ClientError> {
-        let reply = self.heard(self.inner.clone().nodes(timed(wire::Nothing {}, CALL)).await)?;
+        let reply = self.heard(self.line().nodes(timed(wire::Nothing {}, CALL)).await)?;
         reply.json.iter().map(|json| from_json(json)).collect::<Result<_, _>>().map_err(|error| self.malformed(error))
     }
 
@@ -306,7 +327,7 @@ impl Client {
     /// [`Refusal::NotFound`] when nothing of that name is known; else [`ClientError`].
     pub async fn cordon(&self, target: Target, cordon: Cordon) -> Result<(), ClientError> {
         let request = wire::CordonRequest { target: Some(target.into()), drain: cordon == Cordon::Drain };
-        self.heard(self.inner.clone().cordon(timed(request, CALL)).await).map(drop)
+        self.heard(self.line().cordon(timed(request, CALL)).await).map(drop)
     }
 
     /// Takes a cordon away, and asks no attempt to stop any more. Safe to repeat.
@@ -314,7 +335,7 @@ impl Client {
     /// # Errors
     /// As every call: [`ClientError`].
     pub async fn uncordon(&self, target: Target) -> Result<(), ClientError> {
-        self.heard(self.inner.clone().uncordon(timed(target.into(), CALL)).await).map(drop)
+        self.heard(self.line().uncordon(timed(target.into(), CALL)).await).map(drop)
     }
 
     /// Gives a failed trial a new budget of attempts, while its sweep has not been told of it.
@@ -323,11 +344,17 @@ impl Client {
     /// [`Refusal::Conflict`] when it has not failed, or its sweep went on without it; else [`ClientError`].
     pub async fn requeue(&self, trial: &TrialId) -> Result<TrialView, ClientError> {
         let request = timed(wire::TrialRequest { trial: trial.to_string() }, CALL);
-        self.document(self.inner.clone().requeue(request).await)
+        self.document(self.line().requeue(request).await)
     }
 
     fn heard<T>(&self, reply: Result<tonic::Response<T>, Status>) -> Result<T, ClientError> {
-        reply.map(tonic::Response::into_inner).map_err(|status| refusal(&self.url, &status))
+        reply.map(tonic::Response::into_inner).map_err(|status| {
+            let error = refusal(&self.url, &status);
+            if error.is_transient() {
+                self.current.fetch_add(1, Ordering::Relaxed);
+            }
+            error
+        })
     }
 
     fn document<T: serde::de::DeserializeOwned>(

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use market::Timestamp;
 use serde::{Deserialize, Serialize};
 use spec::{
-    AttemptId, Bytes, CheckpointRef, ExperimentId, FailureClass, Finite, ModelName, NodeId, Owner, ResourceName, RetrySpec,
-    Rung, Span, TrialId, WorkerId,
+    AttemptId, Bytes, CheckpointRef, ExperimentId, FailureClass, Finite, ModelName, NodeId, Owner, ResourceName,
+    RetrySpec, Rung, Span, TrialId, WorkerId,
 };
 
 use crate::resources::{Demand, Gpu, Offer};

@@ -6,8 +6,8 @@ use market::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use spec::{
-    AttemptId, Bytes, CheckpointRef, Digest, Finite, Metric, Progress, ProgressUnit, ResourceName, RetrySpec, Rung, Share,
-    Span,
+    AttemptId, Bytes, CheckpointRef, Digest, Finite, Metric, Progress, ProgressUnit, ResourceName, RetrySpec, Rung,
+    Share, Span,
 };
 
 use crate::generated as wire;

@@ -1,9 +1,9 @@
 //! Where the points of a sweep come from.
 
-use search::{Ask, History, Observation, Point, SpaceError};
+use search::{Ask, History, Observation, Point};
 use spec::{Digest, Params, Sampler, SweepSpec};
 
-use super::grid::{Grid, NotAList};
+use super::grid::Grid;
 use super::port::SweepError;
 use super::space::Dimensions;
 

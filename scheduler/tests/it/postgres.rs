@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use protocol::{ExperimentState, Report};
+use protocol::{Client, ExperimentState, Report};
 use scheduler::{Config, Handle, JournalAt, SchedulerError};
 use spec::{Span, WorkerId};
 
@@ -114,6 +114,7 @@ async fn lead(home: &Path, server: &Server) -> Handle {
 async fn a_standby_takes_over_within_seconds_and_goes_on_where_the_leader_was() {
     let (server, home) = (Server::start(), tempfile::tempdir().unwrap());
     let mut first = lead(home.path(), &server).await;
+    let dead = first.url().to_owned();
     let client = first.client().await.unwrap();
     client.submit(submission("4")).await.unwrap();
     let worker: WorkerId = "w".parse().unwrap();
@@ -135,7 +136,9 @@ async fn a_standby_takes_over_within_seconds_and_goes_on_where_the_leader_was() 
     let ended = first.wait().await.unwrap_err();
     assert!(matches!(&ended, SchedulerError::Journal(error) if !error.to_string().contains("tradewind@")), "{ended}");
 
-    let client = second.client().await.unwrap();
+    // A client that was told of both finds who leads.
+    let client =
+        Client::connect(&format!("{},{}", dead, second.url()), second.token(), Span::from_secs(5)).await.unwrap();
     let detail = client.show(&"pairs".parse().unwrap()).await.unwrap();
     assert_eq!(detail.experiment.trials.succeeded, 1);
     assert_eq!(detail.trials[assignment.trial.index as usize].outcome.as_deref(), Some(&b"one"[..]));
