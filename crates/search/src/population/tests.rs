@@ -27,7 +27,7 @@ fn the_worst_fifth_copies_the_best_fifth() {
     }
     assert_eq!(steps, Population::default().steps(&space, &members, &key(2), 3));
     assert_ne!(steps, Population::default().steps(&space, &members, &key(2), 4));
-    let mut turned = members.clone();
+    let mut turned = members;
     turned.reverse();
     let mut other = Population::default().steps(&space, &turned, &key(2), 3);
     other.reverse();
