@@ -62,8 +62,8 @@ pub(crate) fn fronts(values: &[&[f64]]) -> Vec<Vec<usize>> {
 /// of the front's range; infinite at the ends.
 pub(crate) fn crowding(values: &[&[f64]], front: &[usize]) -> Vec<f64> {
     let mut distances = vec![0.0; front.len()];
-    let objectives = values.first().map_or(0, |first| first.len());
-    for objective in 0..objectives {
+    let objectives = 0..values.first().map_or(0, |first| first.len());
+    objectives.for_each(|objective| {
         let at = |member: usize| values[front[member]][objective];
         let mut order: Vec<usize> = (0..front.len()).collect();
         order.sort_by(|&left, &right| at(left).total_cmp(&at(right)));
@@ -77,7 +77,7 @@ pub(crate) fn crowding(values: &[&[f64]], front: &[usize]) -> Vec<f64> {
                 distances[window[1]] += (at(window[2]) - at(window[0])) / range;
             }
         }
-    }
+    });
     distances
 }
 

@@ -13,11 +13,13 @@ fn members(space: &Space) -> Vec<Member> {
 #[test]
 fn the_worst_fifth_copies_the_best_fifth() {
     let space = branches();
-    let members = members(&space);
+    let mut members = members(&space);
+    // A tie with trial 4, of which the lower index counts as the better.
+    members[1].value = 8.0;
     let steps = Population::default().steps(&space, &members, &key(2), 3);
     for (member, step) in members.iter().zip(&steps) {
         match step {
-            Step::Keep => assert!(member.value < 8.0),
+            Step::Keep => assert!(member.value < 8.0 || member.trial == 1),
             Step::Copy { from, point } => {
                 assert!(member.value >= 8.0);
                 assert!([0, 3].contains(from), "trials 0 and 3 have values 0 and 1, not {from}");
@@ -27,7 +29,7 @@ fn the_worst_fifth_copies_the_best_fifth() {
     }
     assert_eq!(steps, Population::default().steps(&space, &members, &key(2), 3));
     assert_ne!(steps, Population::default().steps(&space, &members, &key(2), 4));
-    let mut turned = members.clone();
+    let mut turned = members;
     turned.reverse();
     let mut other = Population::default().steps(&space, &turned, &key(2), 3);
     other.reverse();

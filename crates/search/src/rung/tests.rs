@@ -22,6 +22,9 @@ fn the_median_rule_compares_the_best_so_far_with_the_means_of_others() {
     assert_eq!(rule.verdict(&rungs, 0, 1), Verdict::Continue);
     assert_eq!(rule.verdict(&rungs, 3, 0), Verdict::Continue, "rung 0 is too early");
     assert_eq!(Median { trials_min: 6, ..rule }.verdict(&rungs, 3, 1), Verdict::Continue, "too few trials");
+    let rungs = table(&[(0, &[5.0, 5.0]), (1, &[4.0, 4.0]), (2, &[5.5, 5.5])]);
+    let rule = Median { trials_min: 3, ..rule };
+    assert_eq!(rule.verdict(&rungs, 0, 1), Verdict::Stop, "a trial is no part of what it is compared with");
 }
 
 #[test]

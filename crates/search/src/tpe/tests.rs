@@ -25,7 +25,7 @@ fn it_learns_the_best_branch_and_its_own_axis() {
     .unwrap();
     let value = |point: &Point| match (point.0[0], point.0[1], point.0[2]) {
         (_, Some(Value::Real(at)), _) => vec![0.1 + (at - 0.2).abs()],
-        (_, _, Some(Value::Real(at))) => vec![3.0 * (at - 0.7).abs()],
+        (_, _, Some(Value::Real(at))) => vec![(at - 0.7).abs()],
         _ => vec![2.0],
     };
     let mut second = 0;
