@@ -285,8 +285,8 @@ fn report(context: &Context, summary: &Summary) -> Result<Exit> {
 fn text(summary: &Summary) -> String {
     let ended = &summary.trials;
     let mut lines = vec![format!(
-        "{}  {}: {} succeeded, {} failed, {} cancelled",
-        summary.experiment, summary.state, ended.succeeded, ended.failed, ended.cancelled
+        "{}  {}: {} succeeded, {} stopped early, {} failed, {} cancelled",
+        summary.experiment, summary.state, ended.succeeded, ended.pruned, ended.failed, ended.cancelled
     )];
     if let Some(best) = &summary.best {
         lines
