@@ -72,9 +72,13 @@ impl Trial {
         let note = match (&self.view.status, &self.outcome) {
             (TrialState::Failed { class, message }, _) => format!("{class}: {message}"),
             (TrialState::Pruned, _) => {
-                let shown = self.view.rungs.last().copied().flatten().map_or_else(String::new, |value| {
-                    format!(" with {:.4}", value.get())
-                });
+                let shown = self
+                    .view
+                    .rungs
+                    .last()
+                    .copied()
+                    .flatten()
+                    .map_or_else(String::new, |value| format!(" with {:.4}", value.get()));
                 format!("stopped at rung {}{shown}", self.view.rungs.len().saturating_sub(1))
             }
             (_, Some(outcome)) => outcome.bundle.to_string(),

@@ -183,11 +183,14 @@ pub(super) fn submission(rng: &mut ChaCha8Rng, index: u32) -> Submission {
             retry,
             timeout: TIME_LIMIT,
             priority: rng.random_range(0..2),
-            cpus: rng.random_range(1..=2),
+            cpus: rng.random_range(1..=CPUS_MAX),
             ..Policy::default()
         },
     }
 }
+
+/// CPU cores of the largest trial, and of the largest worker.
+pub(super) const CPUS_MAX: u32 = 2;
 
 /// Far above what an honest attempt takes, disturbed or not, and above three leases.
 pub(super) const TIME_LIMIT: Span = Span::from_secs(150);

@@ -1,7 +1,7 @@
 //! The scheduler's process: an inbox, a clock and [`Rounds`], as [`crate::core`] has them.
 
 use market::Timestamp;
-use protocol::{ExperimentState, Report, TrialState};
+use protocol::{ExperimentState, Offer, Report, TrialState};
 use rand::RngExt as _;
 use spec::{Digest, WorkerId};
 
@@ -9,7 +9,7 @@ use super::book::{Excuses, Promise};
 use super::disk::Fate;
 use super::messages::{Answer, Body, Peer, Request};
 use super::plan::{MILLISECOND, SECOND};
-use super::question::{End, at, sweeps};
+use super::question::{CPUS_MAX, End, at, sweeps};
 use super::{Act, DOWN_MAX, World};
 use crate::cluster::{Cluster, Input, Options, Recovery, Reply};
 use crate::journal::{JournalError, fold};
@@ -74,6 +74,8 @@ impl World {
             lease: spec::Span::from_secs(self.plan.lease),
             recovery: self.plan.recovery,
             jitter_seed: self.rng.random(),
+            // A large worker may yet come: nothing is refused for want of one.
+            largest: Some(Offer { cpus: CPUS_MAX, ..Offer::default() }),
             ..Options::default()
         };
         let recovered =
@@ -414,7 +416,8 @@ impl World {
                 continue;
             }
             for (id, worker) in &cluster.machines.workers {
-                let idle = worker.parked && worker.registration.cpus >= policy.cpus;
+                let idle =
+                    worker.parked && worker.registration.cpus >= policy.cpus && cluster.closed(now, worker).is_none();
                 assert!(!idle, "{id} waits although a trial of {} could run", chapter.submission.experiment);
             }
         }
