@@ -40,7 +40,7 @@ pub(crate) type Watch = (Vec<Update>, broadcast::Receiver<Update>);
 
 /// What the rim asks of the core.
 pub(crate) enum Call {
-    Input(Input, Answer<Reply>),
+    Input(Box<Input>, Answer<Reply>),
     Lease(WorkerId, Answer<Option<Assignment>>),
     List(Answer<Vec<ExperimentView>>),
     Show(ExperimentId, Answer<ExperimentDetail>),
@@ -128,7 +128,7 @@ impl Core {
         let now = self.clock.now();
         let rounds = &mut self.rounds;
         match call {
-            Call::Input(input, answer) => rounds.call(now, input, |reply| held(answer, reply)),
+            Call::Input(input, answer) => rounds.call(now, *input, |reply| held(answer, reply)),
             Call::Lease(worker, answer) => {
                 let until = self.clock.elapsed() + LONG_POLL;
                 if let Err((Waiting { answer, .. }, refusal)) = rounds.lease(now, worker, Waiting { answer, until }) {

@@ -37,7 +37,7 @@ async fn a_journal_that_cannot_be_written_stops_the_core_before_it_answers() {
         policy: protocol::Policy::default(),
     };
     let (submitted, acknowledged) = oneshot::channel();
-    calls.send(Call::Input(Input::Submit(submission), submitted)).await.map_err(drop).unwrap();
+    calls.send(Call::Input(Box::new(Input::Submit(submission)), submitted)).await.map_err(drop).unwrap();
     let (answer, answered) = oneshot::channel();
     calls.send(Call::List(answer)).await.map_err(drop).unwrap();
     let ended = core.run(received).await.unwrap_err();

@@ -25,7 +25,7 @@ impl Rim {
     }
 
     async fn input(&self, input: Input) -> Result<Reply, Refusal> {
-        ask(&self.calls, |answer| Call::Input(input, answer)).await
+        ask(&self.calls, |answer| Call::Input(Box::new(input), answer)).await
     }
 }
 

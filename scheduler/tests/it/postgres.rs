@@ -78,9 +78,8 @@ impl Server {
         let ask = || {
             let mut client = postgres::Client::connect(&self.url(), postgres::NoTls).ok()?;
             let answer = client.simple_query(sql).ok()?;
-            answer.into_iter().find_map(|message| match message {
-                postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
-                _ => None,
+            answer.into_iter().find_map(|message| {
+                if let postgres::SimpleQueryMessage::Row(row) = message { row.get(0).map(str::to_owned) } else { None }
             })
         };
         std::thread::scope(|scope| scope.spawn(ask).join().unwrap())

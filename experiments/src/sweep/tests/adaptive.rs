@@ -25,9 +25,9 @@ fn adaptive(sampler: &str, more: Value) -> ExperimentSweep {
 /// Best at a rate of e^-7.5 with dropout.
 fn sharpe(params: &Params) -> f64 {
     let ParamValue::Real(rate) = params["task.supervised.learning_rate"] else { panic!("a rate is real") };
-    let dropout = params.get("model.cnn_lstm.dropout").map_or(1.0, |dropout| match dropout {
-        ParamValue::Real(dropout) => (dropout - 0.2).abs(),
-        other => panic!("{other:?}"),
+    let dropout = params.get("model.cnn_lstm.dropout").map_or(1.0, |dropout| {
+        let ParamValue::Real(dropout) = dropout else { panic!("dropout is real") };
+        (dropout - 0.2).abs()
     });
     -(rate.ln() + 7.5).abs() - dropout
 }

@@ -76,7 +76,12 @@ fn endings(cluster: &TestCluster) -> Vec<Ending> {
             TrialState::Succeeded { .. } => End::Succeeded(trial.outcome.clone().unwrap()),
             TrialState::Failed { class, message } => End::Failed { class: *class, message: message.clone() },
             TrialState::Pruned => End::Pruned,
-            other => panic!("{other:?} is no end"),
+            TrialState::Waiting { .. }
+            | TrialState::Queued { .. }
+            | TrialState::Leased { .. }
+            | TrialState::Running { .. }
+            | TrialState::Paused { .. }
+            | TrialState::Cancelled => panic!("{} is no end of this story", trial.state.name()),
         },
     };
     cluster.cluster.ledger().experiments()[0].trials.iter().map(ending).collect()
