@@ -44,13 +44,19 @@ RULES = [
     ]),
     # Leases and tokens.
     ("scheduler/src/cluster/acts.rs", [
-        ("another worker's token counts", "(self.worker_of(trial) == Some(worker)).then(|| trial.clone())",
-         "Some(trial.clone())"),
+        ("another worker's token counts", "(held.worker == *worker).then(|| held.trial.clone())",
+         "Some(held.trial.clone())"),
         ("a lease lasts twice as long", "(self.options.lease.millis() * leases)",
          "self.options.lease.millis() * leases * 2"),
         ("a failure is taken for a lost worker",
          "self.change(now, &trial, Change::Fail { attempt, class, message, retry })",
          "self.change(now, &trial, Change::Lose { attempt, retry })"),
+        ("the time a scheduler was away counts against an attempt",
+         "now.plus_seconds(seconds(experiment.submission.policy.timeout))",
+         "{\n            let held = self.ledger.trial(trial).and_then(|trial| views::holder(&trial.state));\n"
+         "            let since = held.map_or(now, |(_, since)| since);\n"
+         "            since.plus_seconds(seconds(experiment.submission.policy.timeout))\n        }"),
+        ("an attempt may run past its limit", "self.timers.set(Timer::Limit(attempt), limit)", "()"),
     ]),
     ("scheduler/src/cluster.rs", [
         ("a stale heartbeat makes a lease",
@@ -58,9 +64,10 @@ RULES = [
          "{ self.renew(now, attempt); return Ok(Reply::Directive(Directive::Stop(StopCause::Fenced))); }"),
         ("a stale heartbeat renews the lease of its worker's present attempt",
          "return Ok(Reply::Directive(Directive::Stop(StopCause::Fenced)))",
-         "{ for held in self.attempts_of(worker) { self.renew(now, held); } "
+         "{ for held in self.ledger.attempts_of(worker).collect::<Vec<_>>() { self.renew(now, held); } "
          "return Ok(Reply::Directive(Directive::Stop(StopCause::Fenced))); }"),
-        ("an expired lease is not fenced", "lease.expires <= now", "lease.expires < Timestamp::default()"),
+        ("an expired lease is not fenced", "            Some(_) => self.lose(now, attempt),",
+         "            Some(_) if crate::planted({n}) => Ok(()),\n            Some(_) => self.lose(now, attempt),"),
         ("re-adoption forgets the attempts that ran", "cluster.readopt(now, attempt)", "()"),
         ("re-adoption takes attempts from workers that live", "cluster.readopt(now, attempt)",
          "cluster.lose(now, attempt)?"),
@@ -68,11 +75,6 @@ RULES = [
          "cluster.renew(now, attempt)"),
         ("an old checkpoint takes the place of a newer one",
          "newest.is_none_or(|(by, step)| by != attempt || step < checkpoint.step)", "true"),
-        ("the time a scheduler was away counts against an attempt",
-         "self.leases.get(&attempt)?.since?",
-         "match &self.ledger.trial(trial)?.state {\n"
-         "                TrialState::Leased { since, .. } | TrialState::Running { since, .. } => *since,\n"
-         "                _ => return None,\n            }"),
         ("a requeueing restart keeps dead attempts", "Recovery::Requeue => cluster.lose(now, attempt)?,",
          "Recovery::Requeue if crate::planted({n}) => cluster.readopt(now, attempt),\n"
          "                Recovery::Requeue => cluster.lose(now, attempt)?,"),
@@ -81,31 +83,43 @@ RULES = [
          "            self.lose(now, attempt)?;\n        }\n        self.place(now)?;\n        Ok(Reply::Parked)",
          "            if !crate::planted({n}) {\n                self.lose(now, attempt)?;\n            }\n"
          "        }\n        self.place(now)?;\n        Ok(Reply::Parked)"),
-        ("back-off is ignored", "not_before <= now", "not_before >= Timestamp::default()"),
-        ("a draining scheduler gives leases out", "        if self.draining {\n            return Ok(());",
-         "        if self.draining && !crate::planted({n}) {\n            return Ok(());"),
         ("handing an attempt back counts as a lost worker",
          "self.change(now, &trial, Change::Release { attempt })?", "self.lose(now, attempt)?"),
-        ("an assignment names no checkpoint", "trial.checkpoints.clone(),", "Vec::new(),"),
-        ("another spec under the same id is taken for the same", "known.submission.payload != submission.payload",
-         "known.submission.experiment != submission.experiment"),
         ("recovery does not go on with a sweep",
          "cluster.drive(now, &id)?.map_err(|source| RecoveryError::Sweep { experiment: id, source })?", "()"),
-        ("an attempt may run past its limit", "let late = |(attempt, trial): (AttemptId, &TrialId)| {",
-         "let late = |(attempt, trial): (AttemptId, &TrialId)| {\n"
-         "            if crate::planted({n}) {\n                return None;\n            }"),
+    ]),
+    # What goes where, and when.
+    ("scheduler/src/cluster/order.rs", [
+        ("back-off is ignored", "experiment.queue().next()",
+         "experiment.queue().next().map(|(_, index)| (Timestamp::default(), index))"),
+    ]),
+    ("scheduler/src/cluster/place.rs", [
+        ("a draining scheduler gives leases out", "        if self.draining {\n            return Ok(());",
+         "        if self.draining && !crate::planted({n}) {\n            return Ok(());"),
+        ("an assignment names no checkpoint", "trial.checkpoints.clone(),", "Vec::new(),"),
+    ]),
+    ("scheduler/src/cluster/admission.rs", [
+        ("another spec under the same id is taken for the same", "known.submission.payload != submission.payload",
+         "known.submission.experiment != submission.experiment"),
     ]),
     # The fold of the journal.
     ("scheduler/src/ledger.rs", [
-        ("the parallel limit is off by one", "self.live < limit", "self.live <= limit"),
-        ("cancelling leaves an attempt live", "self.live.retain(|_, trial| trial.experiment != *id)", "()"),
+        ("cancelling leaves an attempt live", "        for attempt in attempts {\n            self.let_go(attempt);",
+         "        for attempt in attempts.into_iter().filter(|_| !crate::planted({n})) {\n"
+         "            self.let_go(attempt);"),
         ("a token is used again after a restart", "pub const fn next_attempt(&self) -> AttemptId {\n",
          "pub fn next_attempt(&self) -> AttemptId {\n"
          "        if crate::planted({n}) {\n"
          "            return AttemptId(self.live.last_key_value().map_or(0, |(last, _)| last.0) + 1);\n        }\n"),
-        ("a fenced attempt stays among the live", "self.live.remove(&attempt)", "None"),
-        ("a trial that goes back to the queue is lost", "self.queued.insert((not_before, index))", "false"),
-        ("an attempt that ended counts as running", "self.live -= u32::from(before.live_attempt().is_some())", "()"),
+        ("a fenced attempt stays among the live", "        if before != after\n",
+         "        if before != after && !crate::planted({n})\n"),
+    ]),
+    ("scheduler/src/ledger/experiment.rs", [
+        ("the parallel limit is off by one", "self.live() < limit", "self.live() <= limit"),
+        ("a trial that goes back to the queue is lost", "self.queued.extend(queued(&trial.state))", "()"),
+        ("an attempt that ended counts as running", "*count(&mut self.counts, &trial.state) -= 1",
+         "if trial.state.live_attempt().is_none() {\n"
+         "            *count(&mut self.counts, &trial.state) -= 1;\n        }"),
     ]),
     ("scheduler/src/trial.rs", [
         ("a lost worker costs an attempt", "self.losses += 1", "{ self.losses += 1; self.failures += 1; }"),
