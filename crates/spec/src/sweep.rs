@@ -167,8 +167,8 @@ pub struct SweepSpec {
     /// Which dimensions count under which choice, by path. Default: all count always.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub conditions: BTreeMap<String, Condition>,
-    /// Further objectives: the report shows the Pareto front of all, and `nsga_ii` looks for it. `objective` alone decides
-    /// which trial is promoted. Default: none.
+    /// Further objectives: `nsga_ii` looks for the Pareto front of all. `objective` alone decides which trial is promoted.
+    /// Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub also: Vec<Objective>,
     /// An earlier experiment of this home whose points and objectives the sampler begins with. Its trials count against
