@@ -169,7 +169,7 @@ fn fall_back(context: &Context, prepared: &Prepared, place: &Place, url: &str, w
     Ok(exit)
 }
 
-/// Tells a scheduler what ran without it, each experiment once.
+/// Tells a scheduler what ran without it, each experiment once. What it refuses stays owed and keeps nothing else waiting.
 async fn hand_over(context: &Context, client: &Client) -> Result<()> {
     let home = context.home.path();
     for record in experiments::Record::owed(home, client.url())? {
@@ -178,9 +178,14 @@ async fn hand_over(context: &Context, client: &Client) -> Result<()> {
         let Some(detail) = scheduler::history(home)?.detail(&experiment) else { continue };
         let Some(trials) = experiments::endings(&detail) else { continue };
         let submission = experiments::submission(&asked.question, detail.experiment.policy.clone());
-        client.record(submission, trials).await?;
-        record.settle()?;
-        eprintln!("reported {experiment}, which ran here, to {}", client.url());
+        match client.record(submission, trials).await {
+            Ok(_) => {
+                record.settle()?;
+                eprintln!("reported {experiment}, which ran here, to {}", client.url());
+            }
+            Err(ClientError::Refused(why)) => eprintln!("{experiment}, which ran here, is not reported: {why}"),
+            Err(error) => return Err(error.into()),
+        }
     }
     Ok(())
 }
