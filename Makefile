@@ -34,8 +34,8 @@ lint: libtorch ## Checks format and lints
 bench: build ## Measures, as JSON lines
 	@python3 scripts/bench.py $(BINARY)
 
-chaos: build ## Kills workers and schedulers at random during a sweep; KILLS=10
-	@python3 scripts/chaos.py $(BINARY) --kills $(or $(KILLS),10)
+chaos: build ## Disturbs a sweep with random kills; FAULTS=10
+	@python3 scripts/chaos.py $(BINARY) --faults $(or $(FAULTS),10)
 
 mutants: libtorch ## Breaks one rule of learning at a time and shows that the tests notice (an hour)
 	@python3 scripts/mutants.py

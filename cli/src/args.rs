@@ -350,6 +350,8 @@ pub(crate) enum Bench {
         #[arg(long, default_value_t = 2)]
         workers: u32,
     },
+    /// A sweep of trials that each sleep a millisecond.
+    Sweep(BenchSweep),
     /// An agent on a problem whose solution is known.
     Rl(BenchRl),
     /// An agent on a made-up market, beside the policy that knows it.
@@ -363,6 +365,21 @@ pub(crate) enum Bench {
         #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
         envs: u32,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchSweep {
+    /// random, sobol, tpe, cma_es or gaussian_process.
+    #[arg(long, default_value = "tpe", value_parser = parse_sampler)]
+    pub(crate) sampler: spec::Sampler,
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) trials: u32,
+    /// Workers, each with one trial at a time.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub(crate) workers: u32,
+    /// Trials decided at once.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) batch: u32,
 }
 
 #[derive(Debug, Args)]
@@ -414,6 +431,10 @@ impl Trainings {
     pub(crate) fn all(&self) -> std::ops::Range<u64> {
         self.first_seed..self.first_seed + self.seeds
     }
+}
+
+fn parse_sampler(text: &str) -> Result<spec::Sampler, String> {
+    serde_json::from_value(text.into()).map_err(|error| error.to_string())
 }
 
 fn parse_symbol(text: &str) -> Result<Symbol, String> {

@@ -1,5 +1,6 @@
 //! The questions: sweeps, ensembles, verdicts and reports.
 
+pub mod bench;
 mod conclusion;
 mod ensemble;
 mod figure;

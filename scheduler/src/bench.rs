@@ -7,12 +7,12 @@ mod load;
 pub use load::{Heartbeats, Scale, heartbeats, scale};
 
 use market::Timestamp;
-use protocol::{Client, ClientError, ExperimentState, Policy, Registration, Report, Submission};
+use protocol::{Assignment, Client, ClientError, ExperimentState, Policy, Registration, Report, Submission};
 
 use crate::clock::Clock;
 use crate::config::{Config, SchedulerError, journal_path};
 use crate::server::start;
-use crate::sweep::{Ask, OpenError, Sweep, SweepOutcome};
+use crate::sweep::{Ask, OpenError, Sweep, SweepOutcome, Sweeps};
 
 /// Workers of a bench, at most: each is a task and a connection of this process.
 const WORKERS_MAX: u32 = 256;
@@ -69,26 +69,52 @@ impl Sweep for Flood {
     fn tell(&mut self, _: u32, _: SweepOutcome) {}
 }
 
-/// Runs `trials` trials that do nothing on `workers` workers, with the journal in `home`.
+/// What a trial does: its payload in, its outcome out.
+pub type Work = fn(&[u8]) -> Vec<u8>;
+
+/// An experiment whose trials are dispatched.
+pub struct Load {
+    /// Opens its sweep.
+    pub sweeps: Box<dyn Sweeps>,
+    /// The experiment.
+    pub submission: Submission,
+    /// Trials its sweep asks for in all.
+    pub trials: u32,
+    /// What each does, on a thread of its worker; `None`: nothing.
+    pub work: Option<Work>,
+}
+
+impl Load {
+    /// `trials` trials that do nothing, all in one batch.
+    #[must_use]
+    pub fn nothing(trials: u32) -> Self {
+        let sweeps = move |_: &Submission| -> Result<Box<dyn Sweep>, OpenError> { Ok(Box::new(Flood { trials })) };
+        let submission = Submission {
+            experiment: "bench-dispatch".parse().expect("it is a name"),
+            name: "bench".parse().expect("it is a name"),
+            payload: Vec::new(),
+            policy: Policy::default(),
+        };
+        Self { sweeps: Box::new(sweeps), submission, trials, work: None }
+    }
+}
+
+/// Runs `load` on `workers` workers that are already there, with the journal in `home`.
 ///
 /// # Errors
 /// [`BenchError`].
-pub async fn dispatch(home: &Path, trials: u32, workers: u32) -> Result<Dispatch, BenchError> {
-    let sweeps = move |_: &Submission| -> Result<Box<dyn Sweep>, OpenError> { Ok(Box::new(Flood { trials })) };
-    let handle = start(Config::new(home), Box::new(sweeps), None).await?;
+pub async fn dispatch(home: &Path, load: Load, workers: u32) -> Result<Dispatch, BenchError> {
+    let Load { sweeps, submission, trials, work } = load;
+    let handle = start(Config::new(home), sweeps, None).await?;
     let client = handle.client().await?;
+    let (ready, mut all) = tokio::sync::mpsc::channel(WORKERS_MAX as usize);
     let mut tasks = tokio::task::JoinSet::new();
     for index in 0..workers.clamp(1, WORKERS_MAX) {
-        let client = handle.client().await?;
-        tasks.spawn(async move { work(&client, index).await });
+        tasks.spawn(serve(handle.client().await?, index, work, ready.clone()));
     }
+    drop(ready);
+    while all.recv().await.is_some() {}
     let clock = Clock::start(Timestamp::default());
-    let submission = Submission {
-        experiment: "bench-dispatch".parse().expect("it is a name"),
-        name: "bench".parse().expect("it is a name"),
-        payload: Vec::new(),
-        policy: Policy::default(),
-    };
     let experiment = submission.experiment.clone();
     client.submit(submission).await?;
     let mut updates = client.watch(Some(&experiment)).await?;
@@ -109,12 +135,27 @@ pub async fn dispatch(home: &Path, trials: u32, workers: u32) -> Result<Dispatch
     Ok(Dispatch { trials, seconds, journal_bytes: size })
 }
 
-async fn work(client: &Client, index: u32) -> Result<(), ClientError> {
+async fn serve(
+    client: Client,
+    index: u32,
+    work: Option<Work>,
+    ready: tokio::sync::mpsc::Sender<()>,
+) -> Result<(), ClientError> {
     let worker: spec::WorkerId = format!("bench-{index}").parse().expect("it is a name");
     client.register(Registration::of(worker.clone(), 1)).await?;
+    drop(ready);
+    let mut held = None;
     loop {
-        if let Some(assignment) = client.lease(&worker).await? {
-            client.finish(&worker, assignment.attempt, Report::Succeeded(Vec::new())).await?;
-        }
+        held = match held {
+            None => client.lease(&worker).await?,
+            Some(Assignment { attempt, payload, .. }) => {
+                let outcome = match work {
+                    None => Vec::new(),
+                    // Errs only when the work panics or the bench is over: the trial is handed in without an outcome.
+                    Some(work) => tokio::task::spawn_blocking(move || work(&payload)).await.unwrap_or_default(),
+                };
+                client.exchange(&worker, attempt, Report::Succeeded(outcome)).await?
+            }
+        };
     }
 }

@@ -12,7 +12,7 @@ use crate::cluster::{Cluster, Input, Reply, Step};
 use crate::config::SchedulerError;
 use crate::engine::EngineError;
 use crate::journal::Journal;
-use crate::round::{Release, Rounds};
+use crate::round::{End, Release, Rounds};
 use crate::side_log::SideLog;
 
 /// Calls of one round, and so of one commit.
@@ -42,6 +42,7 @@ pub(crate) type Watch = (Vec<Update>, broadcast::Receiver<Update>);
 pub(crate) enum Call {
     Input(Box<Input>, Answer<Reply>),
     Lease(WorkerId, Answer<Option<Assignment>>),
+    Exchange(Box<End>, Answer<Option<Assignment>>),
     List(Answer<Vec<ExperimentView>>),
     Show(ExperimentId, Answer<ExperimentDetail>),
     Explain(TrialId, Answer<Explanation>),
@@ -132,6 +133,12 @@ impl Core {
             Call::Lease(worker, answer) => {
                 let until = self.clock.elapsed() + LONG_POLL;
                 if let Err((Waiting { answer, .. }, refusal)) = rounds.lease(now, worker, Waiting { answer, until }) {
+                    rounds.hold(held(answer, Err(refusal)));
+                }
+            }
+            Call::Exchange(end, answer) => {
+                let until = self.clock.elapsed() + LONG_POLL;
+                if let Err((Waiting { answer, .. }, refusal)) = rounds.exchange(now, *end, Waiting { answer, until }) {
                     rounds.hold(held(answer, Err(refusal)));
                 }
             }

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use market::Timestamp;
-use protocol::{Assignment, Refusal, Update};
-use spec::WorkerId;
+use protocol::{Assignment, Refusal, Report, Update};
+use spec::{AttemptId, WorkerId};
 
 use crate::cluster::{Cluster, Command, Input, Reply, Step};
 use crate::event::Record;
@@ -22,6 +22,14 @@ pub(crate) enum Release<A, W> {
     Leased(W, Option<Assignment>),
     /// News for watchers.
     Announce(Update),
+}
+
+/// What a worker says of an attempt that it ended.
+#[derive(Clone, Debug)]
+pub(crate) struct End {
+    pub(crate) worker: WorkerId,
+    pub(crate) attempt: AttemptId,
+    pub(crate) report: Report,
 }
 
 /// Cluster and journal, with what the present round holds back. `A` is an answer with its caller, `W` a worker's
@@ -78,6 +86,16 @@ impl<A, W> Rounds<A, W> {
                 self.parked.insert(worker, waiting);
                 Ok(())
             }
+            Err(refusal) => Err((waiting, refusal)),
+        }
+    }
+
+    /// Takes in the end of an attempt and lets its worker wait for the next, in one round. A refused call is given back with
+    /// the reason; refused for [`Refusal::NotRegistered`], the end was taken in all the same.
+    pub(crate) fn exchange(&mut self, now: Timestamp, end: End, waiting: W) -> Result<(), (W, Refusal)> {
+        let End { worker, attempt, report } = end;
+        match self.step(now, Input::Finish(worker.clone(), attempt, report)) {
+            Ok(_) => self.lease(now, worker, waiting),
             Err(refusal) => Err((waiting, refusal)),
         }
     }

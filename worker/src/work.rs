@@ -145,24 +145,28 @@ struct Worker {
 impl Worker {
     async fn serve(&mut self) -> Result<Served, WorkerError> {
         let mut terms = self.register().await?;
+        let mut next = None;
         loop {
-            if *self.stopped.borrow() {
-                return Ok(self.served);
-            }
-            let mut stopped = self.stopped.clone();
-            let leased = tokio::select! {
-                leased = self.client.lease(&self.options.id) => leased,
-                // Errs when `run` was dropped: stop as well.
-                _ = stopped.wait_for(|stopped| *stopped) => return Ok(self.served),
-            };
-            match leased {
-                Ok(Some(assignment)) => {
-                    self.attempt(assignment, terms).await?;
+            let came = match next.take() {
+                Some(assignment) => {
+                    let came = self.attempt(assignment, terms).await;
                     self.served.attempts += 1;
+                    came
                 }
-                Ok(None) => {}
-                Err(error) if is_restart(&error) => terms = self.register().await?,
-                Err(error) => return Err(error.into()),
+                None => {
+                    let mut stopped = self.stopped.clone();
+                    tokio::select! {
+                        biased;
+                        // Errs when `run` was dropped: stop as well.
+                        _ = stopped.wait_for(|stopped| *stopped) => return Ok(self.served),
+                        leased = self.client.lease(&self.options.id) => leased.map_err(Into::into),
+                    }
+                }
+            };
+            match came {
+                Ok(assignment) => next = assignment,
+                Err(WorkerError::Client(error)) if is_restart(&error) => terms = self.register().await?,
+                Err(error) => return Err(error),
             }
         }
     }
@@ -207,8 +211,8 @@ impl Worker {
         }
     }
 
-    /// Runs one attempt to its end and reports it.
-    async fn attempt(&self, assignment: Assignment, terms: Terms) -> Result<(), WorkerError> {
+    /// Runs one attempt to its end and reports it; returns the next, if one came at once.
+    async fn attempt(&self, assignment: Assignment, terms: Terms) -> Result<Option<Assignment>, WorkerError> {
         let (attempt, trial) = (assignment.attempt, assignment.trial.clone());
         let rung = assignment.rung.map_or(0, |rung| rung.index);
         tracing::info!(%trial, %attempt, "attempt starts");
@@ -224,21 +228,37 @@ impl Worker {
             Ok(Ended::Stopped) => Report::Stopped,
             Err(Failure { class, message }) => Report::Failed { class, message },
         };
+        match self.hand_in(attempt, report).await {
+            Err(WorkerError::Client(ClientError::Refused(Refusal::Fenced))) => {
+                tracing::warn!(%trial, %attempt, "attempt had ended for the scheduler: reported before, or fenced");
+                Ok(None)
+            }
+            Ok(next) => {
+                tracing::info!(%trial, %attempt, "attempt ended");
+                Ok(next)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reports the end of `attempt` and asks for the next in one call. A worker that stops asks for none.
+    async fn hand_in(&self, attempt: AttemptId, report: Report) -> Result<Option<Assignment>, WorkerError> {
+        let exchange = || {
+            let (client, worker, report) = (self.client.clone(), self.options.id.clone(), report.clone());
+            async move { client.exchange(&worker, attempt, report).await }
+        };
+        let mut stopped = self.stopped.clone();
+        tokio::select! {
+            biased;
+            _ = stopped.wait_for(|stopped| *stopped) => {}
+            next = self.persist(exchange) => return next,
+        }
+        // Whether it was heard is not known: an end may be reported again.
         let finish = || {
             let (client, worker, report) = (self.client.clone(), self.options.id.clone(), report.clone());
             async move { client.finish(&worker, attempt, report).await }
         };
-        match self.persist(finish).await {
-            Ok(()) => {
-                tracing::info!(%trial, %attempt, "attempt ended");
-                Ok(())
-            }
-            Err(WorkerError::Client(ClientError::Refused(Refusal::Fenced))) => {
-                tracing::warn!(%trial, %attempt, "attempt ended after it was fenced: its result is dropped");
-                Ok(())
-            }
-            Err(error) => Err(error),
-        }
+        self.persist(finish).await.map(|()| None)
     }
 
     /// Heartbeats until the runner is done; asks it to stop when told to, and gives it up when it does not.

@@ -1,6 +1,6 @@
 //! `bench`: figures as JSON lines.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -11,20 +11,15 @@ use envs::bench::Stepped;
 use serde_json::json;
 use spec::{BenchmarkSpec, Problem};
 
-use crate::args::{BenchMarket, BenchRl};
+use crate::args::{BenchMarket, BenchRl, BenchSweep};
 use crate::commands::{Audience, Context, runtime};
 use crate::exit::{BadInput, Exit, bad_input};
 
 /// No-op trials from submission to the journalled result, through the real server, protocol and journal.
 pub(crate) fn scheduler(context: &Context, trials: u32, workers: u32) -> Result<Exit> {
-    let home = context.home.path().join("bench");
-    match std::fs::remove_dir_all(&home) {
-        Ok(()) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error).with_context(|| format!("{} cannot be emptied", home.display())),
-    }
-    std::fs::create_dir_all(&home).with_context(|| format!("{} cannot be made", home.display()))?;
-    let figures = runtime()?.block_on(scheduler::bench::dispatch(&home, trials, workers))?;
+    let home = fresh_home(context)?;
+    let load = scheduler::bench::Load::nothing(trials);
+    let figures = runtime()?.block_on(scheduler::bench::dispatch(&home, load, workers))?;
     let line = json!({
         "bench": "scheduler",
         "trials": figures.trials,
@@ -34,6 +29,37 @@ pub(crate) fn scheduler(context: &Context, trials: u32, workers: u32) -> Result<
         "journal_bytes_per_trial": figures.journal_bytes / u64::from(figures.trials.max(1)),
         "rss_mb": peak_rss_mb("self"),
         "worker_rss_mb": idle_worker_rss_mb(&home)?,
+    });
+    crate::view::line(&line);
+    Ok(Exit::Ok)
+}
+
+/// A home of its own for a bench, empty.
+fn fresh_home(context: &Context) -> Result<PathBuf> {
+    let home = context.home.path().join("bench");
+    match std::fs::remove_dir_all(&home) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error).with_context(|| format!("{} cannot be emptied", home.display())),
+    }
+    std::fs::create_dir_all(&home).with_context(|| format!("{} cannot be made", home.display()))?;
+    Ok(home)
+}
+
+/// A sweep whose trials each sleep a millisecond: what suggesting, journalling and dispatching adds to that.
+pub(crate) fn sweep(context: &Context, options: &BenchSweep) -> Result<Exit> {
+    let home = fresh_home(context)?;
+    let load = experiments::bench::millisecond_trials(options.sampler, options.trials, options.batch)?;
+    let figures = runtime()?.block_on(scheduler::bench::dispatch(&home, load, options.workers))?;
+    let each_ms = 1_000.0 * figures.seconds / f64::from(figures.trials);
+    let line = json!({
+        "bench": "sweep",
+        "sampler": options.sampler,
+        "trials": figures.trials,
+        "workers": options.workers,
+        "batch": options.batch,
+        "overhead_ms_per_trial": each_ms - 1.0 / f64::from(options.workers),
+        "journal_bytes_per_trial": figures.journal_bytes / u64::from(figures.trials.max(1)),
     });
     crate::view::line(&line);
     Ok(Exit::Ok)

@@ -103,6 +103,7 @@ pub(crate) fn dispatch(cli: &Cli) -> Result<Exit> {
         Command::Data(Data::Import(options)) => data::import(&context, options),
         Command::Data(Data::Check { file, interval }) => data::check(&context, file, *interval),
         Command::Bench(Bench::Scheduler { trials, workers }) => bench::scheduler(&context, *trials, *workers),
+        Command::Bench(Bench::Sweep(options)) => bench::sweep(&context, options),
         Command::Bench(Bench::Rl(options)) => bench::rl(&context, options),
         Command::Bench(Bench::Market(options)) => bench::market(&context, options),
         Command::Bench(Bench::Env { env, envs }) => Ok(bench::env(*env, *envs)),

@@ -226,6 +226,23 @@ impl Client {
         self.heard(self.line().finish(timed(request, CALL)).await).map(drop)
     }
 
+    /// Ends `attempt` and waits for the next assignment, in one call; `None` when none came for a while. Safe to repeat.
+    ///
+    /// # Errors
+    /// [`Refusal::Fenced`] when the attempt no longer counts, or its end was taken in by an earlier call;
+    /// [`Refusal::NotRegistered`] when its end was taken in and the worker is to register again; else [`ClientError`].
+    pub async fn exchange(
+        &self,
+        worker: &WorkerId,
+        attempt: AttemptId,
+        report: Report,
+    ) -> Result<Option<Assignment>, ClientError> {
+        let request =
+            wire::FinishRequest { worker: worker.to_string(), attempt: attempt.0, report: Some(report.into()) };
+        let reply = self.heard(self.line().exchange(timed(request, LEASE)).await)?;
+        reply.assignment.map(Assignment::try_from).transpose().map_err(|error| self.malformed(error))
+    }
+
     /// Submits an experiment. Safe to repeat; once it returns, the submission is durable.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Version of the wire. A worker of another one is refused: it would misread what it is told.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// Largest message either way: a trial's outcome with its curves is far below this.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 64 << 20;
@@ -60,6 +60,13 @@ pub trait Service: Send + Sync + 'static {
     ) -> Result<Vec<CheckpointRef>, Refusal>;
     /// Ends an attempt. Repeating it is harmless.
     async fn finish(&self, worker: WorkerId, attempt: AttemptId, report: Report) -> Result<(), Refusal>;
+    /// Ends an attempt, then waits a while for an assignment. Repeating it is harmless.
+    async fn exchange(
+        &self,
+        worker: WorkerId,
+        attempt: AttemptId,
+        report: Report,
+    ) -> Result<Option<Assignment>, Refusal>;
     /// Takes an experiment in. Repeating it is harmless.
     async fn submit(&self, submission: Submission) -> Result<ExperimentView, Refusal>;
     /// Takes in an experiment that another cluster ran to its end. Repeating it is harmless.
@@ -164,6 +171,14 @@ impl<S: Service> Scheduler for Adapter<S> {
         let report = required("report", request.report)?.try_into()?;
         self.0.finish(worker, AttemptId(request.attempt), report).await?;
         Ok(Response::new(wire::Nothing {}))
+    }
+
+    async fn exchange(&self, request: Request<wire::FinishRequest>) -> Reply<wire::LeaseReply> {
+        let request = request.into_inner();
+        let worker = parse("worker", &request.worker)?;
+        let report = required("report", request.report)?.try_into()?;
+        let assignment = self.0.exchange(worker, AttemptId(request.attempt), report).await?;
+        Ok(Response::new(wire::LeaseReply { assignment: assignment.map(Into::into) }))
     }
 
     async fn submit(&self, request: Request<wire::SubmitRequest>) -> Reply<wire::Document> {

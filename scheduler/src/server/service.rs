@@ -11,6 +11,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use crate::cluster::{Input, Reply};
 use crate::core::{Call, Watch};
+use crate::round::End;
 
 /// Updates on their way to one watcher.
 const WATCH_BUFFER: usize = 256;
@@ -83,6 +84,16 @@ impl Service for Rim {
 
     async fn finish(&self, worker: WorkerId, attempt: AttemptId, report: Report) -> Result<(), Refusal> {
         self.input(Input::Finish(worker, attempt, report)).await.map(drop)
+    }
+
+    async fn exchange(
+        &self,
+        worker: WorkerId,
+        attempt: AttemptId,
+        report: Report,
+    ) -> Result<Option<Assignment>, Refusal> {
+        let end = Box::new(End { worker, attempt, report });
+        ask(&self.calls, |answer| Call::Exchange(end, answer)).await
     }
 
     async fn submit(&self, submission: Submission) -> Result<ExperimentView, Refusal> {

@@ -7,7 +7,7 @@ use market::Timestamp;
 use protocol::{Assignment, ExperimentState, Policy, Submission};
 use spec::{AttemptId, CheckpointRef, ExperimentId, FailureClass, TrialId, WorkerId};
 
-use super::question::{End, Script};
+use super::question::{End, undisturbed};
 use crate::event::{Event, Record};
 use crate::ledger::Ledger;
 use crate::retry::BACKOFF_MAX;
@@ -21,6 +21,10 @@ pub(super) struct Entry {
     pub(super) failures: u32,
     losses: u32,
     pub(super) end: Option<End>,
+    /// It holds at a rung.
+    pub(super) held: bool,
+    /// Rungs it reached.
+    reached: u32,
     cancelled: bool,
     pub(super) not_before: Timestamp,
     /// Newest first.
@@ -35,10 +39,18 @@ impl Entry {
             failures: 0,
             losses: 0,
             end: None,
+            held: false,
+            reached: 0,
             cancelled: false,
             not_before: at,
             checkpoints: Vec::new(),
         }
+    }
+
+    fn keep(&mut self, checkpoint: CheckpointRef) {
+        self.checkpoints.retain(|kept| kept.digest != checkpoint.digest);
+        self.checkpoints.insert(0, checkpoint);
+        self.checkpoints.truncate(2);
     }
 
     /// Its own failure: within the budget, after its time if it timed out, and tried again when it should be.
@@ -172,6 +184,13 @@ impl Book {
         let chapter = self.chapters.get_mut(&id.experiment).expect("was opened above");
         let trial = chapter.trials.get_mut(id.index as usize).unwrap_or_else(|| panic!("{id} was never asked"));
         assert!(trial.end.is_none(), "{id} has ended, and {} follows", change.name());
+        if matches!(change, Change::Resume | Change::Prune) {
+            assert!(trial.held, "{id} holds at no rung, and {} follows", change.name());
+            trial.held = false;
+            trial.not_before = at;
+            trial.end = (*change == Change::Prune).then_some(End::Pruned);
+            return;
+        }
         let mut live = trial.live.clone().unwrap_or_else(|| panic!("nobody is at {id}, and {} follows", change.name()));
         let speaker = |attempt: &AttemptId| {
             assert_eq!(*attempt, live.attempt, "attempt {attempt} of {id} is fenced and its {} counts", change.name());
@@ -188,10 +207,16 @@ impl Book {
                 );
                 live.step = checkpoint.step;
                 stored.push((id.clone(), *checkpoint));
-                trial.checkpoints.retain(|kept| kept.digest != checkpoint.digest);
-                trial.checkpoints.insert(0, *checkpoint);
-                trial.checkpoints.truncate(2);
+                trial.keep(*checkpoint);
                 trial.live = Some(live);
+            }
+            Change::Pause { attempt, rung, checkpoint, .. } => {
+                speaker(attempt);
+                assert_eq!(*rung, trial.reached, "{id} holds at a rung out of turn");
+                stored.push((id.clone(), *checkpoint));
+                trial.keep(*checkpoint);
+                (trial.held, trial.live) = (true, None);
+                trial.reached += 1;
             }
             Change::Succeed { attempt, outcome } => {
                 speaker(attempt);
@@ -220,7 +245,6 @@ impl Book {
             }
             Change::Unblock
             | Change::Lease { .. }
-            | Change::Pause { .. }
             | Change::Resume
             | Change::Prune
             | Change::Requeue
@@ -240,6 +264,7 @@ impl Book {
         assert!(running < limit, "{id} runs beside {running} others, {limit} may run");
         let trial = chapter.trials.get_mut(id.index as usize).unwrap_or_else(|| panic!("{id} was never asked"));
         assert!(trial.end.is_none(), "{id} has ended and is leased");
+        assert!(!trial.held, "{id} is leased before it is judged");
         assert!(trial.live.is_none(), "two attempts are at {id}");
         assert!(at >= trial.not_before, "{id} is leased before its wait is over");
         let worker = worker.clone();
@@ -352,11 +377,14 @@ impl Book {
         }
     }
 
-    /// Every success has the metrics that its payload stands for, and every trial its share of failures.
+    /// Every trial ended as it does undisturbed: with the metrics its payload stands for, its share of failures, or pruned.
     pub(super) fn check_ends(&self) {
         for (id, chapter) in &self.chapters {
-            for (index, trial) in chapter.trials.iter().enumerate().filter(|(_, trial)| !trial.cancelled) {
-                let (end, failures) = Script::read(&trial.payload).end(&chapter.submission.policy.retry);
+            let (undisturbed, _) = undisturbed(&chapter.submission);
+            for (index, (trial, (_, end, failures))) in chapter.trials.iter().zip(undisturbed).enumerate() {
+                if trial.cancelled {
+                    continue;
+                }
                 assert_eq!(trial.end, Some(end), "{id}.{index} ended otherwise than undisturbed");
                 assert_eq!(trial.failures, failures, "{id}.{index} failed more or less often than undisturbed");
             }

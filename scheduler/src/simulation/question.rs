@@ -6,7 +6,7 @@ use market::Timestamp;
 use protocol::{ExperimentState, Policy, Submission};
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
-use spec::{CheckpointRef, Digest, FailureClass, RetrySpec, Span};
+use spec::{CheckpointRef, Digest, FailureClass, Finite, RetrySpec, Share, Span};
 
 use crate::sweep::{Ask, OpenError, Sweep, SweepOutcome, Sweeps};
 
@@ -78,8 +78,8 @@ impl Script {
         CheckpointRef { digest: Digest::of(&bytes), step }
     }
 
-    /// Where it ends, with the failures that count against its budget.
-    pub(super) fn end(&self, retry: &RetrySpec) -> (End, u32) {
+    /// Where it ends if nobody prunes it, with the failures that count against its budget.
+    fn end(&self, retry: &RetrySpec) -> (End, u32) {
         let failed = |class, failures| (End::Failed(class), failures);
         match self.temper {
             Temper::Hungry(times) if u32::from(times) >= retry.attempts => failed(FailureClass::Oom, retry.attempts),
@@ -91,9 +91,32 @@ impl Script {
         }
     }
 
+    /// Its failures on the way to `step`; `None` where it does not get there.
+    fn failures_before(&self, step: u64, retry: &RetrySpec) -> Option<u32> {
+        match self.end(retry) {
+            // It holds at a rung before it looks for trouble there.
+            _ if step <= self.trouble => Some(0),
+            (End::Failed(_), _) => None,
+            (End::Succeeded(_) | End::Pruned, failures) => Some(failures),
+        }
+    }
+
+    /// The step at which it holds for `rung`.
+    pub(super) fn holds_at(&self, rung: Share) -> u64 {
+        (1..self.steps).find(|step| rung.is_reached(*step, self.steps)).unwrap_or(self.steps)
+    }
+
+    /// What it measures with these weights.
+    pub(super) fn value(weights: u64) -> Option<Finite> {
+        Finite::new((weights >> 40) as f64)
+    }
+
+    fn weights(&self, steps: u64) -> u64 {
+        (1..=steps).fold(self.start(), |weights, step| self.train(weights, step))
+    }
+
     fn metrics(&self) -> Vec<u8> {
-        let weights = (1..=self.steps).fold(self.start(), |weights, step| self.train(weights, step));
-        weights.to_le_bytes().to_vec()
+        self.weights(self.steps).to_le_bytes().to_vec()
     }
 }
 
@@ -102,10 +125,13 @@ impl Script {
 pub(super) enum End {
     Succeeded(Vec<u8>),
     Failed(FailureClass),
+    Pruned,
 }
 
-/// A sweep with up to two open batches, whose payloads depend on everything it was told, in the order it was told.
+/// A sweep with up to two open batches, whose payloads depend on everything it was told, in the order it was told. At each
+/// of its rungs the better half of a batch goes on.
 struct Question {
+    rungs: Vec<Share>,
     left: u32,
     batch: u32,
     window: usize,
@@ -147,6 +173,22 @@ impl Sweep for Question {
             }
         }
     }
+
+    fn rungs(&self, _: u32) -> Vec<Share> {
+        self.rungs.clone()
+    }
+
+    fn judge(&mut self, _: u32, reached: &[(u32, Option<Finite>)]) -> Vec<u32> {
+        better_half(reached)
+    }
+}
+
+/// The better half, by what was measured.
+fn better_half(reached: &[(u32, Option<Finite>)]) -> Vec<u32> {
+    let mut order: Vec<(u32, Option<Finite>)> = reached.to_vec();
+    order.sort_by(|(_, one), (_, other)| other.map(Finite::get).partial_cmp(&one.map(Finite::get)).expect("finite"));
+    order.truncate(reached.len().div_ceil(2));
+    order.into_iter().map(|(index, _)| index).collect()
 }
 
 fn open(submission: &Submission) -> Result<Box<dyn Sweep>, OpenError> {
@@ -154,7 +196,13 @@ fn open(submission: &Submission) -> Result<Box<dyn Sweep>, OpenError> {
         submission.payload.as_slice().try_into().map_err(|_| OpenError { why: "not a sweep".to_owned() })?;
     let draw = mix(u64::from_le_bytes(bytes));
     let (batch, window) = (1 + (draw >> 8) % 4, 1 + (draw >> 16) % 2);
+    let rungs = match (draw >> 24) % 4 {
+        0 => vec![Share::of(0.5)],
+        1 => vec![Share::of(0.25), Share::of(0.6)],
+        _ => Vec::new(),
+    };
     Ok(Box::new(Question {
+        rungs,
         left: 1 + (draw % 7) as u32,
         batch: batch as u32,
         window: window as usize,
@@ -216,16 +264,39 @@ pub(super) fn undisturbed(submission: &Submission) -> (Vec<(Vec<u8>, End, u32)>,
         };
         // Once it is done the rest is told, and changes nothing.
         let Some(batch) = batches.pop_front().filter(|_| !done) else { break };
+        prune(&mut trials[batch.clone()], &*sweep, &submission.policy.retry);
         for index in batch {
             let outcome = match &trials[index].1 {
                 End::Succeeded(bytes) => SweepOutcome::Succeeded(bytes.clone()),
                 End::Failed(_) => SweepOutcome::Failed,
+                End::Pruned => SweepOutcome::Pruned,
             };
             sweep.tell(u32::try_from(index).expect("few trials"), outcome);
         }
     }
     let any = trials.iter().any(|(_, end, _)| matches!(end, End::Succeeded(_)));
     (trials, if any { ExperimentState::Succeeded } else { ExperimentState::Failed })
+}
+
+/// Ends those of a batch that do not go on from one of their rungs.
+fn prune(batch: &mut [(Vec<u8>, End, u32)], sweep: &dyn Sweep, retry: &RetrySpec) {
+    let mut open: Vec<usize> = (0..batch.len()).collect();
+    for rung in sweep.rungs(0) {
+        // Who gets there, with its failures on the way.
+        let (mut reached, mut failed) = (Vec::new(), Vec::new());
+        for index in open {
+            let script = Script::read(&batch[index].0);
+            let step = script.holds_at(rung);
+            if let Some(failures) = script.failures_before(step, retry) {
+                reached.push((u32::try_from(index).expect("few trials"), Script::value(script.weights(step))));
+                failed.push((index, failures));
+            }
+        }
+        open = better_half(&reached).into_iter().map(|index| index as usize).collect();
+        for (index, failures) in failed.into_iter().filter(|(index, _)| !open.contains(index)) {
+            (batch[index].1, batch[index].2) = (End::Pruned, failures);
+        }
+    }
 }
 
 /// Microseconds after the epoch as a time.

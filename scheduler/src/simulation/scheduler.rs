@@ -13,7 +13,7 @@ use super::question::{CPUS_MAX, End, at, sweeps};
 use super::{Act, DOWN_MAX, World};
 use crate::cluster::{Cluster, Input, Options, Recovery, Reply};
 use crate::journal::{JournalError, fold};
-use crate::round::{Release, Rounds};
+use crate::round::{self, Release, Rounds};
 
 /// Longest wait of a worker for an attempt, as in the core.
 const LONG_POLL: u64 = 20 * SECOND;
@@ -258,6 +258,17 @@ impl World {
                 rounds.call(now, Input::Checkpoint(worker, attempt, checkpoint), sent);
             }
             Body::Finish(worker, attempt, report) => rounds.call(now, Input::Finish(worker, attempt, report), sent),
+            Body::Exchange(worker, attempt, report) => {
+                life.excuses.workers.push(worker.clone());
+                let until = self.now + LONG_POLL;
+                let end = round::End { worker: worker.clone(), attempt, report };
+                match rounds.exchange(now, end, Waiting { request, until }) {
+                    Ok(()) => self.book.hear_worker(now, &worker),
+                    Err((waiting, refusal)) => {
+                        rounds.hold(Sent { request: waiting.request, answer: Answer::Leased(Err(refusal)) });
+                    }
+                }
+            }
             Body::Submit(submission) => rounds.call(now, Input::Submit(submission), sent),
             Body::Cancel(experiment) => rounds.call(now, Input::Cancel(experiment), sent),
             Body::Show(experiment) => {
@@ -291,10 +302,13 @@ impl World {
                 self.reply(request.from, request.call, answer);
             }
             Release::Leased(Waiting { request, .. }, assignment) => {
-                if let (Some(assignment), Body::Lease(worker)) = (&assignment, &request.body) {
+                if let (Some(assignment), Body::Lease(worker) | Body::Exchange(worker, ..)) = (&assignment, &request.body)
+                {
                     self.book.grant(time, worker, assignment);
                 }
-                self.reply(request.from, request.call, Answer::Leased(Ok(assignment)));
+                let answer = Answer::Leased(Ok(assignment));
+                self.promise(&request, &answer);
+                self.reply(request.from, request.call, answer);
             }
             Release::Announce(_) => {}
         }
@@ -329,12 +343,16 @@ impl World {
                     self.book.promise(Promise::Stored(trial, *checkpoint));
                 }
             }
-            (Body::Finish(..), Answer::Reply(Ok(_))) => {
+            (Body::Finish(.., report), Answer::Reply(Ok(_))) | (Body::Exchange(.., report), Answer::Leased(Ok(_))) => {
                 assert_ne!(request.from, Peer::Forger, "a result with another's token counts");
-                if let (Some(trial), Body::Finish(.., Report::Succeeded(outcome))) =
-                    (self.trial_of(&request.body), &request.body)
-                {
-                    self.book.promise(Promise::Finished(trial, End::Succeeded(outcome.clone())));
+                match (self.trial_of(&request.body), report) {
+                    (Some(trial), Report::Succeeded(outcome)) => {
+                        self.book.promise(Promise::Finished(trial, End::Succeeded(outcome.clone())));
+                    }
+                    (Some(trial), Report::Paused { checkpoint, .. }) => {
+                        self.book.promise(Promise::Stored(trial, *checkpoint));
+                    }
+                    (None, _) | (Some(_), Report::Failed { .. } | Report::Stopped) => {}
                 }
             }
             _ => {}
@@ -343,7 +361,9 @@ impl World {
 
     /// Whose attempt a word is about, by what the worker was granted.
     fn trial_of(&self, body: &Body) -> Option<spec::TrialId> {
-        let (Body::Checkpoint(_, attempt, _) | Body::Finish(_, attempt, _)) = body else { return None };
+        let (Body::Checkpoint(_, attempt, _) | Body::Finish(_, attempt, _) | Body::Exchange(_, attempt, _)) = body else {
+            return None;
+        };
         self.book.trial_of(*attempt)
     }
 
@@ -357,7 +377,8 @@ impl World {
         for body in [
             Body::Heartbeat(stranger.clone(), attempt),
             Body::Checkpoint(stranger.clone(), attempt, checkpoint),
-            Body::Finish(stranger, attempt, Report::Succeeded(b"forged".to_vec())),
+            Body::Finish(stranger.clone(), attempt, Report::Succeeded(b"forged".to_vec())),
+            Body::Exchange(stranger, attempt, Report::Succeeded(b"forged".to_vec())),
         ] {
             let call = self.call();
             self.after(MILLISECOND, Act::Arrive(Request { from: Peer::Forger, call, body }));
@@ -409,7 +430,9 @@ impl World {
             let policy = &chapter.submission.policy;
             let running = chapter.trials.iter().filter(|trial| trial.live.is_some()).count() as u32;
             let ready =
-                |trial: &&super::book::Entry| trial.live.is_none() && trial.end.is_none() && trial.not_before <= now;
+                |trial: &&super::book::Entry| {
+                    trial.live.is_none() && trial.end.is_none() && !trial.held && trial.not_before <= now
+                };
             if policy.parallel.is_some_and(|limit| running >= limit)
                 || !chapter.trials.iter().any(|trial| ready(&trial))
             {

@@ -133,7 +133,7 @@ impl World {
 
     fn say(&mut self, index: usize, body: Body, times: u32) {
         let call = self.call();
-        let patience = if matches!(body, Body::Lease(_)) { LONG_PATIENCE } else { PATIENCE };
+        let patience = if matches!(body, Body::Lease(_) | Body::Exchange(..)) { LONG_PATIENCE } else { PATIENCE };
         let worker = &mut self.workers[index];
         let (from, life) = (worker.peer(), worker.life);
         worker.word = Some(Word { call, body: body.clone(), times });
@@ -152,6 +152,7 @@ impl World {
             | Body::Heartbeat(..)
             | Body::Checkpoint(..)
             | Body::Finish(..)
+            | Body::Exchange(..)
             | Body::Submit(_)
             | Body::Cancel(_)
             | Body::Show(_)
@@ -210,9 +211,13 @@ impl World {
                 worker.terms = Some(terms);
                 self.ask(index);
             }
-            (Body::Lease(_), Answer::Leased(Ok(Some(assignment)))) => self.begin(index, assignment),
-            (Body::Lease(_), Answer::Leased(Ok(None))) => self.ask(index),
-            (Body::Lease(_), Answer::Leased(Err(_))) => self.register(index),
+            (Body::Lease(_) | Body::Exchange(..), Answer::Leased(Ok(Some(assignment)))) => {
+                self.begin(index, assignment);
+            }
+            (Body::Lease(_), Answer::Leased(Ok(None)))
+            | (Body::Exchange(..), Answer::Leased(Ok(None) | Err(Refusal::Fenced))) => self.ask(index),
+            (Body::Lease(_), Answer::Leased(Err(_)))
+            | (Body::Exchange(..), Answer::Leased(Err(Refusal::NotRegistered))) => self.register(index),
             (Body::Checkpoint(..), Answer::Reply(Ok(Reply::Kept(kept)))) => {
                 self.tidy(index, kept);
                 self.go_on(index);
@@ -269,6 +274,11 @@ impl World {
         if run.hangs {
             return self.step_later(index);
         }
+        if let Some(rung) = run.assignment.rung
+            && run.step == script.holds_at(rung.share)
+        {
+            return self.hold(index, rung.index);
+        }
         // Before anything else: one that resumes behind its trouble is in trouble all the same.
         if run.step >= script.trouble {
             let class = match script.temper {
@@ -291,6 +301,15 @@ impl World {
         run.step += 1;
         run.weights = script.train(run.weights, run.step);
         if run.step.is_multiple_of(script.every) { self.hand_in(index) } else { self.step_later(index) }
+    }
+
+    /// Stores a checkpoint and gives the trial back until it is judged.
+    fn hold(&mut self, index: usize, rung: u32) {
+        let Some(run) = &self.workers[index].run else { return };
+        let checkpoint = run.script.checkpoint(run.weights, run.step);
+        let (weights, value) = (run.weights, Script::value(run.weights));
+        self.store.insert(checkpoint.digest, weights);
+        self.finish(index, Report::Paused { rung, checkpoint, value });
     }
 
     /// Stores a checkpoint and hands it over.
@@ -316,10 +335,13 @@ impl World {
     }
 
     fn finish(&mut self, index: usize, report: Report) {
+        let stops = self.rng.random_bool(0.3);
         let worker = &mut self.workers[index];
         let Some(run) = &mut worker.run else { return };
         run.ended = true;
-        let body = Body::Finish(worker.id.clone(), run.assignment.attempt, report);
+        // Real workers ask for the next at once, unless they are to stop.
+        let say = if stops { Body::Finish } else { Body::Exchange };
+        let body = say(worker.id.clone(), run.assignment.attempt, report);
         self.say(index, body, 0);
     }
 }

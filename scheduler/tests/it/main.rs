@@ -177,6 +177,44 @@ async fn a_worker_goes_on_with_its_token_after_a_restart_on_the_same_port() {
 }
 
 #[tokio::test]
+async fn the_end_of_an_attempt_and_the_next_come_in_one_call() {
+    let home = tempfile::tempdir().unwrap();
+    let (handle, client) = begin(home.path()).await;
+    client.submit(submission("2")).await.unwrap();
+    let worker = register(&client, "w").await;
+    let first = client.lease(&worker).await.unwrap().unwrap();
+    let end = || Report::Succeeded(b"once".to_vec());
+    let second = client.exchange(&worker, first.attempt, end()).await.unwrap().unwrap();
+    assert_ne!(first.trial, second.trial);
+    // As a worker does whose answer was lost: the end counts once, and what was granted is granted again.
+    let again = client.exchange(&worker, first.attempt, Report::Succeeded(b"twice".to_vec())).await.unwrap_err();
+    assert!(matches!(again, ClientError::Refused(Refusal::Fenced)), "{again}");
+    assert_eq!(client.lease(&worker).await.unwrap().unwrap().attempt, second.attempt);
+    let trial = client.show(&submission("2").experiment).await.unwrap().trials.remove(0);
+    assert_eq!(trial.outcome.as_deref(), Some(b"once".as_slice()));
+    handle.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_end_is_taken_in_though_its_worker_must_register_again() {
+    let home = tempfile::tempdir().unwrap();
+    let (handle, client) = begin(home.path()).await;
+    client.submit(submission("1")).await.unwrap();
+    let worker = register(&client, "w").await;
+    let assignment = client.lease(&worker).await.unwrap().unwrap();
+    let listen = handle.url().strip_prefix("http://").unwrap().parse().unwrap();
+    handle.stop().await.unwrap();
+    let config = Config { listen, grace: Span::from_millis(1), ..Config::new(home.path()) };
+    let handle = scheduler::start(config, sweeps(), None).await.unwrap();
+    let client = handle.client().await.unwrap();
+    let refused = client.exchange(&worker, assignment.attempt, Report::Succeeded(Vec::new())).await.unwrap_err();
+    assert!(matches!(refused, ClientError::Refused(Refusal::NotRegistered)), "{refused}");
+    let trial = client.show(&submission("1").experiment).await.unwrap().trials.remove(0);
+    assert!(matches!(trial.status, TrialState::Succeeded { .. }));
+    handle.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_restart_that_requeues_fences_the_old_attempt() {
     let home = tempfile::tempdir().unwrap();
     let (handle, client) = begin(home.path()).await;
@@ -199,7 +237,7 @@ async fn a_restart_that_requeues_fences_the_old_attempt() {
 #[tokio::test]
 async fn five_hundred_trials_that_do_nothing_all_end() {
     let home = tempfile::tempdir().unwrap();
-    let measured = scheduler::bench::dispatch(home.path(), 500, 4).await.unwrap();
+    let measured = scheduler::bench::dispatch(home.path(), scheduler::bench::Load::nothing(500), 4).await.unwrap();
     assert_eq!(measured.trials, 500);
     assert!(measured.seconds > 0.0);
     let per_trial = measured.journal_bytes / 500;
