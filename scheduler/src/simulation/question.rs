@@ -252,11 +252,13 @@ pub(super) fn undisturbed(submission: &Submission) -> (Vec<(Vec<u8>, End, u32)>,
         let done = loop {
             match sweep.ask() {
                 Ask::Batch(payloads) => {
-                    batches.push_back(trials.len()..trials.len() + payloads.len());
+                    let batch = trials.len()..trials.len() + payloads.len();
                     trials.extend(payloads.into_iter().map(|payload| {
                         let (end, failures) = Script::read(&payload).end(&submission.policy.retry);
                         (payload, end, failures)
                     }));
+                    prune(&mut trials[batch.clone()], &*sweep, &submission.policy.retry);
+                    batches.push_back(batch);
                 }
                 Ask::Waiting => break false,
                 Ask::Done => break true,
@@ -264,7 +266,6 @@ pub(super) fn undisturbed(submission: &Submission) -> (Vec<(Vec<u8>, End, u32)>,
         };
         // Once it is done the rest is told, and changes nothing.
         let Some(batch) = batches.pop_front().filter(|_| !done) else { break };
-        prune(&mut trials[batch.clone()], &*sweep, &submission.policy.retry);
         for index in batch {
             let outcome = match &trials[index].1 {
                 End::Succeeded(bytes) => SweepOutcome::Succeeded(bytes.clone()),

@@ -302,7 +302,8 @@ impl World {
                 self.reply(request.from, request.call, answer);
             }
             Release::Leased(Waiting { request, .. }, assignment) => {
-                if let (Some(assignment), Body::Lease(worker) | Body::Exchange(worker, ..)) = (&assignment, &request.body)
+                if let (Some(assignment), Body::Lease(worker) | Body::Exchange(worker, ..)) =
+                    (&assignment, &request.body)
                 {
                     self.book.grant(time, worker, assignment);
                 }
@@ -361,7 +362,8 @@ impl World {
 
     /// Whose attempt a word is about, by what the worker was granted.
     fn trial_of(&self, body: &Body) -> Option<spec::TrialId> {
-        let (Body::Checkpoint(_, attempt, _) | Body::Finish(_, attempt, _) | Body::Exchange(_, attempt, _)) = body else {
+        let (Body::Checkpoint(_, attempt, _) | Body::Finish(_, attempt, _) | Body::Exchange(_, attempt, _)) = body
+        else {
             return None;
         };
         self.book.trial_of(*attempt)
@@ -429,10 +431,9 @@ impl World {
         for chapter in open {
             let policy = &chapter.submission.policy;
             let running = chapter.trials.iter().filter(|trial| trial.live.is_some()).count() as u32;
-            let ready =
-                |trial: &&super::book::Entry| {
-                    trial.live.is_none() && trial.end.is_none() && !trial.held && trial.not_before <= now
-                };
+            let ready = |trial: &&super::book::Entry| {
+                trial.live.is_none() && trial.end.is_none() && !trial.held && trial.not_before <= now
+            };
             if policy.parallel.is_some_and(|limit| running >= limit)
                 || !chapter.trials.iter().any(|trial| ready(&trial))
             {
