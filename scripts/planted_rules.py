@@ -20,6 +20,11 @@ RULES = [
          "        let records = if crate::planted({n}) && !self.commands.is_empty() && self.records.len() == 1 {\n"
          "            Vec::new()\n        } else {\n            std::mem::take(&mut self.records)\n        };\n        if"),
     ]),
+    ("scheduler/src/round.rs", [
+        ("a fenced end is taken for one that counts", "            Err(refusal) => Err((waiting, refusal)),\n        }\n    }\n\n    /// The engine",
+         "            Err(_) if crate::planted({n}) => self.lease(now, worker, waiting),\n"
+         "            Err(refusal) => Err((waiting, refusal)),\n        }\n    }\n\n    /// The engine"),
+    ]),
     ("scheduler/src/journal.rs", [
         ("recovery skips the last record",
          "    journal.replay(&mut |Record { at, event }| {\n",
@@ -96,6 +101,7 @@ RULES = [
     ("scheduler/src/cluster/place.rs", [
         ("a draining scheduler gives leases out", "        if self.draining {\n            return Ok(());",
          "        if self.draining && !crate::planted({n}) {\n            return Ok(());"),
+        ("an assignment names no rung", "self.rung_of(&held.trial)", "None"),
         ("an assignment names no checkpoint", "trial.checkpoints.clone(),", "Vec::new(),"),
     ]),
     ("scheduler/src/cluster/admission.rs", [
@@ -128,6 +134,9 @@ RULES = [
          "self.checkpoints.push(checkpoint)"),
         ("memory that runs out degrades nothing", "u8::from(*class == FailureClass::Oom)", "0"),
         ("a result is dropped", "Some(outcome.clone())", "None"),
+        ("what a trial measured at a rung is dropped", "self.rungs.push(*value)", "()"),
+        ("the checkpoint of a trial that holds is not kept", "self.keep(*checkpoint)",
+         "{ if matches!(change, Change::Checkpoint { .. }) { self.keep(*checkpoint); } }"),
     ]),
     ("scheduler/src/retry.rs", [
         ("the last retry is lost", "(worth_it && failures < retry.attempts)",
@@ -145,6 +154,9 @@ RULES = [
          "            if crate::planted({n}) {\n                told.reverse();\n            }\n"
          "            for (index, outcome) in told {"),
         ("the newest batch is told first", "self.batches.front().cloned()", "self.batches.back().cloned()"),
+        ("the worse half goes on from a rung", "go_on.contains(&index)", "!go_on.contains(&index)"),
+        ("a rung is judged before its batch is there", "                None => return false,\n            }\n        }\n        if reached",
+         "                None if crate::planted({n}) => {}\n                None => return false,\n            }\n        }\n        if reached"),
         ("a failed trial is told as cancelled", "TrialState::Failed { .. } => Some(SweepOutcome::Failed),",
          "TrialState::Failed { .. } if crate::planted({n}) => Some(SweepOutcome::Cancelled),\n"
          "        TrialState::Failed { .. } => Some(SweepOutcome::Failed),"),
