@@ -10,6 +10,10 @@ use envs::bench::Stepped;
 use market::{Interval, Symbol};
 use spec::{ExperimentId, ModelName, Span, TrialId};
 
+mod members;
+
+pub(crate) use members::{Create, Join, Token};
+
 /// From an experiment file to a live order, with one artifact all the way.
 #[derive(Debug, Parser)]
 #[command(name = "tradewind", version, propagate_version = true, arg_required_else_help = true)]
@@ -21,8 +25,20 @@ pub(crate) struct Cli {
     /// Prints one JSON object as the last line of stdout, and nothing else there.
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// How logs are written on stderr; RUST_LOG says which.
+    #[arg(long, global = true, env = "TRADEWIND_LOG_FORMAT", value_enum, default_value = "text", hide_env = true)]
+    pub(crate) log_format: LogFormat,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// How logs are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line, with the ids of experiment, trial and attempt as fields.
+    Json,
 }
 
 #[derive(Debug, Subcommand)]
@@ -105,7 +121,15 @@ pub(crate) enum Command {
         /// Serves figures for Prometheus at /metrics of this loopback address. Default: nowhere.
         #[arg(long)]
         metrics: Option<SocketAddr>,
+        /// Speaks TLS to the members it invited, and serves any address. Default: plain text, on loopback alone.
+        #[arg(long)]
+        tls: bool,
     },
+    /// Invites members to a scheduler that speaks TLS, lists and revokes them.
+    #[command(subcommand)]
+    Token(Token),
+    /// Makes this home a member of the scheduler that invited it.
+    Join(Join),
     /// Runs a worker: one trial at a time, until the scheduler has no use for it.
     Worker(Worker),
     /// Lists registered models and their aliases.
@@ -229,8 +253,9 @@ pub(crate) struct Place {
 
 #[derive(Debug, Args)]
 pub(crate) struct Worker {
+    /// A running scheduler. Default: the one at work on this home, or that it joined.
     #[arg(long)]
-    pub(crate) scheduler: String,
+    pub(crate) scheduler: Option<String>,
     /// Its name, unique for its life. Default: drawn.
     #[arg(long)]
     pub(crate) id: Option<spec::WorkerId>,

@@ -265,7 +265,7 @@ impl Ground {
     /// Of the first member: an ensemble's members share it, or are refused.
     fn of(home: &Path, members: &[Bundle]) -> Result<Self> {
         let trial = &members[0].manifest().trial;
-        let path = dataset::resolve(home, &trial.data.source);
+        let path = dataset::resolve_below(home, &trial.data.source)?;
         let dataset = dataset::read_parquet(&path, &trial.data.symbols[0])?;
         if dataset.digest != trial.data_digest {
             let source_name = trial.data.source.clone();

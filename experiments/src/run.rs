@@ -208,7 +208,7 @@ fn checked(home: &Path, path: &Path, yaml: String, machine: &Machine) -> Result<
 
 /// The bars of the spec's first symbol, refused where they are unfit, and what a spec can disagree with.
 fn read(home: &Path, spec: &ExperimentSpec) -> Result<(Dataset, DataFacts), PrepareError> {
-    let path = dataset::resolve(home, &spec.data.source);
+    let path = dataset::resolve_below(home, &spec.data.source)?;
     let mut sets = Vec::new();
     for symbol in &spec.data.symbols {
         let set = dataset::read_parquet(&path, symbol)?;

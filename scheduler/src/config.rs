@@ -3,9 +3,12 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use protocol::Token;
+use market::Timestamp;
+use protocol::{Access, AccessError, Credentials, Identity, Token};
 use spec::Span;
+use telemetry::Tracer;
 
+use crate::clock::Clock;
 use crate::cluster::Options;
 use crate::journal::JournalError;
 
@@ -14,14 +17,18 @@ use crate::journal::JournalError;
 pub struct Config {
     /// Folder of its state; made when missing.
     pub home: PathBuf,
-    /// Where it listens. Default: a free port on 127.0.0.1. Only loopback addresses are served.
+    /// Where it listens. Default: a free port on 127.0.0.1.
     pub listen: SocketAddr,
+    /// How it is spoken to. Default: in plain text, which only loopback addresses serve.
+    pub transport: Transport,
     /// Where its journal lies. Default: a file of the home.
     pub journal: JournalAt,
     /// How its cluster is run.
     pub options: Options,
     /// How long running attempts get to store a checkpoint when it stops. Default: 20s.
     pub grace: Span,
+    /// Where traces go. Default: nowhere.
+    pub tracer: Tracer,
 }
 
 impl Config {
@@ -31,9 +38,30 @@ impl Config {
         Self {
             home: home.to_owned(),
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            transport: Transport::Plain,
             journal: JournalAt::Home,
             options: Options::default(),
             grace: Span::from_secs(20),
+            tracer: Tracer::default(),
+        }
+    }
+}
+
+/// How a scheduler is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// In plain text, with the token of its home: on its own machine alone.
+    Plain,
+    /// By TLS both ways: callers are the home itself and the members it invited.
+    Tls,
+}
+
+impl Transport {
+    /// The first word of an address.
+    pub(crate) const fn scheme(self) -> &'static str {
+        match self {
+            Self::Plain => "http",
+            Self::Tls => "https",
         }
     }
 }
@@ -61,7 +89,7 @@ impl std::fmt::Debug for JournalAt {
 #[derive(Debug, thiserror::Error)]
 pub enum SchedulerError {
     /// The address is open to others.
-    #[error("scheduler does not listen on {0}: only loopback addresses are served, use 127.0.0.1")]
+    #[error("scheduler does not listen on {0} in plain text: use TLS (--tls), or 127.0.0.1")]
     NotLoopback(SocketAddr),
     /// The port cannot be had.
     #[error("port {address} cannot be listened on: {why}; choose another, or port 0 for a free one")]
@@ -82,6 +110,9 @@ pub enum SchedulerError {
     /// The token file is damaged.
     #[error(transparent)]
     Token(#[from] protocol::TokenError),
+    /// Keys or members cannot be used.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// The journal cannot be used.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -108,7 +139,45 @@ pub fn journal_path(home: &Path) -> PathBuf {
 /// The token file of a home.
 #[must_use]
 pub fn token_path(home: &Path) -> PathBuf {
-    home.join("keys").join("scheduler.token")
+    keys(home).join("scheduler.token")
+}
+
+/// Where a home keeps who it is in a cluster.
+#[must_use]
+pub fn identity_path(home: &Path) -> PathBuf {
+    protocol::identity_path(&keys(home))
+}
+
+fn keys(home: &Path) -> PathBuf {
+    home.join("keys")
+}
+
+/// What `home` shows to the scheduler at `url`: its token in plain text, its certificate over TLS.
+///
+/// # Errors
+/// [`SchedulerError`] when the home has none.
+pub fn credentials(home: &Path, url: &str) -> Result<Credentials, SchedulerError> {
+    if url.starts_with("https:") {
+        return Ok(Identity::read(&identity_path(home))?.into());
+    }
+    Ok(Token::read(&token_path(home))?.into())
+}
+
+/// The address of the scheduler that `home` joined; `None` when it joined none.
+#[must_use]
+pub fn joined(home: &Path) -> Option<String> {
+    Identity::read(&identity_path(home)).ok()?.scheduler().map(str::to_owned)
+}
+
+/// Who may come in.
+pub(crate) fn access(config: &Config, token: &Token, clock: Clock) -> Result<Access, SchedulerError> {
+    match config.transport {
+        Transport::Plain => Ok(Access::Loopback(token.clone())),
+        Transport::Tls => {
+            let now = move || -> Timestamp { clock.now() };
+            Ok(Access::members(&keys(&config.home), Box::new(now))?)
+        }
+    }
 }
 
 /// The address file of a home: there while a scheduler runs on it.
@@ -148,16 +217,8 @@ pub(crate) fn token(home: &Path) -> Result<Token, SchedulerError> {
 
 /// Writes a file whole or not at all, readable by its owner alone. It is on the disk, name and all, when this returns.
 fn write(path: &Path, text: &str) -> Result<(), SchedulerError> {
-    use std::io::Write as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let failed = |why| SchedulerError::Home { path: path.to_owned(), why };
-    let folder = path.parent().unwrap_or(path);
-    make_folder(folder)?;
-    let partial = path.with_extension("partial");
-    let mut file =
-        std::fs::File::options().create(true).truncate(true).write(true).mode(0o600).open(&partial).map_err(failed)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
-    std::fs::rename(&partial, path).and_then(|()| sync_folder(folder)).map_err(failed)
+    make_folder(path.parent().unwrap_or(path))?;
+    protocol::write_private(path, text).map_err(|why| SchedulerError::Home { path: path.to_owned(), why })
 }
 
 /// Makes a folder where it is missing, and those above it; their names are on the disk when this returns.

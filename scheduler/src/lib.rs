@@ -28,7 +28,9 @@ mod sweep;
 pub mod trial;
 
 pub use cluster::{Options, Quarantine, Quota, Recovery, Scope};
-pub use config::{Config, JournalAt, SchedulerError, address, journal_path, token_path};
+pub use config::{
+    Config, JournalAt, SchedulerError, Transport, address, credentials, identity_path, joined, journal_path, token_path,
+};
 pub use driver::SweepError;
 pub use retry::{BACKOFF_MAX, WORKER_LOSSES_MAX};
 pub use server::{Handle, history, serve, start};

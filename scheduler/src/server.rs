@@ -1,18 +1,19 @@
 //! The rim: port, threads and their ends. Turns calls of the protocol into calls of the core, with no decision in it.
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::{Client, ClientError, Refusals, Token};
+use protocol::{Client, ClientError, Credentials, Refusals, Token};
 use spec::{Span, WorkerId};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
 use crate::cluster::Cluster;
-use crate::config::{self, Config, JournalAt, SchedulerError};
+use crate::config::{self, Config, JournalAt, SchedulerError, Transport};
 use crate::core::{CALLS_WAITING_MAX, Call, Core};
 use crate::engine::{Engine, Fleet};
 use crate::journal::{Journal, PostgresJournal, SqliteJournal, fold};
@@ -21,8 +22,10 @@ use crate::side_log::{self, SideLog};
 use crate::sweep::Sweeps;
 
 mod service;
+mod trail;
 
 use service::Rim;
+use trail::Trail;
 
 /// How often the engine looks after its workers.
 const TEND: Duration = Duration::from_millis(50);
@@ -31,6 +34,7 @@ const TEND: Duration = Duration::from_millis(50);
 pub struct Handle {
     url: String,
     token: Token,
+    credentials: Credentials,
     calls: mpsc::Sender<Call>,
     refusals: Refusals,
     /// `None` once it was waited for.
@@ -38,13 +42,13 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Where it listens: `http://127.0.0.1:PORT`.
+    /// Where its own machine reaches it: `http://127.0.0.1:PORT`, by TLS `https://127.0.0.1:PORT`.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The token its callers need.
+    /// The token of its home, which callers in plain text need.
     #[must_use]
     pub const fn token(&self) -> &Token {
         &self.token
@@ -56,12 +60,12 @@ impl Handle {
         &self.refusals
     }
 
-    /// A client of it.
+    /// A client of it, as its home.
     ///
     /// # Errors
     /// [`ClientError`] when it ended meanwhile.
     pub async fn client(&self) -> Result<Client, ClientError> {
-        Client::connect(&self.url, &self.token, Span::from_secs(5)).await
+        Client::connect(&self.url, &self.credentials, Span::from_secs(5)).await
     }
 
     /// Waits until it ends: asked to by a client, or by a failure. The reason is told once.
@@ -107,16 +111,19 @@ pub async fn start(
     sweeps: Box<dyn Sweeps>,
     engine: Option<Box<dyn Engine>>,
 ) -> Result<Handle, SchedulerError> {
-    if !config.listen.ip().is_loopback() {
+    if config.transport == Transport::Plain && !config.listen.ip().is_loopback() {
         return Err(SchedulerError::NotLoopback(config.listen));
     }
     config::make_folder(&config.home)?;
     let token = config::token(&config.home)?;
     let journal = open(&config).await?;
     let (listener, address) = listen(config.listen).await?;
-    let url = format!("http://{address}");
+    let url = format!("{}://{}", config.transport.scheme(), from_here(address));
     let (ledger, last) = fold(&*journal)?;
     let clock = Clock::start(last);
+    // Read only now that this scheduler leads: another may have led until then, and taken members in.
+    let access = Arc::new(config::access(&config, &token, clock)?);
+    let credentials = config::credentials(&config.home, &url)?;
     let mut options = config.options.clone();
     options.largest = options.largest.or_else(|| engine.as_ref().and_then(|engine| engine.largest()));
     let cluster = Cluster::recover(clock.now(), ledger, sweeps, options)?;
@@ -129,8 +136,8 @@ pub async fn start(
     let engine_end = engine.map(|engine| spawn_engine(engine, &url, clock, calls.clone())).transpose()?;
     let (stop_server, server_stops) = oneshot::channel::<()>();
     let refusals = Refusals::default();
-    let rim = Rim::new(calls.clone());
-    let server = protocol::serve(listener, token.clone(), refusals.clone(), rim, async move {
+    let rim = Rim::new(calls.clone(), Trail::new(config.tracer.clone(), clock));
+    let server = protocol::serve(listener, access, refusals.clone(), rim, async move {
         // Errs once the supervisor drops it: nothing is ever sent.
         let _ = server_stops.await;
     });
@@ -145,7 +152,7 @@ pub async fn start(
         config::forget_address(&config.home);
         ended.and_then(|()| served.map_err(Into::into))
     });
-    Ok(Handle { url, token, calls, refusals, supervisor: Some(supervisor) })
+    Ok(Handle { url, token, credentials, calls, refusals, supervisor: Some(supervisor) })
 }
 
 /// Runs a scheduler until `stop` resolves, a client asks it to stop, or it fails.
@@ -206,6 +213,12 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Schedu
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok((listener, bound))
+}
+
+/// Where this machine reaches `address`, which may stand for all of its addresses.
+fn from_here(address: SocketAddr) -> SocketAddr {
+    let here: IpAddr = if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+    if address.ip().is_unspecified() { SocketAddr::new(here, address.port()) } else { address }
 }
 
 type End<T> = oneshot::Receiver<T>;

@@ -7,16 +7,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use protocol::{Assignment, Client, ClientError, Directive, Refusal, Registration, Report, Terms, Token};
+use protocol::{Assignment, Client, ClientError, Credentials, Directive, Refusal, Registration, Report, Terms};
 use spec::{AttemptId, FailureClass, ResourceName, Span, WorkerId};
+use telemetry::Tracer;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::machine::Hardware;
 use crate::runner::{Ended, Failure, Reporter, Runner};
 
 mod speech;
+mod trail;
 
 use speech::Speech;
+use trail::Trail;
 
 /// Wait before a call is tried again.
 const RETRY_PAUSE: Duration = Duration::from_millis(250);
@@ -24,10 +27,10 @@ const RETRY_PAUSE: Duration = Duration::from_millis(250);
 /// How a worker runs.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where the scheduler listens: `http://HOST:PORT`.
+    /// Where the scheduler listens: `http://HOST:PORT`, by TLS `https://HOST:PORT`.
     pub scheduler: String,
-    /// Its token.
-    pub token: Token,
+    /// What is shown to it.
+    pub credentials: Credentials,
     /// The worker's id, unique for its life.
     pub id: WorkerId,
     /// CPU cores it may use.
@@ -40,21 +43,24 @@ pub struct Options {
     pub patience: Span,
     /// Longest time a runner may take to stop when asked. Default: 15s.
     pub stop_grace: Span,
+    /// Where traces go. Default: nowhere.
+    pub tracer: Tracer,
 }
 
 impl Options {
     /// The defaults for a worker `id` with one core.
     #[must_use]
-    pub fn new(scheduler: &str, token: Token, id: WorkerId) -> Self {
+    pub fn new(scheduler: &str, credentials: impl Into<Credentials>, id: WorkerId) -> Self {
         Self {
             scheduler: scheduler.to_owned(),
-            token,
+            credentials: credentials.into(),
             id,
             cpus: 1,
             hardware: Hardware::default(),
             custom: BTreeMap::new(),
             patience: Span::from_secs(600),
             stop_grace: Span::from_secs(15),
+            tracer: Tracer::default(),
         }
     }
 }
@@ -94,7 +100,7 @@ pub async fn run(
     runner: impl Runner + 'static,
     stop: impl Future<Output = ()>,
 ) -> Result<Served, WorkerError> {
-    let client = Client::connect(&options.scheduler, &options.token, options.patience).await?;
+    let client = Client::connect(&options.scheduler, &options.credentials, options.patience).await?;
     let (stopping, stopped) = watch::channel(false);
     let mut worker = Worker { client, options, jobs: spawn_runner(runner)?, stopped, served: Served::default() };
     let mut work = std::pin::pin!(worker.serve());
@@ -119,6 +125,10 @@ fn spawn_runner(mut runner: impl Runner + 'static) -> Result<mpsc::Sender<Job>, 
     let (jobs, mut received) = mpsc::channel::<Job>(1);
     let serve = move || {
         while let Some(Job { assignment, mut reporter, done }) = received.blocking_recv() {
+            let Assignment { trial, attempt, .. } = &assignment;
+            // What the runner logs says which attempt it is of.
+            let span = tracing::info_span!("attempt", experiment = %trial.experiment, %trial, %attempt);
+            let _entered = span.entered();
             let run = AssertUnwindSafe(|| runner.run(&assignment, &mut reporter));
             let ended = std::panic::catch_unwind(run).unwrap_or_else(|panic| Err(bug(panic.as_ref())));
             // Errs when the worker gave the attempt up.
@@ -215,7 +225,8 @@ impl Worker {
     async fn attempt(&self, assignment: Assignment, terms: Terms) -> Result<Option<Assignment>, WorkerError> {
         let (attempt, trial) = (assignment.attempt, assignment.trial.clone());
         let rung = assignment.rung.map_or(0, |rung| rung.index);
-        tracing::info!(%trial, %attempt, "attempt starts");
+        tracing::info!(experiment = %trial.experiment, %trial, %attempt, "attempt starts");
+        let trail = Trail::begin(&self.options, &assignment);
         let stop = Arc::new(AtomicBool::new(false));
         let speech = Speech::new(self.client.clone(), self.options.id.clone(), attempt, terms);
         let reporter = speech.reporter(Arc::clone(&stop));
@@ -228,6 +239,7 @@ impl Worker {
             Ok(Ended::Stopped) => Report::Stopped,
             Err(Failure { class, message }) => Report::Failed { class, message },
         };
+        trail.end(&self.options.tracer, &report);
         match self.hand_in(attempt, report).await {
             Err(WorkerError::Client(ClientError::Refused(Refusal::Fenced))) => {
                 tracing::warn!(%trial, %attempt, "attempt had ended for the scheduler: reported before, or fenced");

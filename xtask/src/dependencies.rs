@@ -9,7 +9,7 @@ const NOUNS: [&str; 3] = ["market", "spec", "statistics"];
 const COMPOSERS: [&str; 2] = ["cli", "xtask"];
 
 /// Each crate and what it may use beside the nouns. The nouns themselves use only what stands here.
-const TABLE: [(&str, &[&str]); 25] = [
+const TABLE: [(&str, &[&str]); 26] = [
     ("market", &[]),
     ("statistics", &[]),
     ("spec", &["market"]),
@@ -19,7 +19,8 @@ const TABLE: [(&str, &[&str]); 25] = [
     ("venue", &[]),
     ("portfolio", &["venue"]),
     ("risk", &["venue", "portfolio"]),
-    ("protocol", &[]),
+    ("telemetry", &[]),
+    ("protocol", &["telemetry"]),
     ("artifacts", &[]),
     ("neural", &[]),
     ("models", &["features", "artifacts", "neural"]),
@@ -30,8 +31,8 @@ const TABLE: [(&str, &[&str]); 25] = [
     ("tradewind-envs", &["dataset", "features", "envs"]),
     ("trainer", &["dataset", "features", "neural", "models", "envs"]),
     ("benchmarks", &["neural", "models", "envs", "trainer"]),
-    ("worker", &["protocol", "dataset", "artifacts", "trainer", "backtest"]),
-    ("scheduler", &["protocol"]),
+    ("worker", &["telemetry", "protocol", "dataset", "artifacts", "trainer", "backtest"]),
+    ("scheduler", &["telemetry", "protocol"]),
     ("experiments", &["protocol", "scheduler", "search", "dataset", "artifacts", "backtest"]),
     ("serving", &["protocol", "dataset", "features", "artifacts", "models"]),
     ("live", &["dataset", "features", "artifacts", "models", "venue", "risk", "strategy", "portfolio", "brokers"]),

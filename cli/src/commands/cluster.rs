@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 
 use anyhow::{Context as _, Result};
 use artifacts::Store;
-use protocol::{Client, ExperimentDetail, ExperimentView, Token, TrialView};
-use scheduler::{Config, Handle, JournalAt, Options, Recovery, SchedulerError, Scope};
+use protocol::{Client, Credentials, ExperimentDetail, ExperimentView, TrialView};
+use scheduler::{Config, Handle, JournalAt, Options, Recovery, SchedulerError, Scope, Transport};
 use serde_json::{Value, json};
 use spec::{ExperimentId, Span, TrialId, TrialOutcome, TrialSpec, WorkerId};
 
 use crate::args::{Work, Worker};
-use crate::commands::{Context, interrupted, runtime};
+use crate::commands::{Context, interrupted, runtime, traced};
 use crate::exit::{Exit, bad_input};
 use crate::home::{code_version, random};
 use crate::view::table::{Column, render};
@@ -21,7 +21,7 @@ const PATIENCE: Span = Span::from_secs(10);
 /// Runs a scheduler until it is interrupted. One that loses the lead stands by again.
 pub(crate) fn scheduler(
     context: &Context,
-    listen: SocketAddr,
+    (listen, transport): (SocketAddr, Transport),
     journal: Option<&str>,
     metrics: Option<SocketAddr>,
 ) -> Result<Exit> {
@@ -30,8 +30,9 @@ pub(crate) fn scheduler(
     }
     let options = Options { scope: Scope::All, recovery: Recovery::Readopt, ..Options::default() };
     let journal = journal.map_or(JournalAt::Home, |url| JournalAt::Postgres(url.to_owned()));
-    let config = Config { listen, options, journal, ..Config::new(context.home.path()) };
+    let config = Config { listen, transport, options, journal, ..Config::new(context.home.path()) };
     runtime()?.block_on(async {
+        let config = Config { tracer: traced::tracer("tradewind-scheduler")?, ..config };
         let mut end = std::pin::pin!(interrupted());
         loop {
             if config.journal != JournalAt::Home {
@@ -42,7 +43,14 @@ pub(crate) fn scheduler(
                 () = &mut end => return Ok(Exit::Interrupted),
             };
             context.say(format!("scheduler at {}", handle.url()));
-            context.say(format!("token file {}", scheduler::token_path(context.home.path()).display()));
+            context.say(match transport {
+                Transport::Plain => {
+                    format!("token file {}", scheduler::token_path(context.home.path()).display())
+                }
+                Transport::Tls => "machines join by invitation: `tradewind token create --role worker --name NAME \
+                                   --url https://HOST:PORT` here, `tradewind join NAME.join` there"
+                    .to_owned(),
+            });
             let figures = figures(&handle, metrics).await?;
             let ended = tokio::select! {
                 ended = handle.wait() => ended,
@@ -79,17 +87,23 @@ pub(crate) fn worker(context: &Context, options: &Worker) -> Result<Exit> {
     if let Some(parent) = options.parent {
         worker::die_with_parent(parent)?;
     }
-    let token = Token::read(&scheduler::token_path(context.home.path()))?;
+    let url = at_work(context, options.scheduler.as_deref())?;
+    let credentials = scheduler::credentials(context.home.path(), &url)?;
     let id = match &options.id {
         Some(id) => id.clone(),
-        None => drawn_id()?,
+        None => drawn_id(&credentials)?,
+    };
+    let runtime = runtime()?;
+    let tracer = {
+        let _inside = runtime.enter();
+        traced::tracer("tradewind-worker")?
     };
     let settings = worker::Options {
         cpus: options.cpus,
         hardware: worker::hardware(),
-        ..worker::Options::new(&options.scheduler, token, id)
+        tracer: tracer.clone(),
+        ..worker::Options::new(&url, credentials, id)
     };
-    let runtime = runtime()?;
     let served = match options.work {
         Work::Train => {
             let store = Store::open(&context.home.store())?;
@@ -98,20 +112,31 @@ pub(crate) fn worker(context: &Context, options: &Worker) -> Result<Exit> {
         }
         Work::Noop => runtime.block_on(worker::run(settings, worker::Rehearsal, interrupted())),
     };
+    runtime.block_on(tracer.flush());
     // A runner that does not stop holds its thread: leave without waiting for it.
     runtime.shutdown_background();
     context.say(format!("{} attempts ended here", served?.attempts));
     Ok(Exit::Ok)
 }
 
-fn drawn_id() -> Result<WorkerId> {
+/// A name that nobody else has; a member's begins with its own.
+fn drawn_id(credentials: &Credentials) -> Result<WorkerId> {
     let drawn = random()?;
-    Ok(format!("worker-{}", hex::encode(&drawn[..6])).parse()?)
+    let whose = match credentials {
+        Credentials::Member(identity) => identity.member().map_or("worker", |(name, _)| name.as_str()),
+        Credentials::Token(_) => "worker",
+    };
+    Ok(format!("{whose}-{}", hex::encode(&drawn[..6])).parse()?)
 }
 
-/// Lists experiments.
+/// Lists experiments: those of the scheduler that this home joined, else those of its own journal.
 pub(crate) fn list(context: &Context) -> Result<Exit> {
-    let experiments = scheduler::history(context.home.path())?.list();
+    let experiments = match scheduler::joined(context.home.path()) {
+        Some(_) => {
+            runtime()?.block_on(async { Ok::<_, anyhow::Error>(connect(context, None).await?.list().await?) })?
+        }
+        None => scheduler::history(context.home.path())?.list(),
+    };
     let object: Vec<Value> = experiments
         .iter()
         .map(|view| json!({ "experiment": view.experiment, "name": view.name, "state": view.state }))
@@ -150,9 +175,14 @@ fn experiments_table(experiments: &[ExperimentView]) -> String {
 
 /// Shows an experiment's trials.
 pub(crate) fn show(context: &Context, experiment: &ExperimentId) -> Result<Exit> {
-    let detail = scheduler::history(context.home.path())?
-        .detail(experiment)
-        .ok_or_else(|| bad_input(format!("no experiment {experiment}: `tradewind ls` lists what there is")))?;
+    let detail = match scheduler::joined(context.home.path()) {
+        Some(_) => {
+            runtime()?.block_on(async { Ok::<_, anyhow::Error>(connect(context, None).await?.show(experiment).await?) })?
+        }
+        None => scheduler::history(context.home.path())?
+            .detail(experiment)
+            .ok_or_else(|| bad_input(format!("no experiment {experiment}: `tradewind ls` lists what there is")))?,
+    };
     let trials = detail.trials.iter().map(Shown::read).collect::<Result<Vec<_>>>()?;
     let objects: Vec<Value> = trials.iter().map(Shown::object).collect();
     let object = json!({ "experiment": experiment, "state": detail.experiment.state, "trials": objects });
@@ -222,27 +252,32 @@ fn trials_table(detail: &ExperimentDetail, trials: &[Shown<'_>]) -> String {
 
 /// Says why a trial is where it is.
 pub(crate) fn explain(context: &Context, trial: &TrialId, scheduler: Option<&str>) -> Result<Exit> {
-    let at_work = scheduler.map(str::to_owned).or_else(|| scheduler::address(context.home.path()));
-    let Some(url) = at_work else {
+    if find(context, scheduler).is_none() {
         return explain_offline(context, trial);
-    };
-    let token = Token::read(&scheduler::token_path(context.home.path()))?;
-    let explanation = runtime()?.block_on(async {
-        let client = Client::connect(&url, &token, PATIENCE).await?;
-        client.explain(trial).await
-    })?;
+    }
+    let explanation =
+        runtime()?.block_on(async { Ok::<_, anyhow::Error>(connect(context, scheduler).await?.explain(trial).await?) })?;
     context.show(&explanation, || explanation.sentence.clone())?;
     Ok(Exit::Ok)
 }
 
-/// A client of the scheduler asked for, or of the one at work on this home.
+/// A client of the scheduler asked for, of the one at work on this home, or of the one that it joined.
 pub(crate) async fn connect(context: &Context, scheduler: Option<&str>) -> Result<Client> {
-    let at_work = scheduler.map(str::to_owned).or_else(|| scheduler::address(context.home.path()));
-    let url = at_work.ok_or_else(|| {
+    let url = at_work(context, scheduler)?;
+    let credentials = scheduler::credentials(context.home.path(), &url)?;
+    Ok(Client::connect(&url, &credentials, PATIENCE).await?)
+}
+
+/// The scheduler asked for, the one at work on this home, or the one that it joined.
+pub(crate) fn find(context: &Context, scheduler: Option<&str>) -> Option<String> {
+    let home = context.home.path();
+    scheduler.map(str::to_owned).or_else(|| scheduler::address(home)).or_else(|| scheduler::joined(home))
+}
+
+fn at_work(context: &Context, scheduler: Option<&str>) -> Result<String> {
+    find(context, scheduler).ok_or_else(|| {
         bad_input("no scheduler is at work on this home: name one with --scheduler, or start `tradewind scheduler`")
-    })?;
-    let token = Token::read(&scheduler::token_path(context.home.path()))?;
-    Ok(Client::connect(&url, &token, PATIENCE).await?)
+    })
 }
 
 /// Cancels an experiment; its running attempts are told to stop.

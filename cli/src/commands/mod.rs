@@ -6,14 +6,17 @@ mod data;
 mod ensemble;
 mod live;
 mod logs;
+mod members;
 mod models;
 mod nodes;
 mod run;
 mod serve;
 mod top;
+mod traced;
 
 use anyhow::{Context as _, Result};
 use clap::CommandFactory as _;
+use scheduler::Transport;
 use serde::Serialize;
 
 use crate::args::{Bench, Cli, Command, Data};
@@ -90,9 +93,12 @@ pub(crate) fn dispatch(cli: &Cli) -> Result<Exit> {
         Command::Uncordon(options) => nodes::cordon(&context, options, nodes::Act::Uncordon),
         Command::Drain(options) => nodes::cordon(&context, options, nodes::Act::Drain),
         Command::Requeue { trial, scheduler } => nodes::requeue(&context, trial, scheduler.as_deref()),
-        Command::Scheduler { listen, journal, metrics } => {
-            cluster::scheduler(&context, *listen, journal.as_deref(), *metrics)
+        Command::Scheduler { listen, journal, metrics, tls } => {
+            let transport = if *tls { Transport::Tls } else { Transport::Plain };
+            cluster::scheduler(&context, (*listen, transport), journal.as_deref(), *metrics)
         }
+        Command::Token(token) => members::token(&context, token),
+        Command::Join(options) => members::join(&context, options),
         Command::Worker(options) => cluster::worker(&context, options),
         Command::Models => models::models(&context),
         Command::History { model } => models::history(&context, model),

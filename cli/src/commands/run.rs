@@ -4,14 +4,14 @@ use std::io::IsTerminal as _;
 
 use anyhow::{Context as _, Result, anyhow};
 use experiments::{Conclusion, Machine, PrepareError, Prepared, Promotion, Summary};
-use protocol::{Client, ClientError, ExperimentState, Token, TrialView, Update};
+use protocol::{Client, ClientError, ExperimentState, TrialView, Update};
 use scheduler::engines::{Command, Local};
 use scheduler::{Config, Options, Recovery, Scope};
 use serde_json::json;
 use spec::{ExperimentId, Span};
 
 use crate::args::{Extend, Fallback, Place, Resume, Run, Submit};
-use crate::commands::{Audience, Context, interrupted, runtime};
+use crate::commands::{Audience, Context, cluster, interrupted, runtime, traced};
 use crate::exit::{Exit, bad_input};
 use crate::home::{code_version, now};
 use crate::view::progress::Bars;
@@ -37,7 +37,7 @@ pub(crate) fn submit(context: &Context, options: &Submit) -> Result<Exit> {
     if let Some(finished) = &prepared.finished {
         return known(context, &prepared, finished);
     }
-    let at_work = options.place.scheduler.clone().or_else(|| scheduler::address(context.home.path()));
+    let at_work = cluster::find(context, options.place.scheduler.as_deref());
     let Some(url) = at_work else {
         let nobody = "no scheduler is at work on this home";
         if options.place.fallback.is_none() {
@@ -52,7 +52,7 @@ pub(crate) fn submit(context: &Context, options: &Submit) -> Result<Exit> {
         Reached::Scheduler(client) => client,
         Reached::Nobody(why) => return fall_back(context, &prepared, &options.place, &url, &why),
     };
-    let view = runtime.block_on(async { client.submit(prepared.submission()).await })?;
+    let view = runtime.block_on(traced::submit(&client, prepared.submission()))?;
     context.show(&json!({ "experiment": view.experiment, "state": view.state, "scheduler": url }), || {
         format!(
             "{} is {} at {url}: `tradewind run --scheduler` or `tradewind top` follows it",
@@ -129,11 +129,11 @@ enum Reached {
 
 /// Connects; what earlier fallbacks owe this scheduler is handed over first.
 async fn reach(context: &Context, url: &str, place: &Place) -> Result<Reached> {
-    let token = Token::read(&scheduler::token_path(context.home.path()));
+    let credentials = scheduler::credentials(context.home.path(), url);
     let patience = if place.fallback.is_some() { place.deadline } else { PATIENCE };
-    let connected = match token {
-        Ok(token) => Client::connect(url, &token, patience).await,
-        // A scheduler that never ran on this home has left no token.
+    let connected = match credentials {
+        Ok(credentials) => Client::connect(url, &credentials, patience).await,
+        // A scheduler that never ran on this home has left no token, and one that was never joined no certificate.
         Err(error) if place.fallback.is_some() => {
             Err(ClientError::Unreachable { url: url.to_owned(), why: error.to_string() })
         }
@@ -159,9 +159,10 @@ fn fall_back(context: &Context, prepared: &Prepared, place: &Place, url: &str, w
     let runtime = runtime()?;
     let ended = runtime.block_on(here(context, prepared, place))?;
     let exit = conclude(context, prepared, ended)?;
-    let token = Token::read(&scheduler::token_path(context.home.path()))?;
+    // A home that was never joined to it owes until it is.
+    let Ok(credentials) = scheduler::credentials(context.home.path(), url) else { return Ok(exit) };
     runtime.block_on(async {
-        match Client::connect(url, &token, BACK_AGAIN).await {
+        match Client::connect(url, &credentials, BACK_AGAIN).await {
             Ok(client) => hand_over(context, &client).await,
             Err(_) => Ok(()),
         }
@@ -214,10 +215,11 @@ async fn here(context: &Context, prepared: &Prepared, place: &Place) -> Result<E
     let engine = Local::new(command, home.to_owned(), cpus, policy.cpus, policy.parallel)?.on(has);
     let options =
         Options { scope: Scope::Only(prepared.experiment.clone()), recovery: Recovery::Requeue, ..Options::default() };
-    let config = Config { options, ..Config::new(home) };
+    let tracer = traced::tracer("tradewind-scheduler")?;
+    let config = Config { options, tracer, ..Config::new(home) };
     let mut handle = scheduler::start(config, Box::new(experiments::sweep::open), Some(Box::new(engine))).await?;
     let client = handle.client().await?;
-    client.submit(prepared.submission()).await?;
+    traced::submit(&client, prepared.submission()).await?;
     let ending = tokio::select! {
         ending = follow(context, prepared, &client) => ending,
         ended = handle.wait() => Err(ended.err().map_or_else(|| anyhow!("the scheduler ended"), Into::into)),
@@ -229,9 +231,9 @@ async fn here(context: &Context, prepared: &Prepared, place: &Place) -> Result<E
 
 /// Hands the experiment to a running scheduler and waits; interrupting leaves it running there.
 async fn there(context: &Context, prepared: &Prepared, client: Client) -> Result<Ending> {
-    let token = Token::read(&scheduler::token_path(context.home.path()))?;
     let url = client.url();
-    client.submit(prepared.submission()).await?;
+    let credentials = scheduler::credentials(context.home.path(), url)?;
+    traced::submit(&client, prepared.submission()).await?;
     loop {
         let ending = tokio::select! {
             ending = follow(context, prepared, &client) => ending,
@@ -240,9 +242,9 @@ async fn there(context: &Context, prepared: &Prepared, client: Client) -> Result
         match ending {
             Ok(Some(ending)) => return Ok(Some(ending)),
             // The scheduler went away: wait for it to come back on the same address.
-            Ok(None) => drop(Client::connect(url, &token, PATIENCE).await?),
+            Ok(None) => drop(Client::connect(url, &credentials, PATIENCE).await?),
             Err(error) => match error.downcast_ref::<protocol::ClientError>() {
-                Some(lost) if lost.is_transient() => drop(Client::connect(url, &token, PATIENCE).await?),
+                Some(lost) if lost.is_transient() => drop(Client::connect(url, &credentials, PATIENCE).await?),
                 _ => return Err(error),
             },
         }

@@ -4,6 +4,7 @@
 
 mod agents;
 mod kills;
+mod members;
 mod refusals;
 mod road;
 mod site;

@@ -24,6 +24,14 @@ pub enum DataError {
         /// Which file.
         path: PathBuf,
     },
+    /// What a spec names lies elsewhere.
+    #[error("data source `{source_name}` leads out of {folder}: import it with `tradewind data import` and write its name")]
+    Outside {
+        /// As the spec says it.
+        source_name: String,
+        /// Where data sets lie.
+        folder: PathBuf,
+    },
     /// A row is not what its column says.
     #[error("{path}:{line}: column {column}: `{text}` is not {wanted}")]
     Cell {

@@ -14,4 +14,4 @@ pub use error::DataError;
 pub use import::{Adjustment, Import, ImportOptions, import_csv, read_csv};
 pub use quality::{Finding, FindingKind, QualityReport, Severity, check};
 pub use split::{SplitIndices, split};
-pub use table::{Dataset, read_parquet, resolve, symbols, write_parquet};
+pub use table::{Dataset, read_parquet, resolve, resolve_below, symbols, write_parquet};

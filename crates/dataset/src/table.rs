@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray as _;
@@ -62,6 +62,30 @@ impl Dataset {
 pub fn resolve(home: &Path, source: &str) -> PathBuf {
     let is_name = !source.contains(['/', '.', ':']);
     if is_name { home.join("data").join(format!("{source}.parquet")) } else { PathBuf::from(source) }
+}
+
+/// Where the data source of a spec lies: below `home/data`, whoever wrote the spec. What a user names on a command line is
+/// [`resolve`]'s.
+///
+/// # Errors
+/// [`DataError::Outside`] where it would lead elsewhere, by its path, by a link, or to what is no file;
+/// [`DataError::Missing`] where nothing is.
+pub fn resolve_below(home: &Path, source: &str) -> Result<PathBuf, DataError> {
+    let folder = home.join("data");
+    let outside = || DataError::Outside { source_name: source.chars().take(256).collect(), folder: folder.clone() };
+    let downwards = |component| matches!(component, Component::Normal(_));
+    if !Path::new(source).components().all(downwards) {
+        return Err(outside());
+    }
+    let is_name = !source.contains(['/', '.', ':']);
+    let path = if is_name { resolve(home, source) } else { folder.join(source) };
+    let missing = |_| DataError::Missing { path: path.clone() };
+    let (real, real_folder) = (path.canonicalize().map_err(missing)?, folder.canonicalize().map_err(missing)?);
+    // A device or a pipe would be read for ever.
+    if !real.starts_with(real_folder) || !real.is_file() {
+        return Err(outside());
+    }
+    Ok(path)
 }
 
 /// Writes data sets of one interval into a file: whole or not at all.

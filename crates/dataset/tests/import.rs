@@ -166,6 +166,47 @@ fn a_bare_name_lies_in_the_home_and_a_path_where_it_says() {
     assert_eq!(resolve(home, "./aapl.parquet"), Path::new("./aapl.parquet"));
 }
 
+#[test]
+fn a_spec_reads_below_the_data_folder_whatever_path_or_link_it_names() {
+    use std::os::unix::fs::symlink;
+    let root = tempfile::tempdir().unwrap();
+    let (home, data) = (root.path().join("home"), root.path().join("home/data"));
+    std::fs::create_dir_all(data.join("shares")).unwrap();
+    std::fs::write(root.path().join("secret.parquet"), "secret").unwrap();
+    for file in ["aapl.parquet", "shares/aapl.parquet"] {
+        std::fs::write(data.join(file), "bars").unwrap();
+    }
+    symlink(root.path().join("secret.parquet"), data.join("linked.parquet")).unwrap();
+    symlink(root.path(), data.join("up")).unwrap();
+    symlink(data.join("aapl.parquet"), data.join("alias.parquet")).unwrap();
+    symlink("/dev/zero", data.join("endless.parquet")).unwrap();
+    for (source, lies) in
+        [("aapl", "aapl.parquet"), ("shares/aapl.parquet", "shares/aapl.parquet"), ("alias", "alias.parquet")]
+    {
+        assert_eq!(dataset::resolve_below(&home, source).unwrap(), data.join(lies), "{source}");
+    }
+    let secret = root.path().join("secret.parquet");
+    for source in [
+        "../../secret.parquet",
+        "shares/../../../secret.parquet",
+        "up/secret.parquet",
+        "linked",
+        "endless",
+        "shares/",
+        "./aapl.parquet",
+        secret.to_str().unwrap(),
+    ] {
+        let error = dataset::resolve_below(&home, source).unwrap_err();
+        assert!(matches!(error, DataError::Outside { .. }), "{source}: {error}");
+    }
+    assert!(matches!(dataset::resolve_below(&home, "msft"), Err(DataError::Missing { .. })));
+    // A data folder that is itself a link is its owner's choice.
+    let linked = root.path().join("other");
+    std::fs::create_dir(&linked).unwrap();
+    symlink(&data, linked.join("data")).unwrap();
+    assert!(dataset::resolve_below(&linked, "aapl").is_ok());
+}
+
 fn bar(day: i64, close: f64) -> Bar {
     let time = Timestamp::from_micros(day * 86_400_000_000);
     Bar { time, open: close, high: close, low: close, close, volume: 1.0 }

@@ -4,25 +4,30 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use spec::{AttemptId, CheckpointRef, ExperimentId, Progress, Span, TrialId, WorkerId};
+use spec::{AttemptId, CheckpointRef, ExperimentId, Owner, Progress, Span, TrialId, WorkerId};
 use tokio_stream::StreamExt as _;
-use tonic::metadata::{Ascii, MetadataValue};
-use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Request, Status};
+use tonic::{Request, Status};
+use zeroize::Zeroizing;
 
 use crate::generated as wire;
 use crate::generated::scheduler_client::SchedulerClient;
 use crate::server::MESSAGE_BYTES_MAX;
 use crate::wire::{Malformed, checkpoints, from_json};
 use crate::{
-    Assignment, Cordon, Directive, Ending, ExperimentDetail, ExperimentView, Explanation, NodeView, Refusal,
-    Registration, Report, Submission, Target, Terms, Token, TrialView, Update,
+    AccessError, Assignment, Cordon, Credentials, Directive, Ending, ExperimentDetail, ExperimentView, Explanation,
+    Invitation, MemberView, NodeView, Refusal, Registration, Report, Role, Submission, Target, Terms, Token, TrialView,
+    Update,
 };
 
+mod line;
+
+pub(crate) use line::heard;
+use line::{Bearer, bearer, chain, distrust, endpoint, refusal};
+
 /// Longest wait for an answer that needs no waiting.
-const CALL: Duration = Duration::from_secs(10);
+pub(crate) const CALL: Duration = Duration::from_secs(10);
 
 /// Longest wait for a lease: above the server's long poll.
 const LEASE: Duration = Duration::from_secs(40);
@@ -34,7 +39,7 @@ const CONNECT_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The address is not one.
-    #[error("`{url}` is not a scheduler address: write http://HOST:PORT")]
+    #[error("`{url}` is not a scheduler address: write http://HOST:PORT on its own machine, https://HOST:PORT beyond")]
     Address {
         /// What was given.
         url: String,
@@ -47,6 +52,23 @@ pub enum ClientError {
         /// The transport's words.
         why: String,
     },
+    /// It would be spoken to in plain text across a network.
+    #[error("scheduler at {url} is beyond this machine: write https://HOST:PORT, and join it first")]
+    PlainText {
+        /// Where.
+        url: String,
+    },
+    /// One of the two does not trust the other's certificate.
+    #[error("scheduler at {url} and this home do not trust each other: {why}; join it with an invitation of its own")]
+    Untrusted {
+        /// Where.
+        url: String,
+        /// What TLS says.
+        why: String,
+    },
+    /// The keys of this home cannot be used.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// It answered no.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -68,16 +90,6 @@ impl ClientError {
     }
 }
 
-#[derive(Clone)]
-struct Bearer(MetadataValue<Ascii>);
-
-impl Interceptor for Bearer {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        request.metadata_mut().insert("authorization", self.0.clone());
-        Ok(request)
-    }
-}
-
 type Line = SchedulerClient<InterceptedService<Channel, Bearer>>;
 
 /// A connection to a scheduler, or to whichever of several leads. Cheap to clone; clones share the connection.
@@ -96,17 +108,6 @@ pub struct Updates {
     inner: tonic::Streaming<wire::Document>,
 }
 
-fn endpoint(url: &str) -> Result<Endpoint, ClientError> {
-    let address = || ClientError::Address { url: url.to_owned() };
-    let endpoint = Endpoint::from_shared(url.to_owned())
-        .map_err(|_| address())?
-        .connect_timeout(Duration::from_secs(2))
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(Duration::from_secs(10))
-        .keep_alive_timeout(Duration::from_secs(10));
-    if endpoint.uri().host().is_none() { Err(address()) } else { Ok(endpoint) }
-}
-
 fn timed<T>(message: T, limit: Duration) -> Request<T> {
     let mut request = Request::new(message);
     request.set_timeout(limit);
@@ -114,20 +115,26 @@ fn timed<T>(message: T, limit: Duration) -> Request<T> {
 }
 
 impl Client {
-    /// Connects to `url`, `http://HOST:PORT`, trying again until `patience` is over. Several schedulers of which one leads
-    /// are written `http://HOST:PORT,http://HOST:PORT`.
+    /// Connects to `url`, `http://HOST:PORT` with a token or `https://HOST:PORT` as a member, trying again until `patience`
+    /// is over. Several schedulers of which one leads are written with commas between.
     ///
     /// # Errors
-    /// [`ClientError::Address`] at once; [`ClientError::Unreachable`] when `patience` is over.
-    pub async fn connect(url: &str, token: &Token, patience: Span) -> Result<Self, ClientError> {
-        let endpoints: Vec<Endpoint> = url.split(',').map(endpoint).collect::<Result<_, _>>()?;
+    /// [`ClientError::Address`], [`ClientError::PlainText`] or [`ClientError::Untrusted`] at once;
+    /// [`ClientError::Unreachable`] when `patience` is over.
+    pub async fn connect(url: &str, credentials: impl Into<Credentials>, patience: Span) -> Result<Self, ClientError> {
+        let credentials = credentials.into();
+        let endpoints: Vec<Endpoint> =
+            url.split(',').map(|url| endpoint(url, &credentials)).collect::<Result<_, _>>()?;
         let mut why = "no try was made".to_owned();
         let tries = async {
             let mut place = 0;
             loop {
                 match endpoints[place].connect().await {
-                    Ok(channel) => return (place, channel),
-                    Err(error) => why = chain(&error),
+                    Ok(channel) => return Ok((place, channel)),
+                    Err(error) => match distrust(&error) {
+                        Some(why) => return Err(ClientError::Untrusted { url: url.to_owned(), why }),
+                        None => why = chain(&error),
+                    },
                 }
                 tokio::time::sleep(CONNECT_PAUSE).await;
                 place = (place + 1) % endpoints.len();
@@ -135,10 +142,11 @@ impl Client {
         };
         let connected = tokio::time::timeout(patience.as_duration(), tries).await;
         let (current, channel) =
-            connected.map_err(|_| ClientError::Unreachable { url: url.to_owned(), why: why.clone() })?;
-        let mut bearer: MetadataValue<Ascii> =
-            format!("Bearer {}", token.expose()).parse().expect("a token is hex digits");
-        bearer.set_sensitive(true);
+            connected.map_err(|_| ClientError::Unreachable { url: url.to_owned(), why: why.clone() })??;
+        let bearer = match &credentials {
+            Credentials::Token(token) => Some(bearer(token)),
+            Credentials::Member(_) => None,
+        };
         let line = |(place, endpoint): (usize, &Endpoint)| {
             let channel = if place == current { channel.clone() } else { endpoint.connect_lazy() };
             SchedulerClient::with_interceptor(channel, Bearer(bearer.clone()))
@@ -364,13 +372,46 @@ impl Client {
         self.document(self.line().requeue(request).await)
     }
 
+    /// Invites a member; the invitation is for one machine, once.
+    ///
+    /// # Errors
+    /// [`Refusal::Conflict`] when the name is taken; else [`ClientError`].
+    pub async fn invite(&self, name: &Owner, role: Role, life: Span) -> Result<(MemberView, Invitation), ClientError> {
+        let request = wire::InviteRequest {
+            name: name.to_string(),
+            role: role.as_str().to_owned(),
+            life_ms: life.millis(),
+        };
+        let reply = self.heard(self.line().invite(timed(request, CALL)).await)?;
+        let view = from_json(&reply.json).map_err(|error| self.malformed(error))?;
+        let token = Token::parse(&Zeroizing::new(reply.token));
+        let token = token.ok_or_else(|| self.malformed(Malformed::new("token", "it is not 64 hex digits")))?;
+        Ok((view, Invitation::new(&self.url, reply.authority, token)))
+    }
+
+    /// Lists the members.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn members(&self) -> Result<Vec<MemberView>, ClientError> {
+        let reply = self.heard(self.line().members(timed(wire::Nothing {}, CALL)).await)?;
+        reply.json.iter().map(|json| from_json(json)).collect::<Result<_, _>>().map_err(|error| self.malformed(error))
+    }
+
+    /// Takes a membership back; its holder's next call is refused. Safe to repeat.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`], else [`ClientError`].
+    pub async fn revoke(&self, name: &Owner) -> Result<MemberView, ClientError> {
+        let request = wire::RevokeRequest { name: name.to_string() };
+        self.document(self.line().revoke(timed(request, CALL)).await)
+    }
+
     fn heard<T>(&self, reply: Result<tonic::Response<T>, Status>) -> Result<T, ClientError> {
-        reply.map(tonic::Response::into_inner).map_err(|status| {
-            let error = refusal(&self.url, &status);
+        heard(&self.url, reply).inspect_err(|error| {
             if error.is_transient() {
                 self.current.fetch_add(1, Ordering::Relaxed);
             }
-            error
         })
     }
 
@@ -402,27 +443,3 @@ impl Updates {
     }
 }
 
-fn refusal(url: &str, status: &Status) -> ClientError {
-    if let Some(refusal) = Refusal::of(status) {
-        return ClientError::Refused(refusal);
-    }
-    let (url, code) = (url.to_owned(), status.code());
-    if matches!(code, Code::Unimplemented | Code::DataLoss | Code::PermissionDenied) {
-        return ClientError::Malformed { url, why: status.message().to_owned() };
-    }
-    ClientError::Unreachable { url, why: chain(status) }
-}
-
-/// An error and its causes in one line: a transport's own message names only the layer that failed.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let words = cause.to_string();
-        if !text.contains(&words) {
-            text = format!("{text}: {words}");
-        }
-        source = cause.source();
-    }
-    text
-}

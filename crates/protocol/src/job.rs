@@ -8,6 +8,7 @@ use spec::{
     AttemptId, Bytes, CheckpointRef, ExperimentId, FailureClass, Finite, ModelName, NodeId, Owner, ResourceName,
     RetrySpec, Rung, Span, TrialId, WorkerId,
 };
+use telemetry::TraceContext;
 
 use crate::resources::{Demand, Gpu, Offer};
 
@@ -49,6 +50,9 @@ pub struct Policy {
     /// Steps that a trial can go down after running out of memory; `None`: it is tried again as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub degrade_max: Option<u8>,
+    /// The trace that it belongs to; `None`: nobody traces it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceContext>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
@@ -86,6 +90,7 @@ impl Default for Policy {
             after: Vec::new(),
             deadline: None,
             degrade_max: None,
+            trace: None,
         }
     }
 }
@@ -202,6 +207,8 @@ pub struct Assignment {
     pub checkpoints: Vec<CheckpointRef>,
     /// Where to hold with [`Report::Paused`]; `None`: nowhere before the end.
     pub rung: Option<Rung>,
+    /// Its lease in the experiment's trace; `None`: nobody traces it.
+    pub trace: Option<TraceContext>,
 }
 
 /// Why an attempt is to stop.

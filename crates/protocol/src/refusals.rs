@@ -1,13 +1,10 @@
 //! Why a call is refused, and how often each reason was given.
 
 use std::collections::BTreeMap;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 
-use tonic::codegen::{Service as Call, http};
+use tonic::codegen::http;
 use tonic::metadata::MetadataValue;
-use tonic::server::NamedService;
 use tonic::{Code, Status};
 
 use crate::wire::Malformed;
@@ -37,8 +34,23 @@ pub enum Refusal {
     #[error("worker is not registered: register it again")]
     NotRegistered,
     /// The token is wrong or missing.
-    #[error("token is wrong or missing: use the token file of the scheduler's home")]
+    #[error("token is wrong or missing: use the token file of the scheduler's home, or an invitation")]
     Unauthenticated,
+    /// The caller shows no certificate that the scheduler knows.
+    #[error("caller is not a member: get an invitation and `tradewind join` the scheduler")]
+    Stranger,
+    /// The invitation was used by someone else.
+    #[error("invitation was used already: ask for another, and revoke this one if it was not you")]
+    Spent,
+    /// The membership is over.
+    #[error("membership has expired: ask for another invitation")]
+    Expired,
+    /// The membership was taken back.
+    #[error("membership was revoked: ask an administrator")]
+    Revoked,
+    /// The caller's role may not ask for it.
+    #[error("{0}")]
+    Forbidden(String),
     /// The scheduler is stopping: try again once it is back.
     #[error("scheduler is stopping: try again when it runs")]
     Stopping,
@@ -56,6 +68,11 @@ impl Refusal {
             Self::Fenced => "fenced",
             Self::NotRegistered => "not_registered",
             Self::Unauthenticated => "unauthenticated",
+            Self::Stranger => "stranger",
+            Self::Spent => "spent",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+            Self::Forbidden(_) => "forbidden",
             Self::Stopping => "stopping",
         }
     }
@@ -72,12 +89,18 @@ impl Refusal {
             Code::InvalidArgument | Code::OutOfRange => Some(Self::Invalid(message())),
             Code::Aborted => Some(Self::Fenced),
             Code::FailedPrecondition => Some(Self::NotRegistered),
-            Code::Unauthenticated => Some(Self::Unauthenticated),
+            Code::Unauthenticated => Some(match kind {
+                Some("stranger") => Self::Stranger,
+                Some("spent") => Self::Spent,
+                Some("expired") => Self::Expired,
+                Some("revoked") => Self::Revoked,
+                Some(_) | None => Self::Unauthenticated,
+            }),
+            Code::PermissionDenied => Some(Self::Forbidden(message())),
             Code::Ok
             | Code::Cancelled
             | Code::Unknown
             | Code::DeadlineExceeded
-            | Code::PermissionDenied
             | Code::ResourceExhausted
             | Code::Unimplemented
             | Code::Internal
@@ -95,7 +118,12 @@ impl From<Refusal> for Status {
             Refusal::Invalid(_) | Refusal::Infeasible(_) => Code::InvalidArgument,
             Refusal::Fenced => Code::Aborted,
             Refusal::NotRegistered => Code::FailedPrecondition,
-            Refusal::Unauthenticated => Code::Unauthenticated,
+            Refusal::Unauthenticated
+            | Refusal::Stranger
+            | Refusal::Spent
+            | Refusal::Expired
+            | Refusal::Revoked => Code::Unauthenticated,
+            Refusal::Forbidden(_) => Code::PermissionDenied,
             Refusal::Stopping => Code::Unavailable,
         };
         status(code, refusal.to_string(), refusal.kind())
@@ -119,19 +147,20 @@ fn status(code: Code, message: String, kind: &'static str) -> Status {
 pub struct Refusals(Arc<Mutex<BTreeMap<String, u64>>>);
 
 impl Refusals {
-    /// The counts by reason: those of [`Refusal::kind`], and `malformed`, `protocol`, `oversized` or `unknown_call`.
+    /// The counts by reason: those of [`Refusal::kind`], and `malformed`, `protocol`, `oversized` or `unknown_call`; for
+    /// callers that got no connection, `certificate`, `plain_text` or `handshake`.
     #[must_use]
     pub fn counts(&self) -> BTreeMap<String, u64> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn count(&self, kind: &str) {
+    pub(crate) fn count(&self, kind: &str) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *counts.entry(kind.to_owned()).or_default() += 1;
     }
 
     /// Counts what `headers` of an answer say. Refusals have no body, so their status is in the headers.
-    fn read(&self, headers: &http::HeaderMap) {
+    pub(crate) fn read(&self, headers: &http::HeaderMap) {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let Some(code) = text("grpc-status") else { return };
         let kind = match (Code::from_bytes(code.as_bytes()), text(KIND)) {
@@ -142,43 +171,5 @@ impl Refusals {
             (_, None) => "malformed",
         };
         self.count(kind);
-    }
-}
-
-/// The answer of a call, on its way.
-type Answer<R, E> = Pin<Box<dyn Future<Output = Result<R, E>> + Send>>;
-
-/// Counts the refusals of a service, those of its transport included.
-#[derive(Clone)]
-pub(crate) struct Counted<S> {
-    pub(crate) inner: S,
-    pub(crate) refusals: Refusals,
-}
-
-impl<S: NamedService> NamedService for Counted<S> {
-    const NAME: &'static str = S::NAME;
-}
-
-impl<S, Asked, Body> Call<Asked> for Counted<S>
-where
-    S: Call<Asked, Response = http::Response<Body>, Future: Send + 'static>,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = Answer<S::Response, S::Error>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, asked: Asked) -> Self::Future {
-        let (answer, refusals) = (self.inner.call(asked), self.refusals.clone());
-        Box::pin(async move {
-            let answer = answer.await;
-            if let Ok(answer) = &answer {
-                refusals.read(answer.headers());
-            }
-            answer
-        })
     }
 }

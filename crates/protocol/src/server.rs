@@ -1,23 +1,25 @@
-//! The serving side: checks the token, turns wire into domain, calls a [`Service`], turns its answer back.
+//! The serving side: turns wire into domain, calls a [`Service`], turns its answer back.
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use spec::{AttemptId, CheckpointRef, ExperimentId, Progress, TrialId, WorkerId};
+use spec::{AttemptId, CheckpointRef, ExperimentId, Progress, Span, TrialId, WorkerId};
 use tokio::net::TcpListener;
 use tokio_stream::{Stream, StreamExt as _};
-use tonic::service::interceptor::InterceptedService;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
 use crate::generated as wire;
+use crate::generated::door_server::DoorServer;
 use crate::generated::scheduler_server::{Scheduler, SchedulerServer};
-use crate::refusals::Counted;
+use crate::door::Porter;
+use crate::gate::{Admission, Gate, accept, caller};
 use crate::wire::{Malformed, parse, required, to_json};
 use crate::{
-    Assignment, Cordon, Directive, Ending, ExperimentDetail, ExperimentView, Explanation, NodeView, Refusal, Refusals,
-    Registration, Report, Submission, Target, Terms, Token, TrialView, Update,
+    Access, AccessError, Assignment, Caller, Cordon, Directive, Ending, ExperimentDetail, ExperimentView, Explanation, NodeView, Refusal, Refusals,
+    Registration, Report, Role, Submission, Target, Terms, TrialView, Update,
 };
 
 /// Version of the wire. A worker of another one is refused: it would misread what it is told.
@@ -26,13 +28,22 @@ pub const PROTOCOL: u32 = 2;
 /// Largest message either way: a trial's outcome with its curves is far below this.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 64 << 20;
 
+/// Largest message of a caller who is not known yet.
+const STRANGER_BYTES_MAX: usize = 4 << 10;
+
 /// How long open streams may linger once the server is asked to stop.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// The port cannot be served.
 #[derive(Debug, thiserror::Error)]
-#[error("scheduler cannot serve its port")]
-pub struct ServeError(#[source] tonic::transport::Error);
+pub enum ServeError {
+    /// The transport failed.
+    #[error("scheduler cannot serve its port")]
+    Transport(#[source] tonic::transport::Error),
+    /// Its keys cannot be used.
+    #[error(transparent)]
+    Access(#[from] AccessError),
+}
 
 /// What a watcher receives.
 pub type UpdateStream = Pin<Box<dyn Stream<Item = Update> + Send>>;
@@ -93,47 +104,87 @@ pub trait Service: Send + Sync + 'static {
     async fn requeue(&self, trial: TrialId) -> Result<TrialView, Refusal>;
 }
 
-/// Serves `service` on `listener` until `stop` resolves or the port fails; what is refused is counted in `refusals`.
+/// Serves `service` on `listener` until `stop` resolves or the port fails, to those that `access` lets in; what is refused is
+/// counted in `refusals`.
 ///
 /// # Errors
-/// [`ServeError`] when the transport fails.
+/// [`ServeError`] when the transport or a key fails.
 pub async fn serve<S: Service>(
     listener: TcpListener,
-    token: Token,
+    access: Arc<Access>,
     refusals: Refusals,
     service: S,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
-    let admit = move |request: Request<()>| match request.metadata().get("authorization") {
-        Some(header) if token.admits(header.as_bytes()) => Ok(request),
-        Some(_) | None => Err(Status::from(Refusal::Unauthenticated)),
-    };
-    let scheduler = SchedulerServer::new(Adapter(service))
+    let acceptor = access.acceptor()?;
+    let scheduler = SchedulerServer::new(Adapter { service, access: Arc::clone(&access) })
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let scheduler =
+        Gate { inner: scheduler, admission: Admission::Callers(Arc::clone(&access)), refusals: refusals.clone() };
+    let door = DoorServer::new(Porter(access)).max_decoding_message_size(STRANGER_BYTES_MAX);
+    let door = Gate { inner: door, admission: Admission::Open, refusals: refusals.clone() };
     let (stopping, stopped) = tokio::sync::oneshot::channel::<()>();
+    let stop = async {
+        stop.await;
+        drop(stopping);
+    };
     let server = tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(Duration::from_secs(10)))
-        .add_service(Counted { inner: InterceptedService::new(scheduler, admit), refusals })
-        .serve_with_incoming_shutdown(incoming, async {
-            stop.await;
-            drop(stopping);
-        });
+        .add_service(scheduler)
+        .add_service(door);
+    let served = async {
+        match acceptor {
+            None => {
+                let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+                server.serve_with_incoming_shutdown(incoming, stop).await
+            }
+            Some(tls) => server.serve_with_incoming_shutdown(accept(listener, tls, refusals), stop).await,
+        }
+    };
     let overdue = async {
         // Errs once `stopping` is dropped: nothing is ever sent.
         let _ = stopped.await;
         tokio::time::sleep(LINGER).await;
     };
     tokio::select! {
-        served = server => served.map_err(ServeError),
+        served = served => served.map_err(ServeError::Transport),
         () = overdue => Ok(()),
     }
 }
 
-struct Adapter<S>(S);
+struct Adapter<S> {
+    service: S,
+    access: Arc<Access>,
+}
 
 type Reply<T> = Result<Response<T>, Status>;
+
+fn worker(caller: &Caller, text: &str) -> Result<WorkerId, Status> {
+    let worker = parse("worker", text)?;
+    caller.speaks_for(&worker)?;
+    Ok(worker)
+}
+
+impl<S: Service> Adapter<S> {
+    /// What `caller` gets after a wait. Who was revoked meanwhile gets nothing, and the lease runs out.
+    fn leased(&self, caller: &Caller, assignment: Option<Assignment>) -> Reply<wire::LeaseReply> {
+        if !self.access.still_admits(caller) {
+            return Err(Refusal::Revoked.into());
+        }
+        Ok(Response::new(wire::LeaseReply { assignment: assignment.map(Into::into) }))
+    }
+
+    /// Whether `caller` may end `experiment`. One that does not exist is refused by the service, in its words.
+    async fn owned(&self, caller: &Caller, experiment: &ExperimentId) -> Result<(), Status> {
+        if let Caller::Home | Caller::Member { role: Role::Admin, .. } = caller {
+            return Ok(());
+        }
+        let listed = self.service.list().await?;
+        let view = listed.iter().find(|view| view.experiment == *experiment);
+        view.map_or(Ok(()), |view| caller.owns(experiment, view.policy.owner.as_ref())).map_err(Into::into)
+    }
+}
 
 fn document<T: serde::Serialize>(value: &T) -> Response<wire::Document> {
     Response::new(wire::Document { json: to_json(value) })
@@ -142,63 +193,73 @@ fn document<T: serde::Serialize>(value: &T) -> Response<wire::Document> {
 #[tonic::async_trait]
 impl<S: Service> Scheduler for Adapter<S> {
     async fn register(&self, request: Request<wire::RegisterRequest>) -> Reply<wire::RegisterReply> {
-        Ok(Response::new(self.0.register(request.into_inner().try_into()?).await?.into()))
+        let caller = caller(&request)?.clone();
+        let registration: Registration = request.into_inner().try_into()?;
+        caller.speaks_for(&registration.worker)?;
+        Ok(Response::new(self.service.register(registration).await?.into()))
     }
 
     async fn lease(&self, request: Request<wire::LeaseRequest>) -> Reply<wire::LeaseReply> {
-        let assignment = self.0.lease(parse("worker", &request.into_inner().worker)?).await?;
-        Ok(Response::new(wire::LeaseReply { assignment: assignment.map(Into::into) }))
+        let caller = caller(&request)?.clone();
+        let assignment = self.service.lease(worker(&caller, &request.get_ref().worker)?).await?;
+        self.leased(&caller, assignment)
     }
 
     async fn heartbeat(&self, request: Request<wire::HeartbeatRequest>) -> Reply<wire::HeartbeatReply> {
+        let worker = worker(caller(&request)?, &request.get_ref().worker)?;
         let request = request.into_inner();
-        let worker = parse("worker", &request.worker)?;
         let progress = request.progress.map(Progress::try_from).transpose()?;
-        Ok(Response::new(self.0.heartbeat(worker, AttemptId(request.attempt), progress).await?.into()))
+        Ok(Response::new(self.service.heartbeat(worker, AttemptId(request.attempt), progress).await?.into()))
     }
 
     async fn checkpoint(&self, request: Request<wire::CheckpointRequest>) -> Reply<wire::CheckpointReply> {
+        let worker = worker(caller(&request)?, &request.get_ref().worker)?;
         let request = request.into_inner();
-        let worker = parse("worker", &request.worker)?;
         let checkpoint = required("checkpoint", request.checkpoint)?.try_into()?;
-        let kept = self.0.checkpoint(worker, AttemptId(request.attempt), checkpoint).await?;
+        let kept = self.service.checkpoint(worker, AttemptId(request.attempt), checkpoint).await?;
         Ok(Response::new(wire::CheckpointReply { kept: kept.into_iter().map(Into::into).collect() }))
     }
 
     async fn finish(&self, request: Request<wire::FinishRequest>) -> Reply<wire::Nothing> {
+        let worker = worker(caller(&request)?, &request.get_ref().worker)?;
         let request = request.into_inner();
-        let worker = parse("worker", &request.worker)?;
         let report = required("report", request.report)?.try_into()?;
-        self.0.finish(worker, AttemptId(request.attempt), report).await?;
+        self.service.finish(worker, AttemptId(request.attempt), report).await?;
         Ok(Response::new(wire::Nothing {}))
     }
 
     async fn exchange(&self, request: Request<wire::FinishRequest>) -> Reply<wire::LeaseReply> {
+        let caller = caller(&request)?.clone();
+        let worker = worker(&caller, &request.get_ref().worker)?;
         let request = request.into_inner();
-        let worker = parse("worker", &request.worker)?;
         let report = required("report", request.report)?.try_into()?;
-        let assignment = self.0.exchange(worker, AttemptId(request.attempt), report).await?;
-        Ok(Response::new(wire::LeaseReply { assignment: assignment.map(Into::into) }))
+        let assignment = self.service.exchange(worker, AttemptId(request.attempt), report).await?;
+        self.leased(&caller, assignment)
     }
 
     async fn submit(&self, request: Request<wire::SubmitRequest>) -> Reply<wire::Document> {
-        Ok(document(&self.0.submit(request.into_inner().try_into()?).await?))
+        let caller = caller(&request)?.clone();
+        let mut submission = request.into_inner().try_into()?;
+        caller.signs(&mut submission)?;
+        Ok(document(&self.service.submit(submission).await?))
     }
 
     async fn record(&self, request: Request<wire::RecordRequest>) -> Reply<wire::Document> {
+        let caller = caller(&request)?.clone();
         let wire::RecordRequest { submission, trials } = request.into_inner();
-        let submission = required("submission", submission)?.try_into()?;
+        let mut submission = required("submission", submission)?.try_into()?;
+        caller.signs(&mut submission)?;
         let trials = trials.into_iter().map(TryInto::try_into).collect::<Result<Vec<_>, Malformed>>()?;
-        Ok(document(&self.0.record(submission, trials).await?))
+        Ok(document(&self.service.record(submission, trials).await?))
     }
 
     async fn list(&self, _: Request<wire::Nothing>) -> Reply<wire::Documents> {
-        let json = self.0.list().await?.iter().map(to_json).collect();
+        let json = self.service.list().await?.iter().map(to_json).collect();
         Ok(Response::new(wire::Documents { json }))
     }
 
     async fn show(&self, request: Request<wire::ExperimentRequest>) -> Reply<wire::ShowReply> {
-        let detail = self.0.show(parse("experiment", &request.into_inner().experiment)?).await?;
+        let detail = self.service.show(parse("experiment", &request.into_inner().experiment)?).await?;
         let trials = detail.trials.into_iter().map(|trial| wire::TrialDocument {
             json: to_json(&trial),
             payload: trial.payload,
@@ -212,44 +273,67 @@ impl<S: Service> Scheduler for Adapter<S> {
     }
 
     async fn explain(&self, request: Request<wire::TrialRequest>) -> Reply<wire::Document> {
-        Ok(document(&self.0.explain(parse("trial", &request.into_inner().trial)?).await?))
+        Ok(document(&self.service.explain(parse("trial", &request.into_inner().trial)?).await?))
     }
 
     async fn cancel(&self, request: Request<wire::ExperimentRequest>) -> Reply<wire::Document> {
-        Ok(document(&self.0.cancel(parse("experiment", &request.into_inner().experiment)?).await?))
+        let experiment = parse("experiment", &request.get_ref().experiment)?;
+        self.owned(caller(&request)?, &experiment).await?;
+        Ok(document(&self.service.cancel(experiment).await?))
     }
 
     type WatchStream = Pin<Box<dyn Stream<Item = Result<wire::Document, Status>> + Send>>;
 
     async fn watch(&self, request: Request<wire::WatchRequest>) -> Reply<Self::WatchStream> {
+        let (access, watcher) = (Arc::clone(&self.access), caller(&request)?.clone());
         let experiment = request.into_inner().experiment.map(|text| parse("experiment", &text)).transpose()?;
-        let updates = self.0.watch(experiment).await?;
+        let updates = self.service.watch(experiment).await?;
+        // Who is no member any more sees nothing more.
+        let updates = updates.take_while(move |_| access.still_admits(&watcher));
         Ok(Response::new(Box::pin(updates.map(|update| Ok(wire::Document { json: to_json(&update) })))))
     }
 
     async fn shutdown(&self, _: Request<wire::Nothing>) -> Reply<wire::Nothing> {
-        self.0.shutdown().await?;
+        self.service.shutdown().await?;
         Ok(Response::new(wire::Nothing {}))
     }
 
     async fn nodes(&self, _: Request<wire::Nothing>) -> Reply<wire::Documents> {
-        let json = self.0.nodes().await?.iter().map(to_json).collect();
+        let json = self.service.nodes().await?.iter().map(to_json).collect();
         Ok(Response::new(wire::Documents { json }))
     }
 
     async fn cordon(&self, request: Request<wire::CordonRequest>) -> Reply<wire::Nothing> {
         let request = request.into_inner();
         let cordon = if request.drain { Cordon::Drain } else { Cordon::Finish };
-        self.0.cordon(required("target", request.target)?.try_into()?, cordon).await?;
+        self.service.cordon(required("target", request.target)?.try_into()?, cordon).await?;
         Ok(Response::new(wire::Nothing {}))
     }
 
     async fn uncordon(&self, request: Request<wire::Target>) -> Reply<wire::Nothing> {
-        self.0.uncordon(request.into_inner().try_into()?).await?;
+        self.service.uncordon(request.into_inner().try_into()?).await?;
         Ok(Response::new(wire::Nothing {}))
     }
 
     async fn requeue(&self, request: Request<wire::TrialRequest>) -> Reply<wire::Document> {
-        Ok(document(&self.0.requeue(parse("trial", &request.into_inner().trial)?).await?))
+        Ok(document(&self.service.requeue(parse("trial", &request.into_inner().trial)?).await?))
+    }
+
+    async fn invite(&self, request: Request<wire::InviteRequest>) -> Reply<wire::InviteReply> {
+        let wire::InviteRequest { name, role, life_ms } = request.into_inner();
+        let (name, role) = (parse("name", &name)?, parse("role", &role)?);
+        let (view, token, authority) = self.access.invite(&name, role, Span::from_millis(life_ms))?;
+        let (json, authority) = (to_json(&view), authority.to_owned());
+        Ok(Response::new(wire::InviteReply { json, token: token.expose().to_owned(), authority }))
+    }
+
+    async fn members(&self, _: Request<wire::Nothing>) -> Reply<wire::Documents> {
+        let json = self.access.list()?.iter().map(to_json).collect();
+        Ok(Response::new(wire::Documents { json }))
+    }
+
+    async fn revoke(&self, request: Request<wire::RevokeRequest>) -> Reply<wire::Document> {
+        let name = parse("name", &request.into_inner().name)?;
+        Ok(document(&self.access.revoke(&name)?))
     }
 }

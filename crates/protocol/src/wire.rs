@@ -26,6 +26,10 @@ pub struct Malformed {
 }
 
 impl Malformed {
+    pub(crate) fn new(field: &'static str, why: &str) -> Self {
+        Self { field, why: why.to_owned() }
+    }
+
     /// Its name, as it is counted.
     pub(crate) const fn kind(&self) -> &'static str {
         match self.field.as_bytes() {
@@ -211,6 +215,7 @@ impl From<Assignment> for wire::Assignment {
             checkpoints: assignment.checkpoints.into_iter().map(Into::into).collect(),
             rung: assignment.rung.map(|rung| wire::Rung { index: rung.index, share_millionths: rung.share.0 }),
             gpus: assignment.gpus,
+            traceparent: assignment.trace.map(Into::into),
         }
     }
 }
@@ -227,6 +232,7 @@ impl TryFrom<wire::Assignment> for Assignment {
             payload: assignment.payload,
             checkpoints: checkpoints(assignment.checkpoints)?,
             rung: assignment.rung.map(|rung| Rung { index: rung.index, share: Share(rung.share_millionths) }),
+            trace: assignment.traceparent.map(|text| parse("traceparent", &text)).transpose()?,
         })
     }
 }
@@ -378,6 +384,7 @@ impl From<Submission> for wire::SubmitRequest {
             after: policy.after.into_iter().map(Into::into).collect(),
             deadline_us: policy.deadline.map(Timestamp::micros),
             degrade_max: policy.degrade_max.map(u32::from),
+            traceparent: policy.trace.map(Into::into),
         }
     }
 }
@@ -420,6 +427,7 @@ impl TryFrom<wire::SubmitRequest> for Submission {
                     .map(u8::try_from)
                     .transpose()
                     .map_err(|error| Malformed { field: "degrade_max", why: error.to_string() })?,
+                trace: request.traceparent.map(|text| parse("traceparent", &text)).transpose()?,
             },
         })
     }

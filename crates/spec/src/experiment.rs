@@ -90,7 +90,7 @@ impl JsonSchema for Version {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DataSpec {
-    /// Name of an imported data set, or a path or URL of a Parquet file.
+    /// Name of an imported data set, or a path of a Parquet file below HOME/data.
     pub source: String,
     /// Symbols to use.
     pub symbols: Vec<Symbol>,

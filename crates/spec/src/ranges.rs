@@ -18,6 +18,12 @@ const FEATURE_BARS_MAX: u32 = 1_000;
 /// Exposure beyond this is no cash or margin account of a person, basis points.
 const EXPOSURE_MAX: i32 = 50_000;
 
+/// Dimensions of a space: no sampler finds its way in more, and the values of each are tried before anything starts.
+const DIMENSIONS_MAX: usize = 128;
+
+/// Seeds of a point.
+const SEEDS_MAX: usize = 1_000;
+
 /// All findings in what a trial may differ in, in the order of a file.
 pub(crate) fn of_trial(spec: &ExperimentSpec) -> Vec<Finding> {
     let mut ranges = Ranges::default();
@@ -70,6 +76,13 @@ pub(crate) fn of_env(env: &EnvSpec) -> Vec<Finding> {
     ranges.findings
 }
 
+/// Whether a source is anything but a name or a path downwards from where data sets lie.
+fn leaves_its_folder(source: &str) -> bool {
+    use std::path::Component;
+    let downwards = |component| matches!(component, Component::Normal(_));
+    source.contains([':', '\\', '\0']) || !std::path::Path::new(source).components().all(downwards)
+}
+
 #[derive(Default)]
 struct Ranges {
     findings: Vec<Finding>,
@@ -115,6 +128,11 @@ impl Ranges {
                 "the bars come from there",
                 "name an imported data set",
             );
+        }
+        if leaves_its_folder(&spec.data.source) {
+            let what = format!("`data.source` is `{}`", spec.data.source);
+            let why = "a spec reads below HOME/data alone, wherever it runs";
+            self.refuse("data.source", what, why, "import it with `tradewind data import` and write its name");
         }
         match spec.data.symbols.as_slice() {
             [] => self.refuse("data.symbols", "no symbol", "a trial trades one", "write `symbols: [AAPL]`"),
@@ -203,6 +221,14 @@ impl Ranges {
         let sweep = &spec.sweep;
         self.within("sweep.trials", sweep.trials, 1..=100_000);
         self.within("sweep.batch", sweep.batch, 1..=sweep.trials.max(1));
+        if sweep.space.len() > DIMENSIONS_MAX {
+            let what = format!("{} dimensions", sweep.space.len());
+            self.refuse("sweep.space", what, "that is out of range", format!("use at most {DIMENSIONS_MAX}"));
+        }
+        if sweep.seeds.len() > SEEDS_MAX {
+            let what = format!("{} seeds", sweep.seeds.len());
+            self.refuse("sweep.seeds", what, "that is out of range", format!("use at most {SEEDS_MAX}"));
+        }
         self.pruner(&sweep.pruner);
         if sweep.parallel == Some(0) {
             self.refuse(

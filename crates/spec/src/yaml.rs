@@ -18,6 +18,12 @@ const BYTES_MAX: usize = 1024 * 1024;
 /// Deepest nesting: the format needs 7, and recursion over the value stays far from the end of a stack.
 const DEPTH_MAX: usize = 32;
 
+/// Longest key or value, bytes: what suggests the nearest word compares them letter by letter.
+const TEXT_MAX: usize = 4_096;
+
+/// Values and keys of a file: checks compare them with one another.
+const VALUES_MAX: u32 = 20_000;
+
 /// Where every key and value of a file stands, by dotted path (`data.symbols.0`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Positions {
@@ -95,7 +101,7 @@ pub(crate) fn join(parent: &str, name: impl std::fmt::Display) -> String {
 /// Reads one document.
 pub(crate) fn read(file: &str, text: &str) -> Result<(Value, Positions), Box<Problem>> {
     let mut reader =
-        Reader { positions: Positions { file: file.to_owned(), sites: BTreeMap::new() }, open: Vec::new(), root: None };
+        Reader { positions: Positions { file: file.to_owned(), sites: BTreeMap::new() }, open: Vec::new(), values: 0, root: None };
     if text.len() > BYTES_MAX {
         let place = reader.positions.at((1, 1));
         return Err(refusal(place, format!("a file of {} bytes", text.len()), "the limit is 1 MiB", "cut it"));
@@ -138,12 +144,26 @@ enum Content {
 struct Reader {
     positions: Positions,
     open: Vec<Open>,
+    /// Values and keys so far.
+    values: u32,
     root: Option<Value>,
 }
 
 impl Reader {
     fn on(&mut self, event: Event<'_>, span: Span) -> Result<(), Box<Problem>> {
         let place = self.positions.of(span.start);
+        if let Event::Scalar(ref text, ..) = event
+            && text.len() > TEXT_MAX
+        {
+            let what = format!("a text of {} bytes", text.len());
+            return Err(refusal(place, what, format!("the limit is {TEXT_MAX}"), "cut it"));
+        }
+        if let Event::Scalar(..) | Event::SequenceStart(..) | Event::MappingStart(..) = event {
+            self.values += 1;
+        }
+        if self.values > VALUES_MAX {
+            return Err(refusal(place, format!("more than {VALUES_MAX} values"), "no experiment has so many", "cut it"));
+        }
         match event {
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
             Event::DocumentStart(_) if self.root.is_some() => Err(refusal(

@@ -18,6 +18,9 @@ use crate::question::{Question, Seen};
 /// Trials of one experiment: as many as a scheduler takes.
 const TRIALS_MAX: u32 = 1_000_000;
 
+/// What the specs of all trials of one experiment come to, bytes: a scheduler keeps them in memory.
+const BYTES_MAX: u64 = 4 << 30;
+
 /// The sweep of one experiment. Trial `index` is point `index / seeds` with seed `index % seeds`.
 #[derive(Debug, Clone)]
 pub struct ExperimentSweep {
@@ -76,6 +79,14 @@ pub enum SweepError {
         /// Points times seeds.
         trials: u32,
     },
+    /// Its trials would fill the memory of any scheduler.
+    #[error("{trials} trials of a spec of {bytes} bytes are more than {BYTES_MAX} bytes: shorten the spec, or run fewer")]
+    Size {
+        /// Points times seeds.
+        trials: u32,
+        /// One spec.
+        bytes: u64,
+    },
     /// A point does not fit the spec.
     #[error("trial {index} cannot be made: {problem}")]
     Trial {
@@ -102,6 +113,10 @@ impl ExperimentSweep {
         // Whoever submits need not have checked: a thousand million trials must not be made one by one.
         if !(1..=TRIALS_MAX).contains(&sweep.trials()) {
             return Err(SweepError::Count { trials: sweep.trials() });
+        }
+        let bytes = canonical_json(&sweep.question.spec).len() as u64;
+        if bytes.saturating_mul(sweep.trials().into()) > BYTES_MAX {
+            return Err(SweepError::Size { trials: sweep.trials(), bytes });
         }
         for point in 0..sweep.limit {
             let Some(Drawn { params, .. }) = sweep.source.known(point) else { break };

@@ -32,6 +32,25 @@ fn trials(batches: &[Vec<Vec<u8>>]) -> Vec<TrialSpec> {
 }
 
 #[test]
+fn a_submission_that_is_a_bomb_is_refused_before_a_trial_is_made() {
+    let refused = |change: fn(&mut serde_json::Value)| {
+        let question = fixture::question(fixture::random_sweep());
+        let mut json = serde_json::to_value(question).unwrap();
+        change(&mut json["spec"]);
+        ExperimentSweep::open(json.to_string().as_bytes()).unwrap_err().to_string()
+    };
+    let none = refused(|spec| spec["sweep"]["trials"] = 0.into());
+    assert!(none.starts_with("sweep has 0 trials, 1 to 1000000 can be run"), "{none}");
+    let many = refused(|spec| spec["sweep"]["trials"] = 1_000_000_000.into());
+    assert!(many.starts_with("sweep has 2000000000 trials, 1 to 1000000 can be run"), "{many}");
+    let large = refused(|spec| {
+        spec["sweep"]["trials"] = 100_000.into();
+        spec["data"]["source"] = "a".repeat(100_000).into();
+    });
+    assert!(large.contains("more than 4294967296 bytes: shorten the spec"), "{large}");
+}
+
+#[test]
 fn each_point_is_run_with_each_seed_in_batches_of_whole_points() {
     let batches = batches(sweep(), |_| {});
     let sizes: Vec<usize> = batches.iter().map(Vec::len).collect();

@@ -254,8 +254,10 @@ impl Cluster {
         let Some(held) = self.ledger.held(attempt).cloned() else { return };
         let rung = self.rung_of(&held.trial);
         let Some(trial) = self.ledger.trial(&held.trial) else { return };
+        let trace = self.ledger.experiment(&held.trial.experiment).and_then(|found| found.submission.policy.trace);
         let assignment = Assignment {
             rung,
+            trace,
             trial: held.trial,
             attempt,
             degrade: trial.degrade,

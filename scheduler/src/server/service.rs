@@ -1,5 +1,6 @@
 //! The protocol's service over the core's calls.
 
+use market::Timestamp;
 use protocol::{
     Assignment, Cordon, Directive, Ending, ExperimentDetail, ExperimentView, Explanation, NodeView, Refusal,
     Registration, Report, Service, Submission, Target, Terms, TrialView, Update, UpdateStream,
@@ -12,21 +13,32 @@ use tokio_stream::wrappers::ReceiverStream;
 use crate::cluster::{Input, Reply};
 use crate::core::{Call, Watch};
 use crate::round::End;
+use crate::server::trail::Trail;
 
 /// Updates on their way to one watcher.
 const WATCH_BUFFER: usize = 256;
 
 pub(super) struct Rim {
     calls: mpsc::Sender<Call>,
+    trail: Trail,
 }
 
 impl Rim {
-    pub(super) const fn new(calls: mpsc::Sender<Call>) -> Self {
-        Self { calls }
+    pub(super) const fn new(calls: mpsc::Sender<Call>, trail: Trail) -> Self {
+        Self { calls, trail }
     }
 
     async fn input(&self, input: Input) -> Result<Reply, Refusal> {
         ask(&self.calls, |answer| Call::Input(Box::new(input), answer)).await
+    }
+
+    /// What `worker`, who asked at `asked`, gets.
+    fn leased(&self, asked: Option<Timestamp>, worker: &WorkerId, leased: Option<Assignment>) -> Option<Assignment> {
+        let mut assignment = leased?;
+        let Assignment { trial, attempt, .. } = &assignment;
+        tracing::info!(experiment = %trial.experiment, %trial, %attempt, %worker, "attempt is leased");
+        self.trail.lease(asked, worker, &mut assignment);
+        Some(assignment)
     }
 }
 
@@ -61,7 +73,9 @@ impl Service for Rim {
     }
 
     async fn lease(&self, worker: WorkerId) -> Result<Option<Assignment>, Refusal> {
-        ask(&self.calls, |answer| Call::Lease(worker, answer)).await
+        let (asked, who) = (self.trail.now(), worker.clone());
+        let leased = ask(&self.calls, |answer| Call::Lease(worker, answer)).await?;
+        Ok(self.leased(asked, &who, leased))
     }
 
     async fn heartbeat(
@@ -83,7 +97,11 @@ impl Service for Rim {
     }
 
     async fn finish(&self, worker: WorkerId, attempt: AttemptId, report: Report) -> Result<(), Refusal> {
-        self.input(Input::Finish(worker, attempt, report)).await.map(drop)
+        let begun = self.trail.result(&worker, attempt, &report);
+        tracing::debug!(%attempt, %worker, "attempt reports");
+        let finished = self.input(Input::Finish(worker, attempt, report)).await.map(drop);
+        self.trail.end(begun, &finished);
+        finished
     }
 
     async fn exchange(
@@ -92,12 +110,24 @@ impl Service for Rim {
         attempt: AttemptId,
         report: Report,
     ) -> Result<Option<Assignment>, Refusal> {
+        let (asked, who) = (self.trail.now(), worker.clone());
+        self.trail.came_in(self.trail.result(&worker, attempt, &report));
+        tracing::debug!(%attempt, %worker, "attempt reports");
         let end = Box::new(End { worker, attempt, report });
-        ask(&self.calls, |answer| Call::Exchange(end, answer)).await
+        let leased = ask(&self.calls, |answer| Call::Exchange(end, answer)).await?;
+        Ok(self.leased(asked, &who, leased))
     }
 
-    async fn submit(&self, submission: Submission) -> Result<ExperimentView, Refusal> {
-        expect!(self.input(Input::Submit(submission)).await?, Experiment)
+    async fn submit(&self, mut submission: Submission) -> Result<ExperimentView, Refusal> {
+        let begun = self.trail.submit(&mut submission);
+        let experiment = submission.experiment.clone();
+        let submitted = self.input(Input::Submit(submission)).await;
+        match &submitted {
+            Ok(_) => tracing::info!(%experiment, "experiment is taken in"),
+            Err(why) => tracing::info!(%experiment, %why, "experiment is refused"),
+        }
+        self.trail.end(begun, &submitted);
+        expect!(submitted?, Experiment)
     }
 
     async fn record(&self, submission: Submission, trials: Vec<Ending>) -> Result<ExperimentView, Refusal> {

@@ -11,6 +11,7 @@ use scheduler::{Ask, Config, Handle, OpenError, Recovery, SchedulerError, Sweep,
 use spec::{Progress, ProgressUnit, Span, WorkerId};
 
 mod hostile;
+mod members;
 mod postgres;
 
 /// As many trials as the payload says, in batches of two.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use protocol::{Client, ClientError, Directive, Refusal, Terms};
+use protocol::{Client, ClientError, Directive, Refusal, StopCause, Terms};
 use spec::{AttemptId, CheckpointRef, Progress, Span, WorkerId};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -58,6 +58,10 @@ impl Speech {
             match self.client.heartbeat(&self.worker, self.attempt, progress).await {
                 Ok(Directive::Continue) => silent = Duration::ZERO,
                 Ok(stop @ Directive::Stop(_)) => return stop,
+                // Nothing that this worker says counts any more.
+                Err(ClientError::Refused(Refusal::Revoked | Refusal::Expired)) => {
+                    return Directive::Stop(StopCause::Fenced);
+                }
                 // The attempt goes on: a scheduler that comes back knows its token.
                 Err(error) => {
                     tracing::debug!(%error, "heartbeat was not answered");

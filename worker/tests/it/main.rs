@@ -12,7 +12,9 @@ use spec::{ExperimentId, FailureClass, RetrySpec, Span};
 use tokio::sync::oneshot;
 use worker::{Options, Rehearsal, Served, WorkerError};
 
+mod members;
 mod processes;
+mod traces;
 mod trial;
 
 /// One batch: the payload's lines, each the script of a trial.

@@ -49,6 +49,7 @@ fn assignment(payload: &[u8], checkpoints: Vec<CheckpointRef>) -> Assignment {
         payload: payload.to_vec(),
         checkpoints,
         rung: None,
+        trace: None,
     }
 }
 

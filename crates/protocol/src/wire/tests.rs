@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use spec::FailureClass;
 
+use telemetry::TraceContext;
+
 use super::*;
 
 fn checkpoint(step: u64) -> CheckpointRef {
@@ -24,6 +26,7 @@ proptest! {
             payload,
             checkpoints: steps.into_iter().map(checkpoint).collect(),
             rung: degrade.is_multiple_of(2).then_some(Rung { index, share: Share(index) }),
+            trace: degrade.is_multiple_of(3).then(|| TraceContext::root([degrade; 32])),
         };
         prop_assert_eq!(Assignment::try_from(wire::Assignment::from(assignment.clone())).unwrap(), assignment);
     }
@@ -49,6 +52,7 @@ proptest! {
                 after: vec!["train".parse().unwrap()],
                 deadline: memory.map(|micros| Timestamp::from_micros(micros as i64)),
                 degrade_max: memory.map(|memory| memory as u8),
+                trace: memory.map(|memory| TraceContext::root([memory as u8; 32])),
                 ..Policy::default()
             },
         };

@@ -192,6 +192,29 @@ fn market_strategy_and_the_rest_out_of_range_are_told() {
 }
 
 #[test]
+fn a_source_that_leaves_the_data_folder_is_told() {
+    for source in ["/etc/passwd", "../other.parquet", "below/../../other.parquet", "./aapl.parquet", "s3://a/b"] {
+        let said = said(&[("source: aapl_daily", &format!("source: '{source}'"))]);
+        let told = format!("a.yaml:4:11: `data.source` is `{source}`, a spec reads below HOME/data alone");
+        assert!(said.starts_with(&told), "{said}");
+    }
+    assert_eq!(said(&[("source: aapl_daily", "source: shares/aapl_daily.parquet")]), "");
+}
+
+#[test]
+fn a_sweep_that_is_a_bomb_is_told_before_its_values_are_tried() {
+    let dimension = |index| format!("task.supervised.a{index}: {{ integer: [1, 200] }}");
+    let dimensions: Vec<String> = (0..200).map(dimension).collect();
+    let said_of = |from: &str, to: &str| said(&[(from, to)]);
+    let space = said_of(SPACE, &dimensions.join("\n    "));
+    assert!(space.contains("200 dimensions, that is out of range, use at most 128"), "{space}");
+    for (trials, told) in [("0", "`sweep.trials` is 0"), ("1000000000", "`sweep.trials` is 1000000000")] {
+        let said = said_of("trials: 4", &format!("trials: {trials}"));
+        assert!(said.contains(told), "{said}");
+    }
+}
+
+#[test]
 fn symbols_that_the_data_lack_are_told() {
     told(
         &[("[AAPL]", "[APPL]")],

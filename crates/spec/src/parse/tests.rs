@@ -290,6 +290,18 @@ fn a_file_that_is_no_single_document_of_sane_size_is_refused() {
         a.yaml:1:1: a file of 1048577 bytes, the limit is 1 MiB, cut it
     "#]],
     );
+    text_refused(
+        &format!("name: {}", "a".repeat(5_000)),
+        expect![[r#"
+        a.yaml:1:7: a text of 5000 bytes, the limit is 4096, cut it
+    "#]],
+    );
+    text_refused(
+        &format!("seeds: [{}]", "1,".repeat(100_000)),
+        expect![[r#"
+        a.yaml:1:40003: more than 20000 values, no experiment has so many, cut it
+    "#]],
+    );
 }
 
 /// The classic: nine levels of nine aliases each. It is refused at its first anchor, before anything is expanded.

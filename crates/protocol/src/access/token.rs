@@ -4,13 +4,14 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
 
 /// Bytes of randomness in a token.
 const TOKEN_BYTES: usize = 32;
 
-/// A secret shared by a scheduler, its workers and its clients.
+/// A secret that opens a scheduler: its home's, or that of one invitation. Wiped from memory when it is dropped.
 #[derive(Clone)]
-pub struct Token(String);
+pub struct Token(Zeroizing<String>);
 
 /// The token file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +37,7 @@ impl Token {
     /// A token of `random` bytes.
     #[must_use]
     pub fn from_random(random: [u8; TOKEN_BYTES]) -> Self {
-        Self(random.iter().map(|byte| format!("{byte:02x}")).collect())
+        Self(Zeroizing::new(hex::encode(random)))
     }
 
     /// Reads a token file.
@@ -46,12 +47,14 @@ impl Token {
     pub fn read(path: &Path) -> Result<Self, TokenError> {
         let text =
             std::fs::read_to_string(path).map_err(|source| TokenError::Unreadable { path: path.to_owned(), source })?;
+        Self::parse(&Zeroizing::new(text)).ok_or_else(|| TokenError::Malformed { path: path.to_owned() })
+    }
+
+    /// The token that `text` is, blanks around it apart.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
-        if text.len() == 2 * TOKEN_BYTES && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(TokenError::Malformed { path: path.to_owned() })
-        }
+        let is_token = text.len() == 2 * TOKEN_BYTES && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_token.then(|| Self(Zeroizing::new(text.to_owned())))
     }
 
     /// The secret itself, to be written to its file or sent.
@@ -62,7 +65,7 @@ impl Token {
 
     /// Compares in time that depends on the lengths alone.
     pub(crate) fn admits(&self, header: &[u8]) -> bool {
-        let wanted = format!("Bearer {}", self.0);
+        let wanted = Zeroizing::new(format!("Bearer {}", self.expose()));
         wanted.as_bytes().ct_eq(header).into()
     }
 }
