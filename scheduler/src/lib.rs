@@ -24,6 +24,7 @@ mod server;
 mod side_log;
 #[cfg(test)]
 mod simulation;
+mod surplus;
 mod sweep;
 pub mod trial;
 
@@ -31,6 +32,6 @@ pub use cluster::{Options, Quarantine, Quota, Recovery, Scope};
 pub use config::{Config, JournalAt, SchedulerError, address, journal_path, token_path};
 pub use driver::SweepError;
 pub use retry::{BACKOFF_MAX, WORKER_LOSSES_MAX};
-pub use server::{Handle, history, serve, start};
+pub use server::{Handle, history, serve, start, surplus};
 pub use side_log::{LogLine, log_path};
 pub use sweep::{Ask, OpenError, Sweep, SweepOutcome, Sweeps};
