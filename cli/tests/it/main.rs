@@ -3,7 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test panics when it fails")]
 
 mod agents;
+mod checkpoints;
+mod elsewhere;
 mod kills;
+mod operators;
+mod processes;
 mod refusals;
 mod road;
+mod s3;
 mod site;
