@@ -20,7 +20,8 @@ demo: build ## Trains, judges, serves and paper-trades on the bundled data, then
 
 test: libtorch ## Runs every test, and the repository's own checks
 	@cargo nextest --version >/dev/null 2>&1 || cargo install --locked --version $(NEXTEST) cargo-nextest
-	TRADEWIND_POSTGRES_BIN=$$(python3 scripts/postgres.py) cargo nextest run --release --locked --workspace
+	TRADEWIND_POSTGRES_BIN=$$(python3 scripts/postgres.py) TRADEWIND_S3_SERVER=$$(python3 scripts/s3.py) \
+		cargo nextest run --release --locked --workspace
 	cargo xtask tidy
 	@python3 scripts/python_envs.py
 

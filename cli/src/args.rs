@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use envs::ClassicKind;
 use envs::bench::Stepped;
 use market::{Interval, Symbol};
-use spec::{ExperimentId, ModelName, Span, TrialId};
+use spec::{ExperimentId, ModelName, Owner, Span, TrialId};
 
 mod members;
 
@@ -22,6 +22,10 @@ pub(crate) struct Cli {
     /// Folder of journal, store, registry, data and reports.
     #[arg(long, global = true, env = "TRADEWIND_HOME", default_value = ".tradewind")]
     pub(crate) home: PathBuf,
+    /// Where a new home keeps bundles, checkpoints and logs: a folder, or a URL such as s3://BUCKET/PREFIX whose keys come
+    /// from the environment. The home remembers it. Default: HOME/store.
+    #[arg(long, global = true, env = "TRADEWIND_STORE", hide_env_values = true)]
+    pub(crate) store: Option<String>,
     /// Prints one JSON object as the last line of stdout, and nothing else there.
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -124,6 +128,10 @@ pub(crate) enum Command {
         /// Speaks TLS to the members it invited, and serves any address. Default: plain text, on loopback alone.
         #[arg(long)]
         tls: bool,
+        /// CPU cores that one owner may hold at once: OWNER=CORES for one, CORES for everyone else. May be repeated.
+        /// Default: no limit.
+        #[arg(long)]
+        quota: Vec<Share>,
     },
     /// Invites members to a scheduler that speaks TLS, lists and revokes them.
     #[command(subcommand)]
@@ -132,6 +140,11 @@ pub(crate) enum Command {
     Join(Join),
     /// Runs a worker: one trial at a time, until the scheduler has no use for it.
     Worker(Worker),
+    /// Runs one attempt for a worker, in a process that sees the GPUs of that attempt alone.
+    #[command(hide = true)]
+    Attempt(Attempt),
+    /// Deletes checkpoints that no trial of this home can need any more.
+    Clean,
     /// Lists registered models and their aliases.
     Models,
     /// Prints every move of a model's aliases.
@@ -232,6 +245,26 @@ impl std::str::FromStr for Logged {
 pub(crate) enum Fallback {
     /// The same work runs here, as a cluster of one, and is reported once the scheduler answers again.
     Local,
+    /// The command fails, whatever the experiment file says.
+    None,
+}
+
+/// A quota: of one owner, or of everyone who has none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Share {
+    pub(crate) owner: Option<Owner>,
+    pub(crate) cores: u32,
+}
+
+impl std::str::FromStr for Share {
+    type Err = String;
+    /// OWNER=CORES or CORES.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (owner, cores) = text.rsplit_once('=').map_or((None, text), |(owner, cores)| (Some(owner), cores));
+        let owner = owner.map(str::parse).transpose().map_err(|error: spec::IdError| error.to_string())?;
+        let cores = cores.parse().ok().filter(|cores| *cores > 0);
+        Ok(Self { owner, cores: cores.ok_or("write OWNER=CORES or CORES, with 1 core or more")? })
+    }
 }
 
 /// Where the trials run.
@@ -240,12 +273,15 @@ pub(crate) struct Place {
     /// A running scheduler; without it, one starts here and ends with the command.
     #[arg(long)]
     pub(crate) scheduler: Option<String>,
-    /// What happens when the scheduler cannot be reached. Default: the command fails.
+    /// What happens when the scheduler cannot be reached. Default: as the experiment file says, or the command fails.
     #[arg(long, value_enum)]
     pub(crate) fallback: Option<Fallback>,
-    /// Longest wait for the scheduler before the fallback. Default: 10s.
-    #[arg(long, default_value = "10s")]
-    pub(crate) deadline: Span,
+    /// Longest wait for the scheduler before the fallback. Default: as the experiment file says, or 10s.
+    #[arg(long)]
+    pub(crate) deadline: Option<Span>,
+    /// Who it runs for: quotas are counted by it. Default: the name of the user.
+    #[arg(long)]
+    pub(crate) owner: Option<Owner>,
     /// CPU cores to use here. Default: all of them.
     #[arg(long)]
     pub(crate) cpus: Option<u32>,
@@ -262,11 +298,23 @@ pub(crate) struct Worker {
     /// CPU cores it may use. Default: 1.
     #[arg(long, default_value_t = 1)]
     pub(crate) cpus: u32,
+    /// GPUs that it may offer, in the words of CUDA_VISIBLE_DEVICES or `all`. Default: as that variable says.
+    #[arg(long, hide = true)]
+    pub(crate) devices: Option<String>,
     /// Ends with this process: set by an engine that starts workers.
     #[arg(long, hide = true)]
     pub(crate) parent: Option<u32>,
     /// What a trial is: a training, or nothing, to measure the road itself.
     #[arg(long, hide = true, value_enum, default_value = "train")]
+    pub(crate) work: Work,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Attempt {
+    /// Ends with this process.
+    #[arg(long)]
+    pub(crate) parent: u32,
+    #[arg(long, value_enum, default_value = "train")]
     pub(crate) work: Work,
 }
 

@@ -5,7 +5,11 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
+use artifacts::{Store, StoreError};
 use market::Timestamp;
+use spec::Owner;
+
+use crate::exit::bad_input;
 
 /// Bytes of randomness in a key.
 const KEY_BYTES: usize = 32;
@@ -15,11 +19,14 @@ const KEY_BYTES: usize = 32;
 pub(crate) struct Home(PathBuf);
 
 impl Home {
-    /// Makes the folder where it is missing.
-    pub(crate) fn open(path: &Path) -> Result<Self> {
+    /// Makes the folder where it is missing, and puts its store where it is asked to be.
+    pub(crate) fn open(path: &Path, store: Option<&str>) -> Result<Self> {
         std::fs::create_dir_all(path)
             .with_context(|| format!("home {} cannot be made: choose another with --home", path.display()))?;
         let path = path.canonicalize().with_context(|| format!("home {} cannot be read", path.display()))?;
+        if let Some(store) = store {
+            Store::bind(&path, store).map_err(refused)?;
+        }
         Ok(Self(path))
     }
 
@@ -27,8 +34,8 @@ impl Home {
         &self.0
     }
 
-    pub(crate) fn store(&self) -> String {
-        self.0.join("store").display().to_string()
+    pub(crate) fn store(&self) -> Result<Store> {
+        Ok(Store::of(&self.0)?)
     }
 
     pub(crate) fn registry(&self) -> PathBuf {
@@ -46,6 +53,29 @@ impl Home {
     pub(crate) fn serving_key(&self) -> PathBuf {
         self.0.join("keys").join("serve.key")
     }
+}
+
+/// A store that cannot be this home's is the user's to mend; one that does not answer is not.
+fn refused(error: StoreError) -> anyhow::Error {
+    match error {
+        StoreError::Open { .. } | StoreError::Bound { .. } => bad_input(error),
+        StoreError::Transient { .. }
+        | StoreError::Silent { .. }
+        | StoreError::Format { .. }
+        | StoreError::Place { .. }
+        | StoreError::NotFound { .. }
+        | StoreError::Damaged(_)
+        | StoreError::Checkpoint { .. }
+        | StoreError::TooLarge { .. } => error.into(),
+    }
+}
+
+/// The user's name in the letters of an owner; `None` where the system gives none.
+pub(crate) fn user() -> Option<Owner> {
+    let name = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).ok()?;
+    let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };
+    let name: String = name.chars().map(plain).skip_while(|letter| *letter == '-').take(64).collect();
+    name.parse().ok()
 }
 
 /// Makes a file of 64 random hex digits, readable by its owner alone, unless it is there.

@@ -158,7 +158,7 @@ pub fn ensemble(home: &Path, path: &Path, code_version: &str, now: Timestamp) ->
     let text =
         std::fs::read_to_string(path).map_err(|source| EnsembleRunError::File { path: path.to_owned(), source })?;
     let spec = spec::parse_ensemble(&path.display().to_string(), &text).map_err(EnsembleRunError::Spec)?;
-    let store = Store::open(&home.join("store").display().to_string())?;
+    let store = Store::of(home)?;
     let mut registry = Registry::open(&home.join("registry.db"))?;
     let mut members = Vec::new();
     for reference in &spec.members {

@@ -67,6 +67,7 @@ pub fn normalised(spec: &ExperimentSpec) -> ExperimentSpec {
     spec.priority = 0;
     spec.deadline = None;
     spec.after = Vec::new();
+    (spec.fallback, spec.fallback_after) = (None, None);
     spec.resources.memory = None;
     spec.resources.gpu_memory = None;
     spec.resources.custom.clear();
@@ -98,10 +99,11 @@ mod tests {
     }
 
     #[test]
-    fn parallelism_and_priority_do_not_make_another_run() {
+    fn parallelism_priority_and_fallback_do_not_make_another_run() {
         let mut spec = fixture::spec(fixture::random_sweep());
         let plain = normalised(&spec);
         (spec.sweep.parallel, spec.priority) = (Some(3), -7);
+        (spec.fallback, spec.fallback_after) = (Some(spec::Fallback::Local), Some(spec::Span::from_secs(5)));
         (spec.after, spec.resources.memory) = (vec!["other".parse().unwrap()], Some(spec::Bytes(1 << 30)));
         assert_eq!(normalised(&spec), plain);
     }

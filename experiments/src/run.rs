@@ -6,7 +6,7 @@ use artifacts::Kernel;
 use dataset::{DataError, Dataset, QualityReport, SplitIndices};
 use market::{Interval, Symbol};
 use protocol::{End, Ending, ExperimentDetail, Policy, Submission, TrialState, TrialView};
-use spec::{DataFacts, Digest, ExperimentId, ExperimentSpec, Facts, Problem, canonical_json};
+use spec::{DataFacts, Digest, ExperimentId, ExperimentSpec, Facts, Fallback, Problem, Span, canonical_json};
 
 use crate::question::{Question, normalised};
 use crate::record::{Asked, Record, RecordError};
@@ -49,6 +49,8 @@ pub struct Prepared {
     pub split: SplitIndices,
     /// How its trials are run; changes no result.
     pub policy: Policy,
+    /// Where it runs when its scheduler cannot be reached, and how long that is waited for: as the file says.
+    pub fallback: (Option<Fallback>, Option<Span>),
     trials: u32,
     /// Its folder under the home.
     pub record: Record,
@@ -190,6 +192,7 @@ fn checked(home: &Path, path: &Path, yaml: String, machine: &Machine) -> Result<
     let spec = spec::resolve(&spec, &positions, &facts);
     let kernel = Kernel { threads: spec.resources.cpus, ..machine.kernel.clone() };
     let policy = policy(&spec);
+    let fallback = (spec.fallback, spec.fallback_after);
     let split = dataset::split(&dataset.bars, &spec.data.split)?;
     let question = Question {
         spec: normalised(&spec),
@@ -203,7 +206,20 @@ fn checked(home: &Path, path: &Path, yaml: String, machine: &Machine) -> Result<
     let record = Record::new(home, &experiment);
     let finished = record.finished()?;
     let path = path.to_owned();
-    Ok(Prepared { path, yaml, question, experiment, run_key, dataset, split, policy, trials, record, finished })
+    Ok(Prepared {
+        path,
+        yaml,
+        question,
+        experiment,
+        run_key,
+        dataset,
+        split,
+        policy,
+        fallback,
+        trials,
+        record,
+        finished,
+    })
 }
 
 /// The bars of the spec's first symbol, refused where they are unfit, and what a spec can disagree with.

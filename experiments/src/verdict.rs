@@ -68,7 +68,7 @@ pub(crate) struct Books {
 
 impl Books {
     pub(crate) fn open(prepared: &Prepared, ended: &Ended, home: &Path) -> Result<Self, VerdictError> {
-        let store = Store::open(&home.join("store").display().to_string())?;
+        let store = Store::of(home)?;
         let mut registry = Registry::open(&home.join("registry.db"))?;
         let run = ended.succeeded + ended.pruned + ended.failed;
         let trials_ever = registry.count_trials(prepared.question.data_digest, prepared.run_key, run)?;

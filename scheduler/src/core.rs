@@ -30,8 +30,8 @@ const TICK: Duration = Duration::from_millis(50);
 /// Longest wait of a worker for an attempt before it asks again.
 const LONG_POLL: Duration = Duration::from_secs(20);
 
-/// How often step metrics reach their files.
-const FLUSH: Duration = Duration::from_secs(1);
+/// How often attempts that are gone are forgotten.
+const FORGET: Duration = Duration::from_secs(1);
 
 type Answer<T> = oneshot::Sender<Result<T, Refusal>>;
 
@@ -74,7 +74,7 @@ pub(crate) struct Core {
     updates: broadcast::Sender<Update>,
     grace: Span,
     stop_at: Option<Duration>,
-    flushed: Duration,
+    forgot: Duration,
 }
 
 impl Core {
@@ -93,7 +93,7 @@ impl Core {
             updates: broadcast::channel(UPDATES_MAX).0,
             grace,
             stop_at: None,
-            flushed: Duration::ZERO,
+            forgot: Duration::ZERO,
         }
     }
 
@@ -113,6 +113,7 @@ impl Core {
                 ticked = self.clock.elapsed();
                 self.tick();
             }
+            self.side_log.flush();
             for release in self.rounds.commit()? {
                 self.deliver(release);
             }
@@ -164,10 +165,10 @@ impl Core {
     fn tick(&mut self) {
         let elapsed = self.clock.elapsed();
         self.rounds.tick(self.clock.now(), |waiting| waiting.until <= elapsed || waiting.answer.is_closed());
-        if elapsed.saturating_sub(self.flushed) >= FLUSH {
-            self.flushed = elapsed;
+        if elapsed.saturating_sub(self.forgot) >= FORGET {
+            self.forgot = elapsed;
             let ledger = self.rounds.cluster().ledger();
-            self.side_log.flush(|attempt| ledger.trial_of(attempt).is_some());
+            self.side_log.forget(|attempt| ledger.trial_of(attempt).is_some());
         }
     }
 

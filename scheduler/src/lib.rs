@@ -24,6 +24,7 @@ mod server;
 mod side_log;
 #[cfg(test)]
 mod simulation;
+mod surplus;
 mod sweep;
 pub mod trial;
 
@@ -33,6 +34,6 @@ pub use config::{
 };
 pub use driver::SweepError;
 pub use retry::{BACKOFF_MAX, WORKER_LOSSES_MAX};
-pub use server::{Handle, history, serve, start};
+pub use server::{Handle, history, serve, start, surplus};
 pub use side_log::{LogLine, log_path};
 pub use sweep::{Ask, OpenError, Sweep, SweepOutcome, Sweeps};

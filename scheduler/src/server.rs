@@ -1,5 +1,6 @@
 //! The rim: port, threads and their ends. Turns calls of the protocol into calls of the core, with no decision in it.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::{Client, ClientError, Credentials, Refusals, Token};
-use spec::{Span, WorkerId};
+use spec::{Digest, Span, WorkerId};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 
@@ -179,11 +180,21 @@ pub async fn serve(
 /// # Errors
 /// [`SchedulerError::Journal`]. A home without a journal has an empty ledger.
 pub fn history(home: &Path) -> Result<Ledger, SchedulerError> {
+    recorded(home)?.map_or(Ok(Ledger::default()), |journal| Ok(fold(&journal)?.0))
+}
+
+/// Checkpoints that no trial in the journal of `home` can need any more, read beside a scheduler that may be running.
+///
+/// # Errors
+/// As [`history`].
+pub fn surplus(home: &Path) -> Result<BTreeSet<Digest>, SchedulerError> {
+    recorded(home)?.map_or(Ok(BTreeSet::new()), |journal| Ok(crate::surplus::checkpoints(&journal)?))
+}
+
+fn recorded(home: &Path) -> Result<Option<SqliteJournal>, SchedulerError> {
     let path = config::journal_path(home);
-    if !path.try_exists().map_err(|why| SchedulerError::Home { path: path.clone(), why })? {
-        return Ok(Ledger::default());
-    }
-    Ok(fold(&SqliteJournal::open_read_only(&path)?)?.0)
+    let exists = path.try_exists().map_err(|why| SchedulerError::Home { path: path.clone(), why })?;
+    Ok(if exists { Some(SqliteJournal::open_read_only(&path)?) } else { None })
 }
 
 /// The journal, once this scheduler may write it.

@@ -52,12 +52,14 @@ pub(crate) struct SideLog {
     files: BTreeMap<ExperimentId, BufWriter<File>>,
     /// Last step written of each attempt: a repeated word is not news.
     steps: BTreeMap<AttemptId, u64>,
+    /// Something was written since the last flush.
+    unread: bool,
     broken: bool,
 }
 
 impl SideLog {
     pub(crate) const fn new(folder: PathBuf) -> Self {
-        Self { folder, files: BTreeMap::new(), steps: BTreeMap::new(), broken: false }
+        Self { folder, files: BTreeMap::new(), steps: BTreeMap::new(), unread: false, broken: false }
     }
 
     pub(crate) fn write(&mut self, at: Timestamp, trial: &TrialId, attempt: AttemptId, progress: &Progress) {
@@ -69,14 +71,22 @@ impl SideLog {
             serde_json::to_writer(&mut *file, &line)?;
             file.write_all(b"\n")
         });
+        self.unread = true;
         self.judge(written);
     }
 
-    /// Called now and then, so that readers see what was written.
-    pub(crate) fn flush(&mut self, alive: impl Fn(AttemptId) -> bool) {
+    /// Lets readers see what was written. Called before each commit: who reads in the journal that an attempt ended finds
+    /// all that it measured.
+    pub(crate) fn flush(&mut self) {
+        if std::mem::take(&mut self.unread) {
+            let flushed = self.files.values_mut().try_for_each(BufWriter::flush);
+            self.judge(flushed);
+        }
+    }
+
+    /// Forgets attempts that are gone. Called now and then.
+    pub(crate) fn forget(&mut self, alive: impl Fn(AttemptId) -> bool) {
         self.steps.retain(|attempt, _| alive(*attempt));
-        let flushed = self.files.values_mut().try_for_each(BufWriter::flush);
-        self.judge(flushed);
     }
 
     fn file(&mut self, experiment: &ExperimentId) -> std::io::Result<&mut BufWriter<File>> {

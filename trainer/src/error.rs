@@ -8,6 +8,7 @@ use models::ModelError;
 use spec::{Device, Digest, FailureClass};
 
 use crate::checkpoint::CheckpointError;
+use crate::memory::is_out_of_memory;
 
 /// The receiver of checkpoints refuses one.
 #[derive(Debug, thiserror::Error)]
@@ -118,6 +119,12 @@ pub enum TrainError {
     /// The network cannot be built or asked.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// There is too little memory.
+    #[error("memory ran out: {why}; give the trial more, or a step down in `degrade`")]
+    OutOfMemory {
+        /// As the allocator said.
+        why: String,
+    },
     /// libtorch refuses.
     #[error("libtorch failed")]
     Torch(#[from] tch::TchError),
@@ -151,7 +158,10 @@ impl TrainError {
             Self::NotFinite { .. }
             | Self::Broken { .. }
             | Self::Model(ModelError::Output { .. } | ModelError::NotFinite { .. }) => FailureClass::Nan,
-            Self::Torch(error) | Self::Model(ModelError::Torch(error)) if is_out_of_memory(error) => FailureClass::Oom,
+            Self::OutOfMemory { .. } => FailureClass::Oom,
+            Self::Torch(error) | Self::Model(ModelError::Torch(error)) if is_out_of_memory(&error.to_string()) => {
+                FailureClass::Oom
+            }
             Self::Actions { .. }
             | Self::Device(_)
             | Self::Checkpoint(_)
@@ -160,10 +170,4 @@ impl TrainError {
             | Self::Torch(_) => FailureClass::Bug,
         }
     }
-}
-
-/// libtorch has no error code for it, only its allocators' sentences.
-fn is_out_of_memory(error: &tch::TchError) -> bool {
-    let text = error.to_string();
-    text.contains("not enough memory") || text.contains("out of memory") || text.contains("can't allocate memory")
 }

@@ -16,6 +16,7 @@ mod exploration;
 mod fixtures;
 mod gae;
 mod learn;
+mod memory;
 mod moments;
 mod off_policy;
 mod optimiser;
@@ -41,6 +42,7 @@ pub use checkpoint::CheckpointError;
 pub use error::{LastGood, SinkError, TrainError};
 pub use gae::{Trace, advantages};
 pub use learn::{Learned, Problem, learn};
+pub use memory::MicroBatch;
 pub use moments::Moments;
 pub use prepare::{Label, Labels, TrainingData, prepare};
 pub use replay::{Batch, Replay, Transition, Widths};
@@ -61,6 +63,20 @@ pub fn train(
     resume: Option<&[u8]>,
     sink: &mut dyn Sink,
 ) -> Result<Ended, TrainError> {
+    train_in(MicroBatch::Whole, (spec, data), resume, sink)
+}
+
+/// The same, computing no more than a micro-batch at once. Gradients are summed up to the mini-batch, so each update is the
+/// one that the whole would give, up to the order in which numbers are added; dropout, where there is any, draws other masks.
+///
+/// # Errors
+/// As [`train`]; an agent's batches are never split.
+pub fn train_in(
+    micro_batch: MicroBatch,
+    (spec, data): (&TrialSpec, &TrainingData),
+    resume: Option<&[u8]>,
+    sink: &mut dyn Sink,
+) -> Result<Ended, TrainError> {
     match spec.device {
         Device::Cpu => {}
         Device::Cuda | Device::Auto => return Err(TrainError::Device(spec.device)),
@@ -69,7 +85,7 @@ pub fn train(
         TaskSpec::Supervised(task) => {
             models::set_threads(spec.threads);
             let _turn = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
-            algorithms::supervised::train((spec, task), data, resume, sink)
+            memory::guarded(|| algorithms::supervised::train((spec, task, micro_batch), data, resume, sink))
         }
         TaskSpec::Rl(task) => trading::train((spec, task), data, resume, sink),
     }

@@ -9,6 +9,9 @@ use spec::{Bytes, NodeId};
 /// The tensor library this build links, and the options that choose its kernels.
 const LIBRARY: &str = "libtorch 2.11.0 cpu";
 
+/// Every GPU that the driver knows.
+pub const ALL_DEVICES: &str = "all";
+
 /// CPU model, threads and tensor library: results are equal bit for bit where these are.
 #[must_use]
 pub fn kernel(threads: u32, degrade: u8) -> Kernel {
@@ -42,11 +45,11 @@ pub struct Hardware {
     pub memory: Option<Bytes>,
 }
 
-/// What this machine has. A machine without a GPU, or without its driver, has none and says nothing of it.
+/// What this machine has, of its GPUs those that `visible` names, in the words of `CUDA_VISIBLE_DEVICES` or as `all`. A
+/// machine without a GPU, or without its driver, has none and says nothing of it.
 #[must_use]
-pub fn hardware() -> Hardware {
-    let visible = std::env::var("CUDA_VISIBLE_DEVICES").ok();
-    Hardware { node: node(), gpus: gpus(visible.as_deref()).unwrap_or_default(), memory: memory() }
+pub fn hardware(visible: &str) -> Hardware {
+    Hardware { node: node(), gpus: gpus(visible).unwrap_or_default(), memory: memory() }
 }
 
 /// The value of `CUDA_VISIBLE_DEVICES` that shows a process the GPUs of its attempt and no others.
@@ -76,7 +79,7 @@ fn memory() -> Option<Bytes> {
 }
 
 /// The driver's library is looked for when the program runs: nothing is linked.
-fn gpus(visible: Option<&str>) -> Result<Vec<Gpu>, NvmlError> {
+fn gpus(visible: &str) -> Result<Vec<Gpu>, NvmlError> {
     let driver = Nvml::init()?;
     let mut gpus = Vec::new();
     for index in 0..driver.device_count()? {
@@ -88,10 +91,10 @@ fn gpus(visible: Option<&str>) -> Result<Vec<Gpu>, NvmlError> {
     Ok(gpus)
 }
 
-/// Whether `CUDA_VISIBLE_DEVICES` shows a GPU; it may name one by index or by the start of its UUID.
-fn is_visible(visible: Option<&str>, index: u32, uuid: &str) -> bool {
+/// Whether a list in the words of `CUDA_VISIBLE_DEVICES` shows a GPU; it may name one by index or by the start of its UUID.
+fn is_visible(visible: &str, index: u32, uuid: &str) -> bool {
     let names = |word: &str| word == index.to_string() || (word.starts_with("GPU-") && uuid.starts_with(word));
-    visible.is_none_or(|list| list.split(',').map(str::trim).any(names))
+    visible == ALL_DEVICES || visible.split(',').map(str::trim).any(names)
 }
 
 #[cfg(test)]
@@ -109,19 +112,18 @@ mod tests {
 
     #[test]
     fn only_gpus_that_the_process_is_shown_are_offered() {
-        let shown =
-            |list: Option<&str>| (0..3).filter(|i| is_visible(list, *i, &format!("GPU-{i}abc"))).collect::<Vec<u32>>();
-        assert_eq!(shown(None), [0, 1, 2]);
-        assert_eq!(shown(Some("")), [0; 0]);
-        assert_eq!(shown(Some("-1")), [0; 0]);
-        assert_eq!(shown(Some("2, 0")), [0, 2]);
-        assert_eq!(shown(Some("GPU-1a")), [1]);
+        let shown = |list: &str| (0..3).filter(|i| is_visible(list, *i, &format!("GPU-{i}abc"))).collect::<Vec<u32>>();
+        assert_eq!(shown(ALL_DEVICES), [0, 1, 2]);
+        assert_eq!(shown(""), [0; 0]);
+        assert_eq!(shown("-1"), [0; 0]);
+        assert_eq!(shown("2, 0"), [0, 2]);
+        assert_eq!(shown("GPU-1a"), [1]);
         assert_eq!(visible_devices(&[0, 2]), "0,2");
     }
 
     #[test]
     fn this_machine_has_memory_and_looking_for_gpus_does_no_harm() {
-        let hardware = hardware();
+        let hardware = hardware(ALL_DEVICES);
         assert!(hardware.memory.is_some_and(|memory| memory > Bytes(0)));
         assert!(hardware.node.is_some());
     }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use protocol::Assignment;
 use spec::{CheckpointRef, Digest, FailureClass, Finite, Progress, ProgressUnit};
 
-use crate::machine::visible_devices;
 use crate::runner::{CheckpointError, Ended, Failure, Reporter, Runner};
 
 /// Longest time between two looks at the stop flag.
@@ -17,7 +16,8 @@ const BEAT: Duration = Duration::from_millis(10);
 ///   former attempt was, holds at its rung with the payload's last number as what it measured there, and succeeds with
 ///   the step it began at as outcome
 /// - `fail CLASS`: fails at once; `fail-below N CLASS`: fails until the attempt number within the cluster reaches N
-/// - `gpus`: succeeds at once, with the value of `CUDA_VISIBLE_DEVICES` for its GPUs as outcome
+/// - `gpus`: succeeds at once, with the value of `CUDA_VISIBLE_DEVICES` in its process as outcome, or `unset`
+/// - `epochs N`: says `N` epochs without a pause, and succeeds
 /// - `panic`: panics · `crash`: aborts the process · `deaf MILLISECONDS`: works without looking at the stop flag
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Rehearsal;
@@ -34,7 +34,15 @@ impl Runner for Rehearsal {
                 Err(failure(&script, class))
             }
             ["fail-below", ..] => Ok(Ended::Succeeded(assignment.payload.clone())),
-            ["gpus", ..] => Ok(Ended::Succeeded(visible_devices(&assignment.gpus).into_bytes())),
+            ["gpus", ..] => {
+                let seen = std::env::var("CUDA_VISIBLE_DEVICES").unwrap_or_else(|_| "unset".to_owned());
+                Ok(Ended::Succeeded(seen.into_bytes()))
+            }
+            ["epochs", count, ..] => {
+                let steps = number(&script, count)?;
+                (1..=steps).for_each(|step| reporter.progress(epoch(step, steps)));
+                Ok(Ended::Succeeded(assignment.payload.clone()))
+            }
             ["panic", ..] => panic!("as the script says"),
             ["crash", ..] => std::process::abort(),
             ["deaf", millis, ..] => {
@@ -54,8 +62,7 @@ fn slow(assignment: &Assignment, reporter: &mut Reporter, millis: u64) -> Result
             return Ok(Ended::Stopped);
         }
         pause(BEAT);
-        let unit = ProgressUnit::Epoch;
-        reporter.progress(Progress { step, steps, unit, rate: 0.0, metrics: std::collections::BTreeMap::new() });
+        reporter.progress(epoch(step, steps));
         let text = format!("{} {step}", assignment.trial);
         let checkpoint = CheckpointRef { digest: Digest::of(text.as_bytes()), step };
         if assignment.rung.is_some_and(|rung| step < steps && rung.share.is_reached(step, steps)) {
@@ -71,6 +78,10 @@ fn slow(assignment: &Assignment, reporter: &mut Reporter, millis: u64) -> Result
         }
     }
     Ok(Ended::Succeeded(began.to_string().into_bytes()))
+}
+
+const fn epoch(step: u64, steps: u64) -> Progress {
+    Progress { step, steps, unit: ProgressUnit::Epoch, rate: 0.0, metrics: std::collections::BTreeMap::new() }
 }
 
 #[allow(clippy::disallowed_methods, reason = "pretending to work is what this runner is for")]

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use protocol::Assignment;
+use serde::{Deserialize, Serialize};
 use spec::{CheckpointRef, FailureClass, Finite, Progress};
 
 /// How an attempt ended without failing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ended {
     /// With this outcome.
     Succeeded(Vec<u8>),
@@ -23,7 +24,7 @@ pub enum Ended {
 }
 
 /// Why an attempt failed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("{class}: {message}")]
 pub struct Failure {
     /// Decides whether it is tried again.
@@ -37,12 +38,13 @@ pub trait Runner: Send {
     /// Runs one attempt to its end, looking at [`Reporter::should_stop`] at least every second.
     ///
     /// # Errors
-    /// [`Failure`] when the attempt failed; a panic counts as a [`FailureClass::Bug`].
+    /// [`Failure`] when the attempt failed; a panic counts as a [`FailureClass::Bug`]. With [`FailureClass::WorkerLost`]
+    /// the worker ends, so that its attempt is lost with it and pays nothing.
     fn run(&mut self, assignment: &Assignment, reporter: &mut Reporter) -> Result<Ended, Failure>;
 }
 
 /// A checkpoint was not taken over.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum CheckpointError {
     /// The attempt no longer counts: stop, and hand in nothing.
     #[error("attempt is fenced: its checkpoint is not taken")]

@@ -11,7 +11,7 @@ use spec::{
     CheckpointRef, FailureClass, Finite, Metric, Progress, Rung, Series, TaskSpec, TrialOutcome, TrialSpec,
     canonical_json,
 };
-use trainer::{Kept, Sink, SinkError, TrainError, Trained, TrainingData};
+use trainer::{Kept, MicroBatch, Sink, SinkError, TrainError, Trained, TrainingData};
 
 use crate::machine::kernel;
 use crate::runner::{CheckpointError, Ended, Failure, Reporter, Runner};
@@ -42,10 +42,11 @@ impl Trial {
         assignment: &Assignment,
         sink: &mut StoreSink<'_>,
     ) -> Result<trainer::Ended, Failure> {
+        let micro_batch = MicroBatch::of(spec.degraded(spec.steps_down(assignment.degrade)));
         for checkpoint in &assignment.checkpoints {
             let attempt = self.store.get_checkpoint(checkpoint.digest).map_err(|error| error.to_string());
             let resumed = match attempt {
-                Ok(bytes) => trainer::train(spec, data, Some(&bytes), sink),
+                Ok(bytes) => trainer::train_in(micro_batch, (spec, data), Some(&bytes), sink),
                 Err(why) => {
                     tracing::warn!(trial = %assignment.trial, step = checkpoint.step, why, "checkpoint not used");
                     continue;
@@ -59,7 +60,7 @@ impl Trial {
                 ended => return ended.map_err(|error| failure(error.class(), &error)),
             }
         }
-        trainer::train(spec, data, None, sink).map_err(|error| failure(error.class(), &error))
+        trainer::train_in(micro_batch, (spec, data), None, sink).map_err(|error| failure(error.class(), &error))
     }
 
     /// Backtests what was learned on validation and puts it into the store as a bundle.
@@ -114,7 +115,8 @@ impl Runner for Trial {
                 Some(Held { checkpoint: None, .. }) | None => Ended::Stopped,
             }),
             trainer::Ended::Finished(trained) => {
-                let outcome = self.hand_in(spec, &data, *trained, assignment.degrade)?;
+                let degrade = spec.steps_down(assignment.degrade);
+                let outcome = self.hand_in(spec, &data, *trained, degrade)?;
                 leftovers.extend(held.and_then(|held| held.checkpoint));
                 for checkpoint in leftovers {
                     // The result is in the store: what led to it is only space.

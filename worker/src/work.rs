@@ -131,6 +131,11 @@ fn spawn_runner(mut runner: impl Runner + 'static) -> Result<mpsc::Sender<Job>, 
             let _entered = span.entered();
             let run = AssertUnwindSafe(|| runner.run(&assignment, &mut reporter));
             let ended = std::panic::catch_unwind(run).unwrap_or_else(|panic| Err(bug(panic.as_ref())));
+            if let Err(Failure { class: FailureClass::WorkerLost, message }) = &ended {
+                // Said by nobody but a runner that lost its process: the worker ends, and the attempt with it.
+                tracing::error!("{message}");
+                return;
+            }
             // Errs when the worker gave the attempt up.
             let _ = done.send(ended);
         }
@@ -139,7 +144,7 @@ fn spawn_runner(mut runner: impl Runner + 'static) -> Result<mpsc::Sender<Job>, 
     Ok(jobs)
 }
 
-fn bug(panic: &(dyn std::any::Any + Send)) -> Failure {
+pub(crate) fn bug(panic: &(dyn std::any::Any + Send)) -> Failure {
     let words = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
     Failure { class: FailureClass::Bug, message: format!("panicked: {}", words.unwrap_or("no message")) }
 }
@@ -228,11 +233,12 @@ impl Worker {
         tracing::info!(experiment = %trial.experiment, %trial, %attempt, "attempt starts");
         let trail = Trail::begin(&self.options, &assignment);
         let stop = Arc::new(AtomicBool::new(false));
-        let speech = Speech::new(self.client.clone(), self.options.id.clone(), attempt, terms);
+        let mut speech = Speech::new(self.client.clone(), self.options.id.clone(), attempt, terms);
         let reporter = speech.reporter(Arc::clone(&stop));
         let (done, ended) = oneshot::channel();
         self.jobs.send(Job { assignment, reporter, done }).await.map_err(|_| WorkerError::RunnerGone)?;
-        let ended = self.accompany(attempt, speech, &stop, ended).await?;
+        let ended = self.accompany(attempt, &mut speech, &stop, ended).await?;
+        speech.last_word().await;
         let report = match ended {
             Ok(Ended::Succeeded(outcome)) => Report::Succeeded(outcome),
             Ok(Ended::Held { checkpoint, value }) => Report::Paused { rung, checkpoint, value },
@@ -277,7 +283,7 @@ impl Worker {
     async fn accompany(
         &self,
         attempt: AttemptId,
-        mut speech: Speech,
+        speech: &mut Speech,
         stop: &AtomicBool,
         mut ended: oneshot::Receiver<Result<Ended, Failure>>,
     ) -> Result<Result<Ended, Failure>, WorkerError> {

@@ -3,13 +3,12 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context as _, Result};
-use artifacts::Store;
 use protocol::{Client, Credentials, ExperimentDetail, ExperimentView, TrialView};
-use scheduler::{Config, Handle, JournalAt, Options, Recovery, SchedulerError, Scope, Transport};
+use scheduler::{Config, Handle, JournalAt, Options, Quota, Recovery, SchedulerError, Scope, Transport};
 use serde_json::{Value, json};
-use spec::{ExperimentId, Span, TrialId, TrialOutcome, TrialSpec, WorkerId};
+use spec::{ExperimentId, Owner, Span, TrialId, TrialOutcome, TrialSpec, WorkerId};
 
-use crate::args::{Work, Worker};
+use crate::args::{Attempt, Share, Work, Worker};
 use crate::commands::{Context, interrupted, runtime, traced};
 use crate::exit::{Exit, bad_input};
 use crate::home::{code_version, random};
@@ -23,12 +22,13 @@ pub(crate) fn scheduler(
     context: &Context,
     (listen, transport): (SocketAddr, Transport),
     journal: Option<&str>,
-    metrics: Option<SocketAddr>,
+    (metrics, quota): (Option<SocketAddr>, &[Share]),
 ) -> Result<Exit> {
     if let Some(open) = metrics.filter(|address| !address.ip().is_loopback()) {
         return Err(bad_input(format!("figures are not served at {open}: only loopback addresses are, use 127.0.0.1")));
     }
-    let options = Options { scope: Scope::All, recovery: Recovery::Readopt, ..Options::default() };
+    let quota = shares(quota)?;
+    let options = Options { scope: Scope::All, recovery: Recovery::Readopt, quota, ..Options::default() };
     let journal = journal.map_or(JournalAt::Home, |url| JournalAt::Postgres(url.to_owned()));
     let config = Config { listen, transport, options, journal, ..Config::new(context.home.path()) };
     runtime()?.block_on(async {
@@ -68,6 +68,22 @@ pub(crate) fn scheduler(
     })
 }
 
+/// The quotas of all owners; each may be named once.
+fn shares(shares: &[Share]) -> Result<Quota> {
+    let mut quota = Quota::default();
+    for Share { owner, cores } in shares {
+        let before = match owner {
+            Some(owner) => quota.owners.insert(owner.clone(), *cores),
+            None => quota.default.replace(*cores),
+        };
+        if before.is_some() {
+            let whose = owner.as_ref().map_or("everyone else", Owner::as_str);
+            return Err(bad_input(format!("--quota names {whose} twice: leave one out")));
+        }
+    }
+    Ok(quota)
+}
+
 /// Serves figures beside a scheduler, where they are wanted.
 async fn figures(handle: &Handle, metrics: Option<SocketAddr>) -> Result<tokio::task::JoinHandle<()>> {
     let Some(address) = metrics else { return Ok(tokio::spawn(async {})) };
@@ -100,22 +116,50 @@ pub(crate) fn worker(context: &Context, options: &Worker) -> Result<Exit> {
     };
     let settings = worker::Options {
         cpus: options.cpus,
-        hardware: worker::hardware(),
+        hardware: worker::hardware(&devices(options.devices.as_deref())),
         tracer: tracer.clone(),
         ..worker::Options::new(&url, credentials, id)
     };
+    let work = if options.work == Work::Noop { "noop" } else { "train" };
+    let home = context.home.path().as_os_str().to_owned();
+    let program = std::env::current_exe().context("the program cannot find itself")?;
+    let apart =
+        worker::Command { program, args: vec!["attempt".into(), "--home".into(), home, "--work".into(), work.into()] };
     let served = match options.work {
         Work::Train => {
-            let store = Store::open(&context.home.store())?;
-            let trial = worker::Trial::new(context.home.path(), store, &code_version()?);
-            runtime.block_on(worker::run(settings, trial, interrupted()))
+            let runner = worker::Apart::new(trial(context)?, apart);
+            runtime.block_on(worker::run(settings, runner, interrupted()))
         }
-        Work::Noop => runtime.block_on(worker::run(settings, worker::Rehearsal, interrupted())),
+        Work::Noop => {
+            let runner = worker::Apart::new(worker::Rehearsal, apart);
+            runtime.block_on(worker::run(settings, runner, interrupted()))
+        }
     };
     runtime.block_on(tracer.flush());
     // A runner that does not stop holds its thread: leave without waiting for it.
     runtime.shutdown_background();
     context.say(format!("{} attempts ended here", served?.attempts));
+    Ok(Exit::Ok)
+}
+
+/// The runner that trains.
+fn trial(context: &Context) -> Result<worker::Trial> {
+    Ok(worker::Trial::new(context.home.path(), context.home.store()?, &code_version()?))
+}
+
+/// GPUs of this machine that may be used: as named, as the environment says, or all.
+pub(crate) fn devices(named: Option<&str>) -> String {
+    let environment = || std::env::var("CUDA_VISIBLE_DEVICES").ok();
+    named.map(str::to_owned).or_else(environment).unwrap_or_else(|| worker::ALL_DEVICES.to_owned())
+}
+
+/// Runs the attempt that a worker sends.
+pub(crate) fn attempt(context: &Context, options: &Attempt) -> Result<Exit> {
+    worker::die_with_parent(options.parent)?;
+    match options.work {
+        Work::Train => worker::attempt(trial(context)?)?,
+        Work::Noop => worker::attempt(worker::Rehearsal)?,
+    }
     Ok(Exit::Ok)
 }
 
@@ -139,7 +183,7 @@ pub(crate) fn list(context: &Context) -> Result<Exit> {
     };
     let object: Vec<Value> = experiments
         .iter()
-        .map(|view| json!({ "experiment": view.experiment, "name": view.name, "state": view.state }))
+        .map(|view| json!({ "experiment": view.experiment, "name": view.name, "state": view.state, "owner": view.policy.owner }))
         .collect();
     context.show(&json!({ "experiments": object }), || experiments_table(&experiments))?;
     Ok(Exit::Ok)
@@ -151,6 +195,7 @@ fn experiments_table(experiments: &[ExperimentView]) -> String {
     }
     let columns = [
         Column::Text("experiment"),
+        Column::Text("owner"),
         Column::Text("state"),
         Column::Number("succeeded"),
         Column::Number("failed"),
@@ -162,6 +207,7 @@ fn experiments_table(experiments: &[ExperimentView]) -> String {
         let counts = &view.trials;
         vec![
             view.experiment.to_string(),
+            owner(view),
             view.state.to_string(),
             counts.succeeded.to_string(),
             counts.failed.to_string(),
@@ -171,6 +217,11 @@ fn experiments_table(experiments: &[ExperimentView]) -> String {
         ]
     });
     render(&columns, rows)
+}
+
+/// Whose an experiment is.
+pub(crate) fn owner(view: &ExperimentView) -> String {
+    view.policy.owner.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string)
 }
 
 /// Shows an experiment's trials.

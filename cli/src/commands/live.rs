@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result};
-use artifacts::{Registry, Store};
+use artifacts::Registry;
 use live::Outcome;
 use live::feed::{Feed, Source};
 use live::journal::{Mark, Record};
@@ -23,7 +23,7 @@ use crate::view::line;
 /// Trades a registered model on paper over replayed bars.
 pub(crate) fn live(context: &Context, options: &Live) -> Result<Exit> {
     let (model, id) = Registry::open(&context.home.registry())?.resolve(&options.model).map_err(bad_input)?;
-    let bundle = Store::open(&context.home.store())?.get_bundle(id)?;
+    let bundle = context.home.store()?.get_bundle(id)?;
     let Source::Replay(file) = options.feed.parse().map_err(bad_input)?;
     let path = dataset::resolve(context.home.path(), &file.to_string_lossy());
     let trial = &bundle.manifest().trial;
@@ -154,7 +154,7 @@ impl Tape<'_> {
 
 /// Derives every decision of a journal again, inference included.
 pub(crate) fn replay(context: &Context, journal: &Path) -> Result<Exit> {
-    let store = Store::open(&context.home.store())?;
+    let store = context.home.store()?;
     let outcome = live::replay(journal, |bundle| store.get_bundle(bundle))?;
     let object = match &outcome {
         Outcome::Identical { bars, decisions, orders } => {

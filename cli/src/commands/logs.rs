@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use artifacts::StoreError;
 use scheduler::LogLine;
 use spec::ExperimentId;
 
@@ -32,7 +33,7 @@ pub(crate) fn logs(context: &Context, of: &Logged, until: Until) -> Result<Exit>
         Logged::Trial(trial) => &trial.experiment,
     };
     if scheduler::history(context.home.path())?.experiment(experiment).is_none() {
-        return Err(bad_input(format!("no experiment {experiment}: `tradewind ls` lists what there is")));
+        return stored(context, of, experiment);
     }
     let path = scheduler::log_path(context.home.path(), experiment);
     let mut reader = None;
@@ -57,6 +58,32 @@ pub(crate) fn logs(context: &Context, of: &Logged, until: Until) -> Result<Exit>
             return Ok(Exit::Ok);
         }
         pause();
+    }
+}
+
+/// What the store keeps of an experiment that ran elsewhere.
+fn stored(context: &Context, of: &Logged, experiment: &ExperimentId) -> Result<Exit> {
+    match context.home.store()?.get_log(experiment) {
+        Ok(log) => String::from_utf8_lossy(&log).split_inclusive('\n').for_each(|text| print(context, of, text)),
+        Err(StoreError::NotFound { .. }) => {
+            return Err(bad_input(format!("no experiment {experiment}: `tradewind ls` lists what there is")));
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(Exit::Ok)
+}
+
+/// Keeps the log of an experiment beside its artifacts, where these do not lie in the home.
+pub(crate) fn keep(context: &Context, experiment: &ExperimentId) -> Result<()> {
+    let store = context.home.store()?;
+    if !store.is_remote() {
+        return Ok(());
+    }
+    match std::fs::read(scheduler::log_path(context.home.path(), experiment)) {
+        Ok(log) => Ok(store.put_log(experiment, &log)?),
+        // Nothing was measured here.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! One file a group of commands; each only calls the libraries and shows what they say.
 
 mod bench;
+mod clean;
 mod cluster;
 mod data;
 mod ensemble;
@@ -71,7 +72,7 @@ pub(crate) fn dispatch(cli: &Cli) -> Result<Exit> {
         return Ok(Exit::Ok);
     }
     let audience = if cli.json { Audience::Machines } else { Audience::People };
-    let context = Context { home: Home::open(&cli.home)?, audience };
+    let context = Context { home: Home::open(&cli.home, cli.store.as_deref())?, audience };
     match &cli.command {
         Command::Run(options) => run::run(&context, options),
         Command::Submit(options) => run::submit(&context, options),
@@ -93,13 +94,15 @@ pub(crate) fn dispatch(cli: &Cli) -> Result<Exit> {
         Command::Uncordon(options) => nodes::cordon(&context, options, nodes::Act::Uncordon),
         Command::Drain(options) => nodes::cordon(&context, options, nodes::Act::Drain),
         Command::Requeue { trial, scheduler } => nodes::requeue(&context, trial, scheduler.as_deref()),
-        Command::Scheduler { listen, journal, metrics, tls } => {
+        Command::Scheduler { listen, journal, metrics, tls, quota } => {
             let transport = if *tls { Transport::Tls } else { Transport::Plain };
-            cluster::scheduler(&context, (*listen, transport), journal.as_deref(), *metrics)
+            cluster::scheduler(&context, (*listen, transport), journal.as_deref(), (*metrics, quota.as_slice()))
         }
         Command::Token(token) => members::token(&context, token),
         Command::Join(options) => members::join(&context, options),
         Command::Worker(options) => cluster::worker(&context, options),
+        Command::Attempt(options) => cluster::attempt(&context, options),
+        Command::Clean => clean::clean(&context),
         Command::Models => models::models(&context),
         Command::History { model } => models::history(&context, model),
         Command::Serve(options) => serve::serve(&context, options),

@@ -11,36 +11,65 @@ use serde_json::json;
 use spec::{ExperimentId, Span};
 
 use crate::args::{Extend, Fallback, Place, Resume, Run, Submit};
-use crate::commands::{Audience, Context, cluster, interrupted, runtime, traced};
+use crate::commands::cluster::devices;
+use crate::commands::{Audience, Context, clean, cluster, interrupted, logs, runtime, traced};
 use crate::exit::{Exit, bad_input};
-use crate::home::{code_version, now};
+use crate::home::{code_version, now, user};
 use crate::view::progress::Bars;
 use crate::view::table::{Column, render};
 
 /// Longest wait for a scheduler that is being restarted.
 const PATIENCE: Span = Span::from_secs(60);
 
+/// Longest wait for one before a fallback, where nobody says another.
+const DEADLINE: Span = Span::from_secs(10);
+
 /// A look whether the scheduler is back after a fallback.
 const BACK_AGAIN: Span = Span::from_secs(1);
 
 /// Runs an experiment file to its verdict.
 pub(crate) fn run(context: &Context, options: &Run) -> Result<Exit> {
-    let prepared =
-        experiments::prepare(context.home.path(), &options.spec, &machine(&options.place)?).map_err(refusal)?;
-    pursue(context, &prepared, &options.place)
+    let prepared = experiments::prepare(context.home.path(), &options.spec, &machine(&options.place)?);
+    pursue(context, &owned(prepared.map_err(refusal)?, &options.place), &options.place)
+}
+
+/// The experiment of whoever asks for it.
+fn owned(mut prepared: Prepared, place: &Place) -> Prepared {
+    prepared.policy.owner = place.owner.clone().or_else(user);
+    prepared
+}
+
+/// What happens when a scheduler cannot be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unreachable {
+    /// The command fails.
+    Fails,
+    /// The work is done here, once the scheduler was waited for so long.
+    RunsHere { after: Span },
+}
+
+/// The command line goes before the file.
+fn unreachable(prepared: &Prepared, place: &Place) -> Unreachable {
+    let (of_file, after) = prepared.fallback;
+    let here = Unreachable::RunsHere { after: place.deadline.or(after).unwrap_or(DEADLINE) };
+    match (place.fallback, of_file) {
+        (Some(Fallback::Local), _) | (None, Some(spec::Fallback::Local)) => here,
+        (Some(Fallback::None), _) | (None, None) => Unreachable::Fails,
+    }
 }
 
 /// Hands an experiment to a running scheduler and returns; where it cannot be reached, runs it here if so asked.
 pub(crate) fn submit(context: &Context, options: &Submit) -> Result<Exit> {
-    let prepared =
-        experiments::prepare(context.home.path(), &options.spec, &machine(&options.place)?).map_err(refusal)?;
+    let prepared = experiments::prepare(context.home.path(), &options.spec, &machine(&options.place)?);
+    let prepared = owned(prepared.map_err(refusal)?, &options.place);
+    let unreachable = unreachable(&prepared, &options.place);
     if let Some(finished) = &prepared.finished {
         return known(context, &prepared, finished);
     }
     let at_work = cluster::find(context, options.place.scheduler.as_deref());
     let Some(url) = at_work else {
         let nobody = "no scheduler is at work on this home";
-        if options.place.fallback.is_none() {
+        if unreachable == Unreachable::Fails {
             return Err(bad_input(format!("{nobody}: name one with --scheduler, or use `tradewind run`")));
         }
         eprintln!("{nobody}: {} runs here as a cluster of one", prepared.experiment);
@@ -48,7 +77,7 @@ pub(crate) fn submit(context: &Context, options: &Submit) -> Result<Exit> {
     };
     prepared.begin()?;
     let runtime = runtime()?;
-    let client = match runtime.block_on(reach(context, &url, &options.place))? {
+    let client = match runtime.block_on(reach(context, &url, unreachable))? {
         Reached::Scheduler(client) => client,
         Reached::Nobody(why) => return fall_back(context, &prepared, &options.place, &url, &why),
     };
@@ -64,16 +93,15 @@ pub(crate) fn submit(context: &Context, options: &Submit) -> Result<Exit> {
 
 /// Continues an experiment from its record and the journal.
 pub(crate) fn resume(context: &Context, options: &Resume) -> Result<Exit> {
-    let prepared =
-        experiments::resume(context.home.path(), &options.experiment, &machine(&options.place)?).map_err(refusal)?;
-    pursue(context, &prepared, &options.place)
+    let prepared = experiments::resume(context.home.path(), &options.experiment, &machine(&options.place)?);
+    pursue(context, &owned(prepared.map_err(refusal)?, &options.place), &options.place)
 }
 
 /// Runs more points of an experiment that ran before, as an experiment of its own.
 pub(crate) fn extend(context: &Context, options: &Extend) -> Result<Exit> {
     let machine = machine(&options.place)?;
     let prepared = experiments::extend(context.home.path(), &options.experiment, options.trials, &machine);
-    pursue(context, &prepared.map_err(refusal)?, &options.place)
+    pursue(context, &owned(prepared.map_err(refusal)?, &options.place), &options.place)
 }
 
 /// A refused file is the user's to mend; a home that cannot be written is not.
@@ -103,7 +131,7 @@ fn pursue(context: &Context, prepared: &Prepared, place: &Place) -> Result<Exit>
         let ended = runtime.block_on(here(context, prepared, place))?;
         return conclude(context, prepared, ended);
     };
-    match runtime.block_on(reach(context, url, place))? {
+    match runtime.block_on(reach(context, url, unreachable(prepared, place)))? {
         Reached::Scheduler(client) => {
             let ended = runtime.block_on(there(context, prepared, client))?;
             conclude(context, prepared, ended)
@@ -128,15 +156,16 @@ enum Reached {
 }
 
 /// Connects; what earlier fallbacks owe this scheduler is handed over first.
-async fn reach(context: &Context, url: &str, place: &Place) -> Result<Reached> {
+async fn reach(context: &Context, url: &str, unreachable: Unreachable) -> Result<Reached> {
     let credentials = scheduler::credentials(context.home.path(), url);
-    let patience = if place.fallback.is_some() { place.deadline } else { PATIENCE };
+    let (patience, may_run_here) = match unreachable {
+        Unreachable::Fails => (PATIENCE, false),
+        Unreachable::RunsHere { after } => (after, true),
+    };
     let connected = match credentials {
         Ok(credentials) => Client::connect(url, &credentials, patience).await,
         // A scheduler that never ran on this home has left no token, and one that was never joined no certificate.
-        Err(error) if place.fallback.is_some() => {
-            Err(ClientError::Unreachable { url: url.to_owned(), why: error.to_string() })
-        }
+        Err(error) if may_run_here => Err(ClientError::Unreachable { url: url.to_owned(), why: error.to_string() }),
         Err(error) => return Err(error.into()),
     };
     match connected {
@@ -144,9 +173,7 @@ async fn reach(context: &Context, url: &str, place: &Place) -> Result<Reached> {
             hand_over(context, &client).await?;
             Ok(Reached::Scheduler(client))
         }
-        Err(error @ ClientError::Unreachable { .. }) if place.fallback == Some(Fallback::Local) => {
-            Ok(Reached::Nobody(error))
-        }
+        Err(error @ ClientError::Unreachable { .. }) if may_run_here => Ok(Reached::Nobody(error)),
         Err(error) => Err(error.into()),
     }
 }
@@ -198,6 +225,13 @@ fn conclude(context: &Context, prepared: &Prepared, ended: Ending) -> Result<Exi
         return Ok(Exit::Interrupted);
     };
     let Conclusion { summary, .. } = experiments::conclude(prepared, state, trials, context.home.path(), now())?;
+    // The answer stands whatever becomes of what is beside it.
+    if let Err(error) = logs::keep(context, &prepared.experiment) {
+        eprintln!("the log of {} is not kept in the store: {error:#}", prepared.experiment);
+    }
+    if let Err(error) = clean::collect(context) {
+        eprintln!("checkpoints that nothing needs are left, `tradewind clean` deletes them: {error:#}");
+    }
     report(context, &summary)
 }
 
@@ -210,7 +244,7 @@ async fn here(context: &Context, prepared: &Prepared, place: &Place) -> Result<E
     let command = Command { program, args: vec!["worker".into()] };
     let cpus = machine(place)?.cpus;
     let policy = &prepared.policy;
-    let worker::Hardware { gpus, memory, .. } = worker::hardware();
+    let worker::Hardware { gpus, memory, .. } = worker::hardware(&devices(None));
     let has = protocol::Offer { gpus, memory, ..protocol::Offer::default() };
     let engine = Local::new(command, home.to_owned(), cpus, policy.cpus, policy.parallel)?.on(has);
     let options =

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use artifacts::{Registry, Store};
+use artifacts::Registry;
 use serde_json::Value;
 use serving::{Answer, ApiKey, PredictRequest, Served, Server};
 
@@ -19,7 +19,7 @@ const ANSWER_WAIT: Duration = Duration::from_secs(30);
 /// Serves a registered model until it is interrupted.
 pub(crate) fn serve(context: &Context, options: &Serve) -> Result<Exit> {
     let (_, id) = Registry::open(&context.home.registry())?.resolve(&options.model).map_err(bad_input)?;
-    let bundle = Store::open(&context.home.store())?.get_bundle(id)?;
+    let bundle = context.home.store()?.get_bundle(id)?;
     let key_file = key_file(context, options.key_file.as_deref());
     ensure_key(&key_file)?;
     let api_key = ApiKey::read(&key_file)?;

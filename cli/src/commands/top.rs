@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use spec::{ExperimentId, Progress, TrialId};
 use tokio::time::Instant;
 
-use crate::commands::cluster::connect;
+use crate::commands::cluster::{connect, owner};
 use crate::commands::{Audience, Context, interrupted, nodes, runtime};
 use crate::exit::Exit;
 use crate::view::line;
@@ -171,6 +171,7 @@ impl Scene {
         );
         let columns = [
             Column::Text("experiment"),
+            Column::Text("owner"),
             Column::Text("state"),
             Column::Number("priority"),
             Column::Number("done"),
@@ -182,6 +183,7 @@ impl Scene {
             let counts = &view.trials;
             vec![
                 view.experiment.to_string(),
+                owner(view),
                 view.state.to_string(),
                 view.policy.priority.to_string(),
                 (counts.succeeded + counts.pruned).to_string(),

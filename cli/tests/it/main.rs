@@ -3,8 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test panics when it fails")]
 
 mod agents;
+mod checkpoints;
+mod elsewhere;
 mod kills;
 mod members;
+mod operators;
+mod processes;
 mod refusals;
 mod road;
+mod s3;
 mod site;

@@ -21,15 +21,28 @@ pub(crate) fn program() -> &'static str {
 /// A temporary home.
 pub(crate) struct Site {
     folder: tempfile::TempDir,
+    /// What its processes find in their environment.
+    environment: Vec<(String, String)>,
 }
 
 impl Site {
     /// A home with AAPL imported.
     pub(crate) fn new() -> Self {
-        let site = Self { folder: tempfile::tempdir().unwrap() };
+        let site = Self::empty();
         let csv = root().join("data/aapl_daily_2013_2023.csv");
         site.json(&["data", "import", csv.to_str().unwrap(), "--name", "aapl_daily", "--symbol", "AAPL"]);
         site
+    }
+
+    /// A home with nothing in it.
+    pub(crate) fn empty() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), environment: Vec::new() }
+    }
+
+    /// The same, with more in the environment of its processes.
+    pub(crate) fn with_environment(mut self, more: &[(&str, &str)]) -> Self {
+        self.environment.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        self
     }
 
     /// The home folder.
@@ -56,7 +69,7 @@ impl Site {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(program());
-        command.arg("--home").arg(self.home()).args(arguments);
+        command.arg("--home").arg(self.home()).args(arguments).envs(self.environment.iter().cloned());
         command
     }
 

@@ -1,7 +1,8 @@
-//! Bundles and checkpoints by digest, on a folder or any object store URL.
+//! Bundles and checkpoints by digest, and logs, on a folder or any object store URL.
 //!
 //! A put is whole or not at all, and the manifest goes last: a bundle whose manifest is there is there whole. Every get
-//! is held against its digest. Calls block; they must not be made from async code.
+//! is held against its digest. What is large goes in parts, and is there once the last of them is. Calls block; they must
+//! not be made from async code.
 
 use std::collections::BTreeMap;
 use std::path::Path as FilePath;
@@ -9,13 +10,24 @@ use std::sync::Arc;
 
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload};
+use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload, WriteMultipart};
 use spec::{BundleId, Digest, canonical_json};
 
 use crate::bundle::{FILE_BYTES_MAX, MANIFEST_BYTES_MAX};
 use crate::{Bundle, BundleError};
 
+mod log;
+mod mark;
+mod place;
+
 const MANIFEST: &str = "manifest.json";
+
+/// Above this a put goes in parts of this size: one request of an hour's length would start over after any fault. Every
+/// store takes parts of 5 MiB and more.
+const PART_BYTES: usize = 16 << 20;
+
+/// Parts on their way at once.
+const PARTS_MAX: usize = 4;
 
 /// Why the store cannot give or take something.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +70,42 @@ pub enum StoreError {
         /// The digest of the bytes.
         actual: Digest,
     },
+    /// It was made by another build.
+    #[error("store {url} has format {found} and this build reads {wanted}: use the build that made it, or newer")]
+    Format {
+        /// Which store.
+        url: String,
+        /// Its format.
+        found: u32,
+        /// Ours.
+        wanted: u32,
+    },
+    /// It does not answer.
+    #[error("store {url} does not answer within {seconds} s: check its address, its credentials and the network")]
+    Silent {
+        /// Which store.
+        url: String,
+        /// How long was waited.
+        seconds: u64,
+    },
+    /// A home has another store.
+    #[error("home {home} keeps its artifacts in {bound}: leave --store out, or use another --home for {asked}")]
+    Bound {
+        /// Which home.
+        home: String,
+        /// Its store.
+        bound: String,
+        /// What was asked for.
+        asked: String,
+    },
+    /// The file that names a home's store cannot be used.
+    #[error("{path} cannot be used: {why}")]
+    Place {
+        /// Which file.
+        path: String,
+        /// Why.
+        why: String,
+    },
     /// It is larger than any the store takes.
     #[error("{what} has {bytes} bytes, more than the {max} a store takes")]
     TooLarge {
@@ -96,16 +144,24 @@ impl Store {
     /// environment.
     ///
     /// # Errors
-    /// [`StoreError::Open`].
+    /// [`StoreError::Open`]. A URL that holds a secret is refused and not repeated.
     pub fn open(location: &str) -> Result<Self, StoreError> {
-        let error = |why: String| StoreError::Open { url: location.to_owned(), why };
+        Self::with(location, credentials())
+    }
+
+    /// The same, with what the environment would say.
+    fn with(location: &str, options: impl IntoIterator<Item = (String, String)>) -> Result<Self, StoreError> {
+        let error = |why: String| StoreError::Open { url: place::without_secret(location), why };
         let (objects, root): (Arc<dyn ObjectStore>, Path) = if location.contains("://") {
             let url = url::Url::parse(location).map_err(|parse| error(parse.to_string()))?;
+            if place::holds_secret(&url) {
+                return Err(error("keys do not belong into a URL: give them in the environment".to_owned()));
+            }
             match url.to_file_path() {
                 Ok(folder) if url.scheme() == "file" => (local(&folder).map_err(error)?, Path::default()),
                 _ => {
                     let (objects, root) =
-                        object_store::parse_url_opts(&url, credentials()).map_err(|open| error(open.to_string()))?;
+                        object_store::parse_url_opts(&url, options).map_err(|open| error(open.to_string()))?;
                     (Arc::from(objects), root)
                 }
             }
@@ -184,6 +240,28 @@ impl Store {
         }
     }
 
+    /// Checkpoints that are there.
+    ///
+    /// # Errors
+    /// [`StoreError::Transient`].
+    pub fn checkpoints(&self) -> Result<Vec<Digest>, StoreError> {
+        let folder = self.root.clone().join("checkpoints");
+        let listed = self.block_on(async { self.objects.list_with_delimiter(Some(&folder)).await });
+        match listed {
+            // Whatever else lies there is not ours to name.
+            Ok(listed) => {
+                Ok(listed.objects.iter().filter_map(|object| object.location.filename()?.parse().ok()).collect())
+            }
+            Err(source) => Err(StoreError::Transient { action: "listing", what: folder.to_string(), source }),
+        }
+    }
+
+    /// Whether it lies elsewhere than on this machine's disks.
+    #[must_use]
+    pub fn is_remote(&self) -> bool {
+        place::is_remote(&self.url)
+    }
+
     fn bundle_path(&self, id: BundleId, file: &str) -> Path {
         self.root.clone().join("bundles").join(id.to_string()).join(file)
     }
@@ -193,11 +271,30 @@ impl Store {
     }
 
     fn put(&self, path: &Path, bytes: Vec<u8>) -> Result<(), StoreError> {
-        let put = self.block_on(async { self.objects.put(path, PutPayload::from(bytes)).await });
+        // A folder takes any length at once, and has it on the disk then.
+        let put = if bytes.len() > PART_BYTES && self.is_remote() {
+            self.block_on(self.put_parts(path, &bytes))
+        } else {
+            self.block_on(async { self.objects.put(path, PutPayload::from(bytes)).await.map(drop) })
+        };
         match put {
-            Ok(_) => Ok(()),
+            Ok(()) => Ok(()),
             Err(source) => Err(StoreError::Transient { action: "writing", what: path.to_string(), source }),
         }
+    }
+
+    /// Nobody sees any of it before all of it is there; what a killed process left half sent is the store's to forget.
+    async fn put_parts(&self, path: &Path, bytes: &[u8]) -> Result<(), object_store::Error> {
+        let mut upload = WriteMultipart::new_with_chunk_size(self.objects.put_multipart(path).await?, PART_BYTES);
+        for part in bytes.chunks(PART_BYTES) {
+            if let Err(error) = upload.wait_for_capacity(PARTS_MAX).await {
+                // The first error is the one to tell.
+                let _ = upload.abort().await;
+                return Err(error);
+            }
+            upload.write(part);
+        }
+        upload.finish().await.map(drop)
     }
 
     fn get(&self, path: &Path, max: u64, what: impl Fn() -> String) -> Result<Vec<u8>, StoreError> {
@@ -250,110 +347,4 @@ fn credentials() -> impl Iterator<Item = (String, String)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::bundle::tests::bundle;
-
-    fn store() -> (tempfile::TempDir, Store) {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path().to_str().unwrap()).unwrap();
-        (folder, store)
-    }
-
-    #[test]
-    fn a_bundle_comes_back_as_it_went_in_from_a_folder_and_from_a_url() {
-        let (folder, store) = store();
-        store.put_bundle(&bundle(1)).unwrap();
-        store.put_bundle(&bundle(1)).unwrap();
-        assert_eq!(store.get_bundle(bundle(1).id()).unwrap(), bundle(1));
-        let url = url::Url::from_directory_path(folder.path()).unwrap();
-        assert_eq!(Store::open(url.as_str()).unwrap().get_bundle(bundle(1).id()).unwrap(), bundle(1));
-        let error = store.get_bundle(bundle(2).id()).unwrap_err();
-        assert!(matches!(error, StoreError::NotFound { .. }), "{error}");
-    }
-
-    #[test]
-    fn a_truncated_lengthened_or_edited_file_is_refused_by_digest_and_named() {
-        let (folder, store) = store();
-        let bundle = bundle(1);
-        let file = folder.path().join("bundles").join(bundle.id().to_string()).join("weights.safetensors");
-        for damaged in [&[1u8, 2][..], &[1, 2, 3, 4], &[1, 2, 4], &[]] {
-            store.put_bundle(&bundle).unwrap();
-            std::fs::write(&file, damaged).unwrap();
-            let error = store.get_bundle(bundle.id()).unwrap_err().to_string();
-            assert!(error.contains("weights.safetensors was changed or cut short"), "{error}");
-            assert!(error.contains(&Digest::of(&[1, 2, 3]).to_string()), "{error}");
-            assert!(error.contains(&Digest::of(damaged).to_string()), "{error}");
-        }
-        std::fs::remove_file(&file).unwrap();
-        assert!(store.get_bundle(bundle.id()).unwrap_err().to_string().contains("weights.safetensors"));
-    }
-
-    #[test]
-    fn an_edited_manifest_is_refused_and_putting_the_bundle_again_mends_it() {
-        let (folder, store) = store();
-        let bundle = bundle(1);
-        store.put_bundle(&bundle).unwrap();
-        let file = folder.path().join("bundles").join(bundle.id().to_string()).join(MANIFEST);
-        let edited = std::fs::read_to_string(&file).unwrap().replace("0.25", "9.25");
-        std::fs::write(&file, edited).unwrap();
-        let error = store.get_bundle(bundle.id()).unwrap_err().to_string();
-        assert!(error.contains("manifest was changed"), "{error}");
-        store.put_bundle(&bundle).unwrap();
-        assert_eq!(store.get_bundle(bundle.id()).unwrap(), bundle);
-    }
-
-    #[test]
-    fn a_folder_that_cannot_be_made_is_refused_by_name() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let below = file.path().join("store");
-        let error = Store::open(below.to_str().unwrap()).unwrap_err().to_string();
-        assert!(error.contains(below.to_str().unwrap()), "{error}");
-        let error = Store::open("gopher://bucket").unwrap_err().to_string();
-        assert!(error.starts_with("store gopher://bucket cannot be opened"), "{error}");
-    }
-
-    #[test]
-    fn no_flipped_bit_in_a_checkpoint_or_a_bundle_goes_unseen() {
-        let (folder, store) = store();
-        let bundle = bundle(1);
-        store.put_bundle(&bundle).unwrap();
-        let digest = store.put_checkpoint((0..2_000_u32).map(|at| (at * 31) as u8).collect()).unwrap();
-        let bundled = folder.path().join("bundles").join(bundle.id().to_string());
-        let mut files: Vec<_> = std::fs::read_dir(&bundled).unwrap().map(|entry| entry.unwrap().path()).collect();
-        files.push(folder.path().join("checkpoints").join(digest.to_string()));
-        let mut flips = 0;
-        for file in files {
-            let whole = std::fs::read(&file).unwrap();
-            // Every fifth, so that each bit of a byte is met.
-            for bit in (0..whole.len() * 8).step_by(5) {
-                let mut flipped = whole.clone();
-                flipped[bit / 8] ^= 1 << (bit % 8);
-                std::fs::write(&file, flipped).unwrap();
-                let refused = if file.starts_with(&bundled) {
-                    store.get_bundle(bundle.id()).is_err()
-                } else {
-                    matches!(store.get_checkpoint(digest), Err(StoreError::Checkpoint { .. }))
-                };
-                assert!(refused, "bit {bit} of {} was flipped and nobody saw it", file.display());
-                flips += 1;
-            }
-            std::fs::write(&file, whole).unwrap();
-        }
-        assert!(flips > 4_000, "only {flips} bits were flipped");
-        assert_eq!(store.get_bundle(bundle.id()).unwrap(), bundle);
-        store.get_checkpoint(digest).unwrap();
-    }
-
-    #[test]
-    fn a_half_written_checkpoint_is_refused() {
-        let (folder, store) = store();
-        let digest = store.put_checkpoint(vec![7; 1_000]).unwrap();
-        assert_eq!(store.get_checkpoint(digest).unwrap(), vec![7; 1_000]);
-        std::fs::write(folder.path().join("checkpoints").join(digest.to_string()), vec![7; 500]).unwrap();
-        assert!(matches!(store.get_checkpoint(digest), Err(StoreError::Checkpoint { .. })));
-        store.delete_checkpoint(digest).unwrap();
-        store.delete_checkpoint(digest).unwrap();
-        assert!(matches!(store.get_checkpoint(digest), Err(StoreError::NotFound { .. })));
-    }
-}
+mod tests;

@@ -191,7 +191,8 @@ pub struct Terms {
 }
 
 /// One attempt, leased to one worker.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Assignment {
     /// The trial.
     pub trial: TrialId,

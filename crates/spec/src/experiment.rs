@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{ModelName, ModelSpec, Span, SweepSpec, TaskSpec};
-pub use resources::{DegradeSpec, Device, ResourceSpec};
+pub use resources::{DegradeSpec, Device, Fallback, ResourceSpec};
 
 mod resources;
 
@@ -54,6 +54,12 @@ pub struct ExperimentSpec {
     /// What a trial gives up each time it runs out of memory, one step after the other. Default: nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub degrade: Vec<DegradeSpec>,
+    /// What happens when the scheduler that it is handed to cannot be reached; `--fallback` goes before. Default: it fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<Fallback>,
+    /// How long that scheduler is waited for first; `--deadline` goes before. Default: 10s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback_after: Option<Span>,
     /// Where the best trial goes; absent: nowhere.
     #[serde(default)]
     pub promote: Option<PromoteSpec>,

@@ -35,8 +35,8 @@ pub use digest::{BundleId, Digest, DigestError, canonical_json};
 pub use duration::Span;
 pub use ensemble::{Combination, EnsembleSpec, MEMBERS_MAX, Weighting, parse_ensemble};
 pub use experiment::{
-    ActionMode, CostSpec, DataSpec, DateRange, DegradeSpec, Device, EnvSpec, ExperimentSpec, FeatureSpec, GateSpec,
-    PositionMode, PromoteSpec, ResourceSpec, RetrySpec, Reward, SplitSpec, StrategySpec, Version,
+    ActionMode, CostSpec, DataSpec, DateRange, DegradeSpec, Device, EnvSpec, ExperimentSpec, Fallback, FeatureSpec,
+    GateSpec, PositionMode, PromoteSpec, ResourceSpec, RetrySpec, Reward, SplitSpec, StrategySpec, Version,
 };
 pub use ids::{AttemptId, ExperimentId, IdError, ModelName, NodeId, Owner, ResourceName, TrialId, WorkerId};
 pub use metric::{FailureClass, Metric, Progress, ProgressUnit};

@@ -12,8 +12,8 @@ use serde_json::Value;
 use crate::problem::{Finding, Problem, suggest};
 use crate::yaml::{self, Positions};
 use crate::{
-    DataSpec, DegradeSpec, EnvSpec, ExperimentSpec, FeatureSpec, ModelName, ModelSpec, PromoteSpec, ResourceSpec,
-    RetrySpec, Span, StrategySpec, SweepSpec, TaskSpec, Version,
+    DataSpec, DegradeSpec, EnvSpec, ExperimentSpec, Fallback, FeatureSpec, ModelName, ModelSpec, PromoteSpec,
+    ResourceSpec, RetrySpec, Span, StrategySpec, SweepSpec, TaskSpec, Version,
 };
 
 pub(crate) use fault::{Fault, child};
@@ -27,7 +27,7 @@ enum Presence {
 pub(crate) type Reader = fn(&Value) -> Option<Fault>;
 
 /// The keys of a file. A test holds this against the schema.
-const SECTIONS: [(&str, Presence, Reader); 17] = [
+const SECTIONS: [(&str, Presence, Reader); 19] = [
     ("version", Presence::Required, fault_of::<Version>),
     ("name", Presence::Required, fault_of::<ModelName>),
     ("data", Presence::Required, fault_of::<DataSpec>),
@@ -44,6 +44,8 @@ const SECTIONS: [(&str, Presence, Reader); 17] = [
     ("deadline", Presence::Optional, fault_of::<Option<Timestamp>>),
     ("after", Presence::Optional, fault_of::<Vec<ModelName>>),
     ("degrade", Presence::Optional, fault_of::<Vec<DegradeSpec>>),
+    ("fallback", Presence::Optional, fault_of::<Option<Fallback>>),
+    ("fallback_after", Presence::Optional, fault_of::<Option<Span>>),
     ("promote", Presence::Optional, fault_of::<Option<PromoteSpec>>),
 ];
 

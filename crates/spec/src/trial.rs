@@ -62,6 +62,20 @@ pub struct TrialSpec {
     pub degrade: Vec<DegradeSpec>,
 }
 
+impl TrialSpec {
+    /// Steps of the ladder that it has gone down after running out of memory `times` times: it has no more than it has.
+    #[must_use]
+    pub fn steps_down(&self, times: u8) -> u8 {
+        times.min(u8::try_from(self.degrade.len()).unwrap_or(u8::MAX))
+    }
+
+    /// What it gives up after `steps` steps down; `None`: nothing.
+    #[must_use]
+    pub fn degraded(&self, steps: u8) -> Option<DegradeSpec> {
+        self.degrade.get(usize::from(steps).checked_sub(1)?).copied()
+    }
+}
+
 /// A checkpoint in the store, by content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

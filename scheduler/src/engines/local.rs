@@ -15,7 +15,8 @@ use crate::engine::{Engine, EngineError, Exit};
 /// Logs kept beside those of living workers.
 const LOGS_MAX: usize = 64;
 
-/// The program that is a worker. It gets `--scheduler URL --home HOME --id WORKER --cpus N --parent PID` after `args`.
+/// The program that is a worker. It gets `--scheduler URL --home HOME --id WORKER --cpus N --devices GPUS --parent PID` after
+/// `args`.
 #[derive(Clone, Debug)]
 pub struct Command {
     /// The executable.
@@ -106,11 +107,14 @@ impl Engine for Local {
         let log = self.log_file(worker).map_err(failed)?;
         let errors = log.try_clone().map_err(failed)?;
         let cpus = self.cpus_per_worker.to_string();
+        // A worker offers the GPUs that this process may use; it sees none, only attempts that lease some do.
+        let devices = std::env::var("CUDA_VISIBLE_DEVICES").unwrap_or_else(|_| "all".to_owned());
         let child = std::process::Command::new(&self.command.program)
             .args(&self.command.args)
             .args(["--scheduler", url, "--home"])
             .arg(&self.home)
-            .args(["--id", worker.as_str(), "--cpus", &cpus, "--parent", &std::process::id().to_string()])
+            .args(["--id", worker.as_str(), "--cpus", &cpus, "--devices", &devices])
+            .args(["--parent", &std::process::id().to_string()])
             // Spinning pools of several workers on the same cores are 10 times slower than one thread each.
             .env("OMP_NUM_THREADS", &cpus)
             .env("MKL_NUM_THREADS", &cpus)
@@ -118,6 +122,7 @@ impl Engine for Local {
             .env("OMP_WAIT_POLICY", "PASSIVE")
             // Indices of GPUs are the driver's, and CUDA would count the fastest first.
             .env("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+            .env("CUDA_VISIBLE_DEVICES", "")
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(errors)

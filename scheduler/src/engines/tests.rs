@@ -23,15 +23,16 @@ fn next_exit(engine: &mut Local) -> Exit {
 #[test]
 fn a_worker_gets_its_place_its_threads_and_a_log() {
     let home = tempfile::tempdir().unwrap();
-    let script = "echo \"$@\"; echo threads=$OMP_NUM_THREADS $OMP_WAIT_POLICY; exit 3";
+    let script = "echo \"$@\"; echo threads=$OMP_NUM_THREADS $OMP_WAIT_POLICY gpus=[$CUDA_VISIBLE_DEVICES]; exit 3";
     let mut engine = Local::new(shell(script), home.path().to_owned(), 4, 2, None).unwrap();
     let worker = "w-1".parse().unwrap();
     engine.launch(&worker, "http://127.0.0.1:1").unwrap();
     assert_eq!(next_exit(&mut engine), Exit { worker: worker.clone(), how: "exit status: 3".to_owned() });
     let log = std::fs::read_to_string(engine.log(&worker)).unwrap();
     let expected = format!(
-        "--scheduler http://127.0.0.1:1 --home {} --id w-1 --cpus 2 --parent {}\nthreads=2 PASSIVE\n",
+        "--scheduler http://127.0.0.1:1 --home {} --id w-1 --cpus 2 --devices {} --parent {}\nthreads=2 PASSIVE gpus=[]\n",
         home.path().display(),
+        std::env::var("CUDA_VISIBLE_DEVICES").unwrap_or_else(|_| "all".to_owned()),
         std::process::id()
     );
     assert_eq!(log, expected);

@@ -18,7 +18,7 @@ use crate::checkpoint::{self, CheckpointError};
 use crate::optimiser::{Adam, AdamOptions, AdamSteps};
 use crate::prepare::{Label, Labels};
 use crate::seeds::{self, Stream};
-use crate::{Ended, Kept, LastGood, Sink, TrainError, Trained, TrainingData};
+use crate::{Ended, Kept, LastGood, MicroBatch, Sink, TrainError, Trained, TrainingData};
 
 /// Optimiser steps between checkpoints inside an epoch: some seconds of work for the networks this is meant for.
 const CHECKPOINT_STEPS: u64 = 500;
@@ -66,12 +66,12 @@ fn served_loss(label: &Label, probabilities: [f32; 3], standardised: f64, return
 
 /// Learns to forecast.
 pub(crate) fn train(
-    (trial, task): (&TrialSpec, &SupervisedSpec),
+    (trial, task, micro_batch): (&TrialSpec, &SupervisedSpec, MicroBatch),
     data: &TrainingData,
     resume: Option<&[u8]>,
     sink: &mut dyn Sink,
 ) -> Result<Ended, TrainError> {
-    let mut run = Run::start(trial, task, data)?;
+    let mut run = Run { micro_batch, ..Run::start(trial, task, data)? };
     if let Some(bytes) = resume {
         run.restore(bytes)?;
     }
@@ -119,6 +119,7 @@ impl Examples {
 struct Run<'a> {
     trial: &'a TrialSpec,
     task: &'a SupervisedSpec,
+    micro_batch: MicroBatch,
     data: &'a TrainingData,
     labels: Labels,
     examples: Examples,
@@ -147,7 +148,21 @@ impl<'a> Run<'a> {
         let adam = Adam::new(&store, AdamOptions { epsilon: EPSILON, weight_decay: task.weight_decay });
         let examples = Examples::new(data, &labels.train);
         let (best, state, kept) = (Named::new(), State::default(), LastGood::Start);
-        Ok(Self { trial, task, data, labels, examples, spec, network, store, adam, best, state, kept })
+        Ok(Self {
+            trial,
+            task,
+            micro_batch: MicroBatch::Whole,
+            data,
+            labels,
+            examples,
+            spec,
+            network,
+            store,
+            adam,
+            best,
+            state,
+            kept,
+        })
     }
 
     /// True when all is learned, false when the sink asked to stop.
@@ -190,19 +205,27 @@ impl<'a> Run<'a> {
 
     fn step(&mut self, rows: &[i64]) -> Result<(), TrainError> {
         let step = self.state.steps.0;
-        let (inputs, classes, returns) = self.examples.pick(rows);
         seeds::seed_torch(self.trial.seed, Stream::Dropout, step);
         self.adam.zero_gradient();
-        let forecast = self.network.forward(&inputs, Mode::Training);
-        let loss = loss(&forecast, &classes, &returns, self.task.return_weight);
-        let value = loss.double_value(&[]);
-        if !value.is_finite() {
-            return Err(TrainError::not_finite("the training loss", step));
+        for part in rows.chunks(self.micro_batch.rows(rows.len())) {
+            let (inputs, classes, returns) = self.examples.pick(part);
+            let forecast = self.network.forward(&inputs, Mode::Training);
+            let loss = loss(&forecast, &classes, &returns, self.task.return_weight);
+            let value = loss.double_value(&[]);
+            if !value.is_finite() {
+                return Err(TrainError::not_finite("the training loss", step));
+            }
+            // A part weighs as many rows as it has: the gradients of all add up to that of the batch's mean.
+            let share = part.len() as f64 / rows.len() as f64;
+            if share < 1.0 {
+                (loss * share).backward()
+            } else {
+                loss.backward()
+            }
+            self.state.loss += value * part.len() as f64;
         }
-        loss.backward();
         self.adam.clip(self.task.gradient_norm_max).map_err(|_| TrainError::not_finite("the gradient", step))?;
         self.state.steps = self.adam.step(self.task.learning_rate);
-        self.state.loss += value * rows.len() as f64;
         self.state.batch += 1;
         Ok(())
     }

@@ -23,12 +23,14 @@ pub(super) struct Speech {
     terms: Terms,
     said: watch::Sender<Option<Progress>>,
     heard: watch::Receiver<Option<Progress>>,
+    /// Step of the last word that the scheduler took.
+    told: Option<u64>,
 }
 
 impl Speech {
     pub(super) fn new(client: Client, worker: WorkerId, attempt: AttemptId, terms: Terms) -> Self {
         let (said, heard) = watch::channel(None);
-        Self { client, worker, attempt, terms, said, heard }
+        Self { client, worker, attempt, terms, said, heard, told: None }
     }
 
     /// The runner's end. Its checkpoints block the runner's thread until the scheduler answered, a lease's time at most.
@@ -55,7 +57,7 @@ impl Speech {
         let mut silent = Duration::ZERO;
         loop {
             let progress = self.heard.borrow_and_update().clone();
-            match self.client.heartbeat(&self.worker, self.attempt, progress).await {
+            match self.say(progress).await {
                 Ok(Directive::Continue) => silent = Duration::ZERO,
                 Ok(stop @ Directive::Stop(_)) => return stop,
                 // Nothing that this worker says counts any more.
@@ -80,12 +82,28 @@ impl Speech {
         }
     }
 
+    /// Says what the runner said after the last heartbeat, or while one was given up: an attempt that ends would take it
+    /// along. Its result does not wait for a scheduler that is away.
+    pub(super) async fn last_word(&mut self) {
+        let last = self.heard.borrow_and_update().clone();
+        if last.as_ref().map(|progress| progress.step) != self.told {
+            let _ = tokio::time::timeout(WORD_PAUSE, self.say(last)).await;
+        }
+    }
+
+    async fn say(&mut self, progress: Option<Progress>) -> Result<Directive, ClientError> {
+        let step = progress.as_ref().map(|progress| progress.step);
+        let directive = self.client.heartbeat(&self.worker, self.attempt, progress).await?;
+        self.told = step.or(self.told);
+        Ok(directive)
+    }
+
     /// Heartbeats for the lease's sake alone; never returns.
     pub(super) async fn keep(&mut self) {
         let never: Infallible = async {
             loop {
                 let progress = self.heard.borrow_and_update().clone();
-                let _ = self.client.heartbeat(&self.worker, self.attempt, progress).await;
+                let _ = self.say(progress).await;
                 tokio::time::sleep(self.terms.heartbeat.as_duration()).await;
             }
         }

@@ -12,7 +12,9 @@ use spec::{ExperimentId, FailureClass, RetrySpec, Span};
 use tokio::sync::oneshot;
 use worker::{Options, Rehearsal, Served, WorkerError};
 
+mod gpus;
 mod members;
+mod memory;
 mod processes;
 mod traces;
 mod trial;
@@ -101,24 +103,6 @@ async fn ended(client: &Client) -> ExperimentDetail {
 }
 
 #[tokio::test]
-async fn an_attempt_learns_which_gpus_are_its_own() {
-    let home = tempfile::tempdir().unwrap();
-    let (handle, client) = begin(home.path()).await;
-    let gpu = |index| protocol::Gpu { index, memory: spec::Bytes(1 << 30), name: "made up".to_owned() };
-    let options = Options {
-        hardware: worker::Hardware { gpus: vec![gpu(2), gpu(3)], ..worker::Hardware::default() },
-        ..Options::new(handle.url(), handle.token().clone(), "a".parse().unwrap())
-    };
-    let running = tokio::spawn(worker::run(options, Rehearsal, std::future::pending()));
-    let policy = Policy { gpus: 2, ..Policy::default() };
-    client.submit(Submission { policy, ..scripts(&["gpus"]) }).await.unwrap();
-    let detail = ended(&client).await;
-    assert_eq!(detail.trials[0].outcome.as_deref(), Some(&b"2,3"[..]));
-    running.abort();
-    handle.stop().await.unwrap();
-}
-
-#[tokio::test]
 async fn each_way_a_runner_can_end_ends_its_trial_as_it_should() {
     let home = tempfile::tempdir().unwrap();
     let (handle, client) = begin(home.path()).await;
@@ -168,6 +152,22 @@ async fn a_stopped_worker_hands_its_trial_back_and_another_goes_on_from_the_chec
     let began: u64 = String::from_utf8(trial.outcome.unwrap()).unwrap().parse().unwrap();
     assert!(began >= 10, "it went on from step {began}");
     assert_eq!((trial.attempts, trial.worker_losses), (1, 0));
+    handle.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_last_word_of_a_short_attempt_is_in_the_log_before_its_end_is_told() {
+    let home = tempfile::tempdir().unwrap();
+    let (handle, client) = begin(home.path()).await;
+    client.submit(scripts(&["epochs 7"; 3])).await.unwrap();
+    let (_a, _) = hire(&handle, "a");
+    ended(&client).await;
+    let log = std::fs::read_to_string(scheduler::log_path(home.path(), &id())).unwrap();
+    let lines: Vec<scheduler::LogLine> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for trial in 0..3 {
+        let last = lines.iter().rfind(|line| line.trial.index == trial).expect("each trial said something");
+        assert_eq!(last.progress.step, 7, "trial {trial}");
+    }
     handle.stop().await.unwrap();
 }
 
@@ -230,6 +230,6 @@ fn rehearsal() -> PathBuf {
 }
 
 fn local(home: &Path, workers: u32) -> Box<Local> {
-    let command = Command { program: rehearsal(), args: Vec::new() };
+    let command = Command { program: rehearsal(), args: ["--gpus", "2"].map(Into::into).to_vec() };
     Box::new(Local::new(command, home.to_owned(), workers, 1, None).unwrap())
 }

@@ -15,12 +15,26 @@ use spec::{AttemptId, CheckpointRef, Rung, Share, canonical_json};
 use worker::{Ended, Reporter, Runner as _, Trial};
 
 /// A home with AAPL imported, and the payload of a short trial on it.
-fn home() -> (tempfile::TempDir, Vec<u8>) {
+fn home_and_payload() -> (tempfile::TempDir, Vec<u8>) {
+    let home = home();
+    let payload = payload(home.path());
+    (home, payload)
+}
+
+/// A home with AAPL imported.
+pub(super) fn home() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let csv = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/aapl_daily_2013_2023.csv");
     let options = ImportOptions { symbol: None, interval: Interval::Day, adjustment: Adjustment::AdjustedClose };
     let sets = dataset::import_csv(&csv, &options).unwrap().sets;
     dataset::write_parquet(&folder.path().join("data/aapl.parquet"), &sets).unwrap();
+    folder
+}
+
+/// A short trial on the data of `home`.
+pub(super) fn payload(home: &Path) -> Vec<u8> {
+    let symbol = "AAPL".to_owned().try_into().unwrap();
+    let digest = dataset::read_parquet(&home.join("data/aapl.parquet"), &symbol).unwrap().digest;
     let payload = serde_json::json!({
         "trial": "quick-1.0", "params": {}, "seed": 7, "device": "cpu", "threads": 1,
         "data": {
@@ -30,13 +44,13 @@ fn home() -> (tempfile::TempDir, Vec<u8>) {
                 "test": ["2021-01-04", "2023-09-21"], "purge": 5, "embargo": 0
             }
         },
-        "data_digest": sets[0].digest,
+        "data_digest": digest,
         "features": [{"log_return": {"bars": 1}}, {"rsi": {"bars": 14}}],
         "task": {"supervised": {"window": 12, "horizon": 5, "epochs": 60, "learning_rate": 0.003, "patience": 60}},
         "model": {"cnn_lstm": {"channels": 8, "hidden": 16, "dropout": 0.3}},
         "env": {}, "strategy": {}
     });
-    (folder, canonical_json(&payload))
+    canonical_json(&payload)
 }
 
 fn assignment(payload: &[u8], checkpoints: Vec<CheckpointRef>) -> Assignment {
@@ -90,13 +104,13 @@ fn interrupted(home: &Path, payload: &[u8]) -> Vec<PathBuf> {
 
 #[test]
 fn a_half_written_checkpoint_is_passed_over_and_the_result_is_the_same() {
-    let (undisturbed, payload) = home();
+    let (undisturbed, payload) = home_and_payload();
     let never = || Arc::new(AtomicBool::new(false));
     let expected = run(undisturbed.path(), &assignment(&payload, Vec::new()), never());
     assert!(matches!(expected, Ended::Succeeded(_)));
     assert!(checkpoints(undisturbed.path()).is_empty(), "checkpoints of a finished trial are removed");
 
-    let (home, payload) = home();
+    let (home, payload) = home_and_payload();
     let kept = interrupted(home.path(), &payload);
     let newest = std::fs::read(&kept[0]).unwrap();
     let references: Vec<_> = kept.iter().map(|path| reference(path)).collect();
@@ -112,11 +126,11 @@ fn a_half_written_checkpoint_is_passed_over_and_the_result_is_the_same() {
 
 #[test]
 fn a_trial_holds_at_its_rungs_with_what_it_measured_and_ends_in_the_same_bytes() {
-    let (undisturbed, payload) = home();
+    let (undisturbed, payload) = home_and_payload();
     let never = || Arc::new(AtomicBool::new(false));
     let expected = run(undisturbed.path(), &assignment(&payload, Vec::new()), never());
 
-    let (home, payload) = home();
+    let (home, payload) = home_and_payload();
     let at = |share: f64, index: u32, checkpoints: &[CheckpointRef]| {
         let rung = Some(Rung { index, share: Share::of(share) });
         match run(home.path(), &Assignment { rung, ..assignment(&payload, checkpoints.to_vec()) }, never()) {

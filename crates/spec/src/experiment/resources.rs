@@ -1,4 +1,4 @@
-//! What one trial needs of a machine, and what it gives up when memory runs out.
+//! What one trial needs of a machine, what it gives up when memory runs out, and where it runs without a scheduler.
 
 use std::collections::BTreeMap;
 
@@ -62,4 +62,12 @@ impl Default for ResourceSpec {
 pub struct DegradeSpec {
     /// Rows computed at once; gradients are summed up to the batch. Range: 1 to 65536, smaller at each step.
     pub micro_batch: u32,
+}
+
+/// Where an experiment runs when its scheduler cannot be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Fallback {
+    /// On this machine, as a cluster of one; the scheduler is told once it answers again.
+    Local,
 }

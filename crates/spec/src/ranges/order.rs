@@ -1,7 +1,7 @@
 //! What decides when and where trials run.
 
 use super::Ranges;
-use crate::{Bytes, ExperimentSpec, ResourceSpec};
+use crate::{Bytes, ExperimentSpec, ResourceSpec, TaskSpec};
 
 /// Names of other resources that one trial may need.
 const CUSTOM_MAX: usize = 16;
@@ -40,6 +40,14 @@ impl Ranges {
             } else if spec.after[..index].contains(other) {
                 self.refuse(path, format!("`{other}` is repeated"), "once is enough", "name each once");
             }
+        }
+        if spec.fallback_after.is_some() && spec.fallback.is_none() {
+            let what = "`fallback_after` without `fallback`".to_owned();
+            self.refuse("fallback_after", what, "nothing follows the wait", "add `fallback: local`");
+        }
+        if let (TaskSpec::Rl(_), false) = (&spec.task, spec.degrade.is_empty()) {
+            let what = "steps down for an agent".to_owned();
+            self.refuse("degrade", what, "only a forecaster's batch is split", "leave it out");
         }
         if spec.degrade.len() > DEGRADE_MAX {
             let what = format!("{} steps down", spec.degrade.len());

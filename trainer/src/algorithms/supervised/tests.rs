@@ -1,10 +1,11 @@
 //! Supervised training: learns what is there, and resumes to the same bytes.
 
 use models::Predictor;
-use spec::{BundleId, Digest, FailureClass, Metric, Output, SupervisedSpec, TaskSpec, TrialSpec};
+use models::weights::unpack;
+use spec::{BundleId, DegradeSpec, Digest, FailureClass, Metric, Output, SupervisedSpec, TaskSpec, TrialSpec};
 
 use crate::fixtures::{self, Recorder, assert_resumes_exactly, bars, cnn_lstm, finished};
-use crate::{CheckpointError, TrainError, TrainingData, prepare, train};
+use crate::{CheckpointError, MicroBatch, TrainError, TrainingData, prepare, train, train_in};
 
 fn setting(turning: f64, dropout: f64, task: SupervisedSpec) -> (TrialSpec, TrainingData) {
     let data = fixtures::dataset(bars(400, turning, 1));
@@ -99,7 +100,8 @@ fn the_expected_return_is_in_log_returns() {
 fn a_loss_that_is_no_number_ends_the_attempt_as_nan() {
     let task = SupervisedSpec { return_weight: f64::INFINITY, ..fixtures::supervised() };
     let (spec, data) = setting(0.5, 0.0, task);
-    let error = super::train((&spec, task_of(&spec)), &data, None, &mut Recorder::default()).unwrap_err();
+    let whole = MicroBatch::Whole;
+    let error = super::train((&spec, task_of(&spec), whole), &data, None, &mut Recorder::default()).unwrap_err();
     assert!(matches!(error, TrainError::NotFinite { step: 0, .. }), "{error}");
     assert_eq!(error.class(), FailureClass::Nan);
 }
@@ -109,6 +111,52 @@ fn task_of(spec: &TrialSpec) -> &SupervisedSpec {
         TaskSpec::Supervised(task) => task,
         TaskSpec::Rl(_) => panic!("these trials are supervised"),
     }
+}
+
+fn rows(micro_batch: u32) -> MicroBatch {
+    MicroBatch::of(Some(DegradeSpec { micro_batch }))
+}
+
+/// Largest difference of two weights, after `epochs` of training in parts of a mini-batch of 32 and in one.
+fn apart(micro_batch: MicroBatch) -> (f64, f64) {
+    let (spec, data) = setting(0.8, 0.0, fixtures::supervised());
+    let whole = finished(train(&spec, &data, None, &mut Recorder::default()));
+    let parts = finished(train_in(micro_batch, (&spec, &data), None, &mut Recorder::default()));
+    let losses = whole.curve.iter().zip(&parts.curve).map(|((_, whole), (_, parts))| {
+        (whole[&Metric::Loss] - parts[&Metric::Loss])
+            .abs()
+            .max((whole[&Metric::ValidationLoss] - parts[&Metric::ValidationLoss]).abs())
+    });
+    let (whole_weights, parts_weights) = (unpack(&whole.weights).unwrap(), unpack(&parts.weights).unwrap());
+    let weights =
+        whole_weights.iter().map(|(name, tensor)| (tensor - &parts_weights[name]).abs().max().double_value(&[]));
+    (losses.fold(0.0, f64::max), weights.fold(0.0, f64::max))
+}
+
+#[test]
+fn a_mini_batch_in_parts_gives_the_same_updates_up_to_rounding() {
+    // Three epochs of eight updates each. Parts of 5 do not divide 32: the last is smaller and weighs less.
+    for micro_batch in [1, 5, 8, 31] {
+        let (losses, weights) = apart(rows(micro_batch));
+        assert!(losses < 1e-5 && weights < 1e-4, "parts of {micro_batch}: losses {losses:e}, weights {weights:e}");
+    }
+    assert_eq!(apart(rows(32)), (0.0, 0.0), "a part of all is the whole, to the bit");
+}
+
+#[test]
+fn training_in_parts_resumes_bit_for_bit_and_goes_on_from_where_the_whole_ran_out_of_memory() {
+    let (spec, data) = setting(0.8, 0.3, fixtures::supervised());
+    let mut sink = Recorder::default();
+    let expected = finished(train_in(rows(8), (&spec, &data), None, &mut sink));
+    for (step, bytes) in &sink.checkpoints {
+        let resumed = finished(train_in(rows(8), (&spec, &data), Some(bytes), &mut Recorder::default()));
+        fixtures::assert_same(&resumed, &expected, &format!("resumed after step {step}"));
+    }
+    let mut before = Recorder { stop_at: Some(5), ..Recorder::default() };
+    train(&spec, &data, None, &mut before).unwrap();
+    let (_, bytes) = before.checkpoints.last().unwrap();
+    let after = finished(train_in(rows(8), (&spec, &data), Some(bytes), &mut Recorder::default()));
+    assert_eq!(after.curve.len(), expected.curve.len());
 }
 
 #[test]

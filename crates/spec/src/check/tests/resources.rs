@@ -45,6 +45,11 @@ fn waiting_deadlines_and_steps_down_out_of_range_are_told() {
         a.yaml:25:11: `tomorrow` is not a time, `deadline` cannot hold it, write 2021-03-04 or 2021-03-04T15:30:00Z
     "#]]
     .assert_eq(&with("deadline: tomorrow"));
+    expect![[r#"
+        a.yaml:25:17: `fallback_after` without `fallback`, nothing follows the wait, add `fallback: local`
+    "#]]
+    .assert_eq(&with("fallback_after: 10s"));
+    assert_eq!(with("fallback: local\nfallback_after: 30s"), "");
     assert_eq!(
         with(
             "after: [train, test]\ndeadline: 2030-01-01T12:00:00Z\ndegrade: [{ micro_batch: 32 }, { micro_batch: 8 }]"
@@ -54,10 +59,19 @@ fn waiting_deadlines_and_steps_down_out_of_range_are_told() {
 }
 
 #[test]
+fn an_agent_has_no_batch_to_split() {
+    let degrade = ("resources:", "env: { episode_bars: 64 }\ndegrade: [{ micro_batch: 8 }]\nresources:");
+    expect![[r#"
+        a.yaml:26:10: steps down for an agent, only a forecaster's batch is split, leave it out
+    "#]]
+    .assert_eq(&said(&[POLICY[0], POLICY[1], degrade]));
+}
+
+#[test]
 fn keys_that_a_file_does_not_use_are_left_out_of_what_is_hashed() {
     let (spec, _) = parsed(&[]);
     let text = String::from_utf8(crate::canonical_json(&spec)).unwrap();
-    for key in ["gpu_memory", "\"memory\"", "custom", "deadline", "\"after\"", "degrade"] {
+    for key in ["gpu_memory", "\"memory\"", "custom", "deadline", "\"after\"", "degrade", "fallback"] {
         assert!(!text.contains(key), "{key} is written");
     }
     expect!["86ca34b6"].assert_eq(&crate::Digest::of(text.as_bytes()).short());
