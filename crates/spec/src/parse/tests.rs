@@ -46,9 +46,9 @@ fn features_are_held_against_their_ranges_and_orders() {
     let said_of = |features: &str| said(&[("- log_return: { bars: 1 }", features)]);
     assert_eq!(said_of("- gap: {}\n  - parabolic_sar: { step: 0.02, limit: 0.2 }"), "");
     expect![[r#"
-        a.yaml:13:17: `features.0.adx.bars` is 1, that is out of range, use 2 to 1000
-        a.yaml:14:29: `features.1.keltner.width` is 0, that is out of range, use a number above 0
-        a.yaml:15:19: `fast` is 30 and `slow` 26, `fast` is the shorter of the two, use a `fast` below `slow`
+        a.yaml:13:18: `features.0.adx.bars` is 1, that is out of range, use 2 to 1000
+        a.yaml:14:33: `features.1.keltner.width` is 0, that is out of range, use a number above 0
+        a.yaml:15:23: `fast` is 30 and `slow` 26, `fast` is the shorter of the two, use a `fast` below `slow`
         a.yaml:16:5: `beta` compares symbols, a trial sees one symbol, remove it
     "#]]
     .assert_eq(&said_of(
