@@ -271,7 +271,7 @@ fn a_split_and_a_dividend_are_taken_out_together_in_the_shares_of_their_day() {
 #[test]
 fn a_bad_print_is_found_and_a_real_crash_is_not_called_one() {
     let real = real();
-    let planted = with(&real, |bars| bars[1_234].close = bars[1_234].close * 0.8);
+    let planted = with(&real, |bars| bars[1_234].close *= 0.8);
     let planted = with(&planted, |bars| bars[1_234].low = bars[1_234].close);
     assert_eq!(found(&planted), [(1_234, FindingKind::Outlier, 1)]);
     let planted = with(&real, |bars| bars[2_222].high *= 1.6);

@@ -1,6 +1,7 @@
 //! Folds leak nothing, and test every row as often as they say.
 
 #![allow(clippy::unwrap_used, reason = "a test panics when it fails")]
+#![allow(clippy::single_range_in_vec_init, reason = "a fold of one range")]
 
 use std::collections::BTreeSet;
 use std::ops::Range;

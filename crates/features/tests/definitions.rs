@@ -149,8 +149,8 @@ fn volatilities_of_ranges() {
         };
         let mut ema = mean(&closes(&bars[..20], 20));
         let mut atr = (1..=20).map(range).sum::<f64>() / 20.0;
-        for at in 20..bars.len() {
-            ema += 2.0 / 21.0 * (bars[at].close - ema);
+        for (at, bar) in bars.iter().enumerate().skip(20) {
+            ema += 2.0 / 21.0 * (bar.close - ema);
             if at > 20 {
                 atr = (atr * 19.0 + range(at)) / 20.0;
             }

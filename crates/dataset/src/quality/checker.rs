@@ -69,10 +69,8 @@ impl Checker {
             self.found(row, bar.time, kind_of(defect), values(bar));
         }
         let is_next = self.order(row, bar);
-        if is_next {
-            if let Some(fault) = self.spacing.push(row, self.newest, bar.time) {
-                self.note(fault);
-            }
+        if is_next && let Some(fault) = self.spacing.push(row, self.newest, bar.time) {
+            self.note(fault);
         }
         self.session(row, bar.time);
         if defect.is_none() && is_next {

@@ -215,7 +215,7 @@ impl Jumps {
             self.run = Some(Run { power, row, time: bar.time });
             return None;
         }
-        let Some(after) = after else { return None };
+        let after = after?;
         let returned = (after.close / before.close).ln();
         let back = (after.close / bar.close).ln();
         if returned.abs() < 0.3 * step.abs() && back.abs() > 0.7 * step.abs() {

@@ -8,7 +8,7 @@ use super::checker::Fault;
 /// A run of bars that repeat in one way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
-    /// Every price that of the bar before, and its volume but for a hundredth.
+    /// Every price that of the bar before, and its volume but for a twentieth.
     Copy,
     /// One price and no volume.
     NoTrade,
@@ -61,7 +61,7 @@ impl Stale {
             Way::NoTrade => (self.least[1], format!("{bars} × no trade at {}", bar.close)),
             Way::Still => (self.least[2], format!("the close stands still at {} for {bars} bars", bar.close)),
         };
-        (bars >= least).then(|| Fault { row, time: bar.time, kind: FindingKind::Stale, bars, detail })
+        (bars >= least).then_some(Fault { row, time: bar.time, kind: FindingKind::Stale, bars, detail })
     }
 }
 
@@ -74,8 +74,8 @@ fn way(before: &Bar, bar: &Bar) -> Option<Way> {
     if is_point && volume == 0.0 {
         return Some(Way::NoTrade);
     }
-    // Vendors who copy a bar may still count some of its volume anew.
-    let is_same_volume = (volume - before.volume).abs() <= 0.01 * before.volume;
+    // Vendors who copy a bar may still count a few of its shares anew.
+    let is_same_volume = (volume - before.volume).abs() <= 0.05 * before.volume;
     let is_copy = open == before.open && high == before.high && low == before.low && is_same_volume;
     // A bar of one price with the same small volume can come twice by chance; one with a range cannot.
     Some(if is_copy && !is_point { Way::Copy } else { Way::Still })

@@ -130,7 +130,7 @@ impl Writer {
 
     /// Ends the file and gives it its name.
     pub(crate) fn publish(mut self) -> Result<(), DataError> {
-        let Provenance { interval, calendar, adjustment } = self.provenance.clone();
+        let Provenance { interval, calendar, adjustment } = self.provenance;
         let mut metadata: Vec<KeyValue> = Vec::new();
         let mut note = |key: String, value: String| metadata.push(KeyValue::new(key, value));
         self.digests.iter().for_each(|(symbol, digest)| note(format!("{DIGEST_KEY}{symbol}"), digest.to_string()));

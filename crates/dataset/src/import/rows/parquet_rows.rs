@@ -131,6 +131,7 @@ impl Rows for ParquetRows {
 }
 
 /// A missing number is NaN; `None` for a column that holds no numbers.
+#[allow(clippy::wildcard_enum_match_arm, reason = "Arrow's types, of which bars use a few")]
 fn number(column: &ArrayRef, row: usize) -> Option<f64> {
     if column.is_null(row) {
         return Some(f64::NAN);
@@ -145,6 +146,7 @@ fn number(column: &ArrayRef, row: usize) -> Option<f64> {
     })
 }
 
+#[allow(clippy::wildcard_enum_match_arm, reason = "Arrow's types, of which bars use a few")]
 fn text(column: &ArrayRef, row: usize) -> Option<&str> {
     if column.is_null(row) {
         return None;
@@ -157,6 +159,7 @@ fn text(column: &ArrayRef, row: usize) -> Option<&str> {
     }
 }
 
+#[allow(clippy::wildcard_enum_match_arm, reason = "Arrow's types, of which bars use a few")]
 fn time(column: &ArrayRef, row: usize, stamps: &mut Stamps) -> Result<Timestamp, StampError> {
     /// Days to microseconds.
     const DAY: i64 = 86_400_000_000;

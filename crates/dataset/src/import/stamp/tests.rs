@@ -75,7 +75,7 @@ proptest! {
         let moment = jiff::Timestamp::from_microsecond(seconds * SECOND + micros).unwrap();
         let mut stamps = new_york(Fold::Earlier);
         let expected = Ok(Timestamp::from_micros(moment.as_microsecond()));
-        prop_assert_eq!(stamps.parse(&moment.to_string()), expected.clone());
+        prop_assert_eq!(&stamps.parse(&moment.to_string()), &expected);
         let zone = TimeZone::get("America/New_York").unwrap();
         let zoned = moment.to_zoned(zone.clone());
         prop_assert_eq!(stamps.parse(&zoned.timestamp().display_with_offset(zoned.offset()).to_string()), expected);
