@@ -1,5 +1,7 @@
 //! The command line, as types. Says what can be asked; asks nothing itself.
 
+pub(crate) mod data;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -7,7 +9,7 @@ use benchmarks::market::MarketKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use envs::ClassicKind;
 use envs::bench::Stepped;
-use market::{Interval, Symbol};
+use market::Symbol;
 use spec::{ExperimentId, ModelName, Owner, Span, TrialId};
 
 mod members;
@@ -159,7 +161,7 @@ pub(crate) enum Command {
     Replay { journal: PathBuf },
     /// Imports or checks market data.
     #[command(subcommand)]
-    Data(Data),
+    Data(data::Data),
     /// Measures; prints JSON lines.
     #[command(subcommand)]
     Bench(Bench),
@@ -379,42 +381,6 @@ pub(crate) struct Live {
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Data {
-    /// Imports a CSV of bars into HOME/data/NAME.parquet.
-    Import(Import),
-    /// Lists what is wrong in a CSV or Parquet file, row by row.
-    Check {
-        file: String,
-        #[arg(long, default_value = "1d", value_parser = parse_interval)]
-        interval: Interval,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Import {
-    pub(crate) csv: PathBuf,
-    /// Name of the data set. Default: the file's stem.
-    #[arg(long)]
-    pub(crate) name: Option<ModelName>,
-    /// Only this symbol; its name where the file has no symbol column.
-    #[arg(long, value_parser = parse_symbol)]
-    pub(crate) symbol: Option<Symbol>,
-    #[arg(long, default_value = "1d", value_parser = parse_interval)]
-    pub(crate) interval: Interval,
-    /// How prices are adjusted, over all of open, high, low and close.
-    #[arg(long, value_enum, default_value = "adjusted-close")]
-    pub(crate) adjust: Adjust,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum Adjust {
-    /// By adj_close / close where the column exists.
-    AdjustedClose,
-    /// Not at all.
-    None,
-}
-
-#[derive(Debug, Subcommand)]
 pub(crate) enum Bench {
     /// No-op trials through the whole road.
     Scheduler {
@@ -512,13 +478,4 @@ fn parse_sampler(text: &str) -> Result<spec::Sampler, String> {
 
 fn parse_symbol(text: &str) -> Result<Symbol, String> {
     Symbol::try_from(text.to_owned()).map_err(|error| error.to_string())
-}
-
-fn parse_interval(text: &str) -> Result<Interval, String> {
-    match text {
-        "1d" => Ok(Interval::Day),
-        "1h" => Ok(Interval::Hour),
-        "1m" => Ok(Interval::Minute),
-        _ => Err("use 1d, 1h or 1m".to_owned()),
-    }
 }

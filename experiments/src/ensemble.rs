@@ -266,7 +266,7 @@ impl Ground {
     fn of(home: &Path, members: &[Bundle]) -> Result<Self> {
         let trial = &members[0].manifest().trial;
         let path = dataset::resolve_below(home, &trial.data.source)?;
-        let dataset = dataset::read_parquet(&path, &trial.data.symbols[0])?;
+        let (dataset, _) = dataset::load(&path, &trial.data.symbols[0], &trial.data.repairs)?;
         if dataset.digest != trial.data_digest {
             let source_name = trial.data.source.clone();
             return Err(EnsembleRunError::Changed { source_name, found: dataset.digest, trained: trial.data_digest });

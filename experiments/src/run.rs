@@ -227,11 +227,11 @@ fn read(home: &Path, spec: &ExperimentSpec) -> Result<(Dataset, DataFacts), Prep
     let path = dataset::resolve_below(home, &spec.data.source)?;
     let mut sets = Vec::new();
     for symbol in &spec.data.symbols {
-        let set = dataset::read_parquet(&path, symbol)?;
+        let (set, _) = dataset::load(&path, symbol, &spec.data.repairs)?;
         if set.interval != spec.data.interval {
             return Err(PrepareError::Interval { path, held: set.interval, asked: spec.data.interval });
         }
-        let report = dataset::check(&set.bars, symbol, set.interval);
+        let report = dataset::check_set(&set);
         if !report.is_usable() {
             return Err(PrepareError::Quality { symbol: symbol.clone(), path, report });
         }

@@ -237,10 +237,13 @@ fn invalid(message: impl Into<String>) -> Refusal {
 fn unusable(index: usize, error: &FeatureError) -> Refusal {
     let code = match error {
         FeatureError::HistoryTooShort { .. } => return Refusal::new(Code::HistoryTooShort, error.to_string()),
-        FeatureError::Defect { .. } => Code::DefectiveBar,
+        FeatureError::Defect { .. } | FeatureError::Extreme { .. } => Code::DefectiveBar,
         FeatureError::OutOfOrder { .. } => Code::BarsOutOfOrder,
         FeatureError::Gap { .. } => Code::MissingBars,
-        FeatureError::NoFeatures | FeatureError::Parameter { .. } | FeatureError::Width { .. } => Code::Internal,
+        FeatureError::NoFeatures
+        | FeatureError::Parameter { .. }
+        | FeatureError::CrossSection { .. }
+        | FeatureError::Width { .. } => Code::Internal,
     };
     Refusal::new(code, format!("bars[{index}]: {error}"))
 }

@@ -87,6 +87,7 @@ pub(crate) fn trial(data: &Dataset, task: TaskSpec, model: ModelSpec) -> TrialSp
             symbols: vec![data.symbol.clone()],
             interval: data.interval,
             split: split(data.bars.len(), 1),
+            repairs: Vec::new(),
         },
         data_digest: data.digest,
         features: vec![FeatureSpec::LogReturn { bars: 1 }, FeatureSpec::RealisedVolatility { bars: 5 }],

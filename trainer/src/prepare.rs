@@ -56,7 +56,7 @@ pub fn prepare(spec: &TrialSpec, dataset: &Dataset) -> Result<TrainingData, Trai
         return Err(TrainError::OtherData { expected, actual });
     }
     let split = dataset::split(&dataset.bars, &spec.data.split)?;
-    let matrix = features::compute(&spec.features, &dataset.bars)?;
+    let matrix = features::compute_on(dataset.calendar, &spec.features, &dataset.bars)?;
     let fitted = split.train.clone().filter(|bar| matrix.row(*bar).is_some()).count();
     if fitted < ROWS_MIN {
         return Err(TrainError::TooFewRows { split: "train", rows: fitted, least: ROWS_MIN });
@@ -65,7 +65,8 @@ pub fn prepare(spec: &TrialSpec, dataset: &Dataset) -> Result<TrainingData, Trai
     let window = spec.task.window();
     let rows = Rows::normalised(&matrix, &normaliser, window);
     let anchor = dataset.bars[0].time;
-    let mut stream = Stream::resume(FeatureState::fitted(&spec.features, window, anchor, normaliser)?);
+    let state = FeatureState::fitted(&spec.features, window, anchor, normaliser)?.on(dataset.calendar);
+    let mut stream = Stream::resume(state);
     for bar in &dataset.bars[..split.test.start] {
         stream.push(bar)?;
     }

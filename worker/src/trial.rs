@@ -131,7 +131,7 @@ impl Runner for Trial {
 fn load(home: &Path, spec: &TrialSpec) -> Result<Dataset, DataError> {
     let path = dataset::resolve_below(home, &spec.data.source)?;
     let symbol = spec.data.symbols.first().expect("a spec without symbols does not pass its check");
-    dataset::read_parquet(&path, symbol)
+    Ok(dataset::load(&path, symbol, &spec.data.repairs)?.0)
 }
 
 /// What the learned network would have earned on validation, after costs.

@@ -20,7 +20,8 @@ use clap::CommandFactory as _;
 use scheduler::Transport;
 use serde::Serialize;
 
-use crate::args::{Bench, Cli, Command, Data};
+use crate::args::data::Data;
+use crate::args::{Bench, Cli, Command};
 use crate::exit::Exit;
 use crate::home::Home;
 use crate::view::line;
@@ -110,7 +111,7 @@ pub(crate) fn dispatch(cli: &Cli) -> Result<Exit> {
         Command::Live(options) => live::live(&context, options),
         Command::Replay { journal } => live::replay(&context, journal),
         Command::Data(Data::Import(options)) => data::import(&context, options),
-        Command::Data(Data::Check { file, interval }) => data::check(&context, file, *interval),
+        Command::Data(Data::Check(options)) => data::check(&context, options),
         Command::Bench(Bench::Scheduler { trials, workers }) => bench::scheduler(&context, *trials, *workers),
         Command::Bench(Bench::Sweep(options)) => bench::sweep(&context, options),
         Command::Bench(Bench::Rl(options)) => bench::rl(&context, options),

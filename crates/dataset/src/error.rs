@@ -46,13 +46,99 @@ pub enum DataError {
         /// What should.
         wanted: &'static str,
     },
+    /// A stamp names no moment.
+    #[error("{path}:{line}: column timestamp: `{text}` {why}")]
+    Stamp {
+        /// Which file.
+        path: PathBuf,
+        /// Line, from 1, the header included; row of a Parquet file.
+        line: u64,
+        /// What stands there.
+        text: String,
+        /// What is wrong, and the way out.
+        why: String,
+    },
+    /// No such time zone.
+    #[error("`{name}` is no time zone: use a name such as America/New_York or UTC")]
+    Zone {
+        /// What was named.
+        name: String,
+    },
     /// A column is missing.
-    #[error("{path}: no column `{column}`: the header must name timestamp, open, high, low, close, volume")]
+    #[error(
+        "{path}: no column `{column}`: the header must name timestamp, open, high, low, close, volume; it names {}",
+        .found.join(", ")
+    )]
     Column {
         /// Which file.
         path: PathBuf,
         /// Which column.
-        column: &'static str,
+        column: String,
+        /// Columns that are there.
+        found: Vec<String>,
+    },
+    /// A dividend is not below the close before it.
+    #[error("the dividend {value} of {symbol} on {date} is not below the close before it: is it in another currency?")]
+    Dividend {
+        /// Whose.
+        symbol: Symbol,
+        /// First session without it.
+        date: Timestamp,
+        /// Cash a share.
+        value: f64,
+    },
+    /// A repair needs what the import did not record.
+    #[error("{symbol} has no recorded dividend: import it with --actions, or leave out the repair `dividend`")]
+    NoActions {
+        /// Whose.
+        symbol: Symbol,
+    },
+    /// Files of one import that must be joined are not in order of time.
+    #[error("{symbol}: {time} comes after {after} in one of several files: sort it, or import it alone")]
+    MergeOrder {
+        /// Whose row.
+        symbol: Symbol,
+        /// Its time.
+        time: Timestamp,
+        /// The time above it.
+        after: Timestamp,
+    },
+    /// Two files have the same times at other prices, by a factor.
+    #[error(
+        "{symbol} is adjusted in two ways: on {time} one file's prices are {factor:.6} of the other's: import the whole \
+         history again from one source"
+    )]
+    OverlapAdjusted {
+        /// Whose.
+        symbol: Symbol,
+        /// First time that differs.
+        time: Timestamp,
+        /// Later over earlier file.
+        factor: f64,
+    },
+    /// Two files have the same times with other values.
+    #[error("{symbol} differs between two files: on {time} one closes at {first}, one at {other}: import one of them")]
+    OverlapDiffers {
+        /// Whose.
+        symbol: Symbol,
+        /// First time that differs.
+        time: Timestamp,
+        /// Close in the earlier file.
+        first: f64,
+        /// Close in the later one.
+        other: f64,
+    },
+    /// What is there was imported in another way than what is added.
+    #[error("{path} was imported with {what} {held}, not {asked}: import everything anew, or ask for the same")]
+    Appended {
+        /// Which file.
+        path: PathBuf,
+        /// Interval, adjustment or calendar.
+        what: &'static str,
+        /// What it has.
+        held: String,
+        /// What was asked for.
+        asked: String,
     },
     /// The file is not a table of bars.
     #[error("{path} is not a readable table of bars: {why}")]

@@ -1,12 +1,31 @@
-//! CSV in: columns by name, each cell checked, prices adjusted together.
+//! Files of bars in: columns by name, each cell checked, prices adjusted together, memory that does not grow with the input.
+
+mod actions;
+mod columns;
+mod job;
+mod merge;
+mod number;
+mod rows;
+mod spool;
+mod stamp;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use market::{Bar, Interval, Symbol, Timestamp};
+use market::{Bar, Interval, Symbol};
 use serde::{Deserialize, Serialize};
 
 use crate::{DataError, Dataset, QualityReport, check};
+
+pub use actions::{Action, ActionKind, Actions, read_actions};
+pub use columns::{ColumnNames, Field, FieldError};
+pub use job::{Existing, ImportJob, Imported, ImportedSet, Progress, Stage, check_file, import};
+pub use rows::Reading;
+pub use stamp::{Fold, StampFormat};
+
+pub(crate) use actions::Factors;
+pub(crate) use job::refused;
+pub(crate) use spool::encode;
 
 /// How raw prices become comparable over time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,8 +33,22 @@ use crate::{DataError, Dataset, QualityReport, check};
 pub enum Adjustment {
     /// `adj_close / close` of the row on open, high, low and close alike; volume stays. Rows need `adj_close`.
     AdjustedClose,
+    /// Splits and dividends of a list, on everything before them: prices and, for splits, volume.
+    Actions,
     /// As they are.
     None,
+}
+
+impl Adjustment {
+    /// As files and commands name it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AdjustedClose => "adjusted-close",
+            Self::Actions => "actions",
+            Self::None => "none",
+        }
+    }
 }
 
 /// What to import.
@@ -51,124 +84,23 @@ pub fn import_csv(path: &Path, options: &ImportOptions) -> Result<Import, DataEr
     Ok(Import { sets, quality })
 }
 
-/// Reads and adjusts a CSV of bars, without judging them.
+/// Reads and adjusts a CSV of bars into memory, without judging them.
 ///
 /// # Errors
 /// As [`import_csv`].
 pub fn read_csv(path: &Path, options: &ImportOptions) -> Result<Vec<Dataset>, DataError> {
-    let mut reader = csv::ReaderBuilder::new()
-        .trim(csv::Trim::All)
-        .from_path(path)
-        .map_err(|error| DataError::Format { path: path.to_owned(), why: error.to_string() })?;
-    let header = reader.headers().map_err(|error| format_error(path, &error))?.clone();
-    let columns = Columns::find(path, &header, options)?;
-    let mut rows: BTreeMap<Symbol, Vec<Bar>> = BTreeMap::new();
-    for record in reader.records() {
-        let record = record.map_err(|error| format_error(path, &error))?;
-        let row = Row { path, record: &record };
-        let symbol = match (columns.symbol, &options.symbol) {
-            (Some(column), wanted) => {
-                let symbol = row.symbol(column)?;
-                if wanted.as_ref().is_some_and(|wanted| *wanted != symbol) {
-                    continue;
-                }
-                symbol
-            }
-            (None, Some(symbol)) => symbol.clone(),
-            (None, None) => return Err(DataError::Column { path: path.to_owned(), column: "symbol" }),
-        };
-        rows.entry(symbol).or_default().push(columns.bar(&row)?);
+    let mut file = rows::open(path, options, &Reading::default())?;
+    let mut symbols = rows::Symbols::default();
+    let mut bars: Vec<Vec<Bar>> = Vec::new();
+    while let Some(row) = file.next(&mut symbols)? {
+        if row.symbol == bars.len() {
+            bars.push(Vec::new());
+        }
+        bars[row.symbol].push(row.bar);
     }
-    if rows.is_empty() {
+    if bars.is_empty() {
         return Err(DataError::Empty { path: path.to_owned(), symbol: options.symbol.clone() });
     }
-    Ok(rows.into_iter().map(|(symbol, bars)| Dataset::new(symbol, options.interval, bars)).collect())
-}
-
-fn format_error(path: &Path, error: &csv::Error) -> DataError {
-    DataError::Format { path: path.to_owned(), why: error.to_string() }
-}
-
-/// Where each column stands.
-struct Columns {
-    time: usize,
-    symbol: Option<usize>,
-    prices: [(usize, &'static str); 4],
-    volume: usize,
-    adjusted_close: Option<usize>,
-}
-
-impl Columns {
-    fn find(path: &Path, header: &csv::StringRecord, options: &ImportOptions) -> Result<Self, DataError> {
-        let find = |names: &[&str]| header.iter().position(|name| names.contains(&name.to_ascii_lowercase().as_str()));
-        let need = |column: &'static str, names: &[&str]| {
-            find(names).ok_or_else(|| DataError::Column { path: path.to_owned(), column })
-        };
-        let adjusted_close = match options.adjustment {
-            Adjustment::AdjustedClose => Some(need("adj_close", &["adj_close", "adj close", "adjusted_close"])?),
-            Adjustment::None => None,
-        };
-        Ok(Self {
-            time: need("timestamp", &["timestamp", "date", "time", "datetime"])?,
-            symbol: find(&["symbol", "ticker"]),
-            prices: [
-                (need("open", &["open"])?, "open"),
-                (need("high", &["high"])?, "high"),
-                (need("low", &["low"])?, "low"),
-                (need("close", &["close"])?, "close"),
-            ],
-            volume: need("volume", &["volume"])?,
-            adjusted_close,
-        })
-    }
-
-    fn bar(&self, row: &Row<'_>) -> Result<Bar, DataError> {
-        let text = row.cell(self.time);
-        let time: Timestamp =
-            text.parse().map_err(|_| row.wrong(self.time, "timestamp", "a UTC time such as 2021-03-04"))?;
-        let mut prices = [0.0; 4];
-        for (price, (column, name)) in prices.iter_mut().zip(self.prices) {
-            *price = row.number(column, name)?;
-        }
-        if let Some(column) = self.adjusted_close {
-            let factor = row.number(column, "adj_close")? / prices[3];
-            prices.iter_mut().for_each(|price| *price *= factor);
-        }
-        let [open, high, low, close] = prices;
-        Ok(Bar { time, open, high, low, close, volume: row.number(self.volume, "volume")? })
-    }
-}
-
-/// One line of the file.
-struct Row<'a> {
-    path: &'a Path,
-    record: &'a csv::StringRecord,
-}
-
-impl Row<'_> {
-    fn cell(&self, column: usize) -> &str {
-        self.record.get(column).unwrap_or_default()
-    }
-
-    /// An empty cell is a missing number: NaN, which the quality report names.
-    fn number(&self, column: usize, name: &'static str) -> Result<f64, DataError> {
-        match self.cell(column) {
-            "" => Ok(f64::NAN),
-            text => text.parse().map_err(|_| self.wrong(column, name, "a number")),
-        }
-    }
-
-    fn symbol(&self, column: usize) -> Result<Symbol, DataError> {
-        Symbol::try_from(self.cell(column).to_owned()).map_err(|_| self.wrong(column, "symbol", "a ticker"))
-    }
-
-    fn wrong(&self, column: usize, name: &'static str, wanted: &'static str) -> DataError {
-        DataError::Cell {
-            path: PathBuf::from(self.path),
-            line: self.record.position().map_or(0, csv::Position::line),
-            column: name,
-            text: self.cell(column).chars().take(40).collect(),
-            wanted,
-        }
-    }
+    let sorted: BTreeMap<Symbol, Vec<Bar>> = symbols.names().iter().cloned().zip(bars).collect();
+    Ok(sorted.into_iter().map(|(symbol, bars)| Dataset::new(symbol, options.interval, bars)).collect())
 }

@@ -1,17 +1,29 @@
-//! Bars in Parquet: import, content digest, quality report, time splits.
+//! Bars in Parquet: import, content digest, quality report, repairs, time splits and folds.
 //!
 //! A [`Dataset`] is one symbol's bars with the digest of their content; whatever is trained names that digest. Scraped
-//! sources are import-only: CSV comes in through [`import_csv`], adjusted over all prices, and only Parquet is trained on.
-//! Knows no models, no brokers and no clock.
+//! sources are import-only: CSV and Parquet come in through [`import`], adjusted over all prices, and only Parquet is trained
+//! on. Knows no models, no brokers and no clock.
 
 mod error;
+mod folds;
 mod import;
 mod quality;
+mod repair;
 mod split;
 mod table;
 
 pub use error::DataError;
-pub use import::{Adjustment, Import, ImportOptions, import_csv, read_csv};
-pub use quality::{Finding, FindingKind, QualityReport, Severity, check};
+pub use folds::{Deal, Fold, FoldError, TrainWindow, folds, paths};
+pub use import::{
+    Action, ActionKind, Actions, Adjustment, ColumnNames, Existing, Field, FieldError, Fold as ClockFold, Import,
+    ImportJob, ImportOptions, Imported, ImportedSet, Progress, Reading, Stage, StampFormat, check_file, import,
+    import_csv, read_actions, read_csv,
+};
+pub use quality::{
+    Finding, FindingKind, QualityReport, Severity, Tally, check, check_on, check_set, page as quality_page,
+};
+pub use repair::Repaired;
 pub use split::{SplitIndices, split};
-pub use table::{Dataset, read_parquet, resolve, resolve_below, symbols, write_parquet};
+pub use table::{
+    About, Dataset, about, load, read_parquet, resolve, resolve_below, symbols, verify, write_parquet,
+};

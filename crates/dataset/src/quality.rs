@@ -1,15 +1,28 @@
-//! What is wrong with a series of bars, row by row.
+//! What is wrong with a series of bars, row by row, and how good it is as a whole.
 
+mod checker;
+mod level;
+mod page;
+mod spacing;
+mod stale;
+
+use std::collections::BTreeMap;
 use std::fmt;
 
-use market::{Bar, BarDefect, Interval, Symbol, Timestamp, calendar};
+use market::{Bar, Calendar, Interval, Symbol, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// Missing sessions are listed one by one up to this many in a row; a longer hole is one finding.
-const HOLE_LISTED_MAX: usize = 10;
+use crate::Dataset;
+
+pub(crate) use checker::Checker;
+pub(crate) use level::{Jump, JumpKind, Jumps};
+pub use page::page;
+
+/// Findings that are listed; further ones are counted by kind.
+const LISTED_MAX: usize = 10_000;
 
 /// The kind of a finding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FindingKind {
     /// A value is NaN, infinite or absent.
@@ -28,6 +41,24 @@ pub enum FindingKind {
     Missing,
     /// A bar on a day without a session.
     NoSession,
+    /// Bars closer than their interval, beside its grid, or of another interval.
+    Spacing,
+    /// A hole within a session.
+    Hole,
+    /// Prices in another unit: ten, a hundred, a thousand times or parts of their neighbours.
+    Unit,
+    /// A fall or rise by the ratio of a split that the prices keep.
+    SplitLike,
+    /// A price far from its neighbours that comes back at once.
+    Outlier,
+    /// Bars that repeat: copies of the bar before, a close that stands still, or no trade.
+    Stale,
+    /// The close never moves.
+    Constant,
+    /// No bar has a volume.
+    NoVolume,
+    /// Too few bars to say anything.
+    Short,
 }
 
 /// Whether training may use the data nonetheless.
@@ -51,8 +82,14 @@ impl FindingKind {
             | Self::Range
             | Self::Duplicate
             | Self::Unsorted
-            | Self::Missing => Severity::Fatal,
-            Self::NoSession => Severity::Warning,
+            | Self::Missing
+            | Self::Spacing
+            | Self::Unit
+            | Self::Constant
+            | Self::Short => Severity::Fatal,
+            Self::NoSession | Self::Hole | Self::SplitLike | Self::Outlier | Self::Stale | Self::NoVolume => {
+                Severity::Warning
+            }
         }
     }
 }
@@ -68,6 +105,15 @@ impl fmt::Display for FindingKind {
             Self::Unsorted => "unsorted",
             Self::Missing => "missing",
             Self::NoSession => "no session",
+            Self::Spacing => "spacing",
+            Self::Hole => "hole",
+            Self::Unit => "unit",
+            Self::SplitLike => "split-like",
+            Self::Outlier => "outlier",
+            Self::Stale => "stale",
+            Self::Constant => "constant",
+            Self::NoVolume => "no volume",
+            Self::Short => "short",
         })
     }
 }
@@ -83,6 +129,8 @@ pub struct Finding {
     pub symbol: Symbol,
     /// What kind.
     pub kind: FindingKind,
+    /// Bars that it touches: rows that are there, or sessions that are not.
+    pub bars: u64,
     /// The values or dates, for people.
     pub detail: String,
 }
@@ -90,10 +138,19 @@ pub struct Finding {
 impl Finding {
     fn to_json(&self) -> serde_json::Value {
         serde_json::json!({
-            "row": self.row, "time": self.time, "symbol": self.symbol, "kind": self.kind,
+            "row": self.row, "time": self.time, "symbol": self.symbol, "kind": self.kind, "bars": self.bars,
             "severity": self.kind.severity(), "detail": self.detail,
         })
     }
+}
+
+/// How often a kind was found, and how many bars it touches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Findings.
+    pub findings: u64,
+    /// Bars.
+    pub bars: u64,
 }
 
 /// All that is wrong with some bars.
@@ -101,87 +158,95 @@ impl Finding {
 pub struct QualityReport {
     /// Bars looked at.
     pub rows: usize,
-    /// In order of row.
+    /// By symbol, in order of row; the first ten thousand.
     pub findings: Vec<Finding>,
+    /// All findings by kind, those that are not listed too.
+    pub tally: BTreeMap<FindingKind, Tally>,
 }
 
 impl QualityReport {
     /// Whether a run may use the data.
     #[must_use]
     pub fn is_usable(&self) -> bool {
-        self.findings.iter().all(|finding| finding.kind.severity() == Severity::Warning)
+        self.tally.keys().all(|kind| kind.severity() == Severity::Warning)
     }
 
     /// Findings that stop a run.
     #[must_use]
     pub fn fatal(&self) -> usize {
-        self.findings.iter().filter(|finding| finding.kind.severity() == Severity::Fatal).count()
+        let fatal = self.tally.iter().filter(|(kind, _)| kind.severity() == Severity::Fatal);
+        fatal.map(|(_, tally)| usize::try_from(tally.findings).unwrap_or(usize::MAX)).sum()
     }
 
-    /// For machines: `rows`, `usable`, `fatal` and `findings`, each with its severity.
+    /// Findings in all.
+    #[must_use]
+    pub fn found(&self) -> u64 {
+        self.tally.values().map(|tally| tally.findings).sum()
+    }
+
+    /// 100 for clean bars. Each thousandth of the bars that a fatal finding touches takes a point, a warning a tenth of one; at
+    /// least 0.
+    #[must_use]
+    pub fn score(&self) -> f64 {
+        let weighted = |(kind, tally): (&FindingKind, &Tally)| {
+            let weight = match kind.severity() {
+                Severity::Fatal => 1.0,
+                Severity::Warning => 0.1,
+            };
+            weight * tally.bars as f64
+        };
+        let cost: f64 = self.tally.iter().map(weighted).sum();
+        (100.0 - 1_000.0 * cost / self.rows.max(1) as f64).max(0.0)
+    }
+
+    /// For machines: `rows`, `usable`, `fatal`, `score`, `tally` by kind and `findings`, each with its severity.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
         let findings: Vec<_> = self.findings.iter().map(Finding::to_json).collect();
         serde_json::json!({
-            "rows": self.rows, "usable": self.is_usable(), "fatal": self.fatal(), "findings": findings,
+            "rows": self.rows, "usable": self.is_usable(), "fatal": self.fatal(), "score": self.score(),
+            "tally": self.tally, "findings": findings,
         })
     }
 
     /// Adds another symbol's report.
     pub fn extend(&mut self, other: Self) {
         self.rows += other.rows;
-        self.findings.extend(other.findings);
+        for (kind, tally) in other.tally {
+            let sum = self.tally.entry(kind).or_default();
+            sum.findings += tally.findings;
+            sum.bars += tally.bars;
+        }
+        let room = LISTED_MAX.saturating_sub(self.findings.len());
+        self.findings.extend(other.findings.into_iter().take(room));
+    }
+
+    fn add(&mut self, finding: Finding) {
+        let tally = self.tally.entry(finding.kind).or_default();
+        tally.findings += 1;
+        tally.bars += finding.bars;
+        if self.findings.len() < LISTED_MAX {
+            self.findings.push(finding);
+        }
     }
 }
 
-/// Examines one symbol's bars. Daily bars are held against the sessions of US equities.
+/// Examines one symbol's bars against the sessions of US equities.
 #[must_use]
 pub fn check(bars: &[Bar], symbol: &Symbol, interval: Interval) -> QualityReport {
-    let mut report = QualityReport { rows: bars.len(), findings: Vec::new() };
-    let mut newest: Option<Timestamp> = None;
-    for (row, bar) in bars.iter().enumerate() {
-        let mut found = |time: Timestamp, kind: FindingKind, detail: String| {
-            report.findings.push(Finding { row, time, symbol: symbol.clone(), kind, detail });
-        };
-        if let Some(defect) = bar.defect() {
-            found(bar.time, kind_of(defect), values(bar));
-        }
-        if let Some(last) = newest {
-            if bar.time == last {
-                found(bar.time, FindingKind::Duplicate, "same time as an earlier bar".to_owned());
-            } else if bar.time < last {
-                found(bar.time, FindingKind::Unsorted, format!("comes after {last}"));
-            } else if interval == Interval::Day {
-                let holes: Vec<Timestamp> = calendar::us_equity_sessions_between(last, bar.time).collect();
-                describe_hole(&holes, |time, detail| found(time, FindingKind::Missing, detail));
-            }
-        }
-        if interval == Interval::Day && !calendar::is_us_equity_session(bar.time) {
-            found(bar.time, FindingKind::NoSession, "the exchange was closed".to_owned());
-        }
-        newest = newest.max(Some(bar.time));
-    }
-    report
+    check_on(Calendar::Xnys, bars, symbol, interval)
 }
 
-fn describe_hole(sessions: &[Timestamp], mut found: impl FnMut(Timestamp, String)) {
-    match sessions {
-        [first, .., last] if sessions.len() > HOLE_LISTED_MAX => {
-            found(*first, format!("no bar of {} sessions to {}", sessions.len(), last.date()));
-        }
-        listed => listed.iter().for_each(|time| found(*time, "the session has no bar".to_owned())),
-    }
+/// Examines one symbol's bars against the sessions of a calendar.
+#[must_use]
+pub fn check_on(calendar: Calendar, bars: &[Bar], symbol: &Symbol, interval: Interval) -> QualityReport {
+    let mut checker = Checker::new(symbol.clone(), interval, calendar);
+    bars.iter().for_each(|bar| checker.push(bar));
+    checker.finish()
 }
 
-const fn kind_of(defect: BarDefect) -> FindingKind {
-    match defect {
-        BarDefect::NotFinite => FindingKind::NotFinite,
-        BarDefect::NonPositivePrice => FindingKind::NonPositivePrice,
-        BarDefect::NegativeVolume => FindingKind::NegativeVolume,
-        BarDefect::Range => FindingKind::Range,
-    }
-}
-
-fn values(bar: &Bar) -> String {
-    format!("open {} high {} low {} close {} volume {}", bar.open, bar.high, bar.low, bar.close, bar.volume)
+/// Examines a data set against its own calendar.
+#[must_use]
+pub fn check_set(set: &Dataset) -> QualityReport {
+    check_on(set.calendar, &set.bars, &set.symbol, set.interval)
 }

@@ -1,30 +1,42 @@
 //! Bars at rest: Parquet with the digest of each symbol's content.
 
+mod staged;
+mod write;
+
+use std::collections::HashMap;
 use std::fs::File;
-use std::io::Write as _;
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
 
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{Float64Type, TimestampMicrosecondType};
-use arrow_array::{ArrayRef, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
-use arrow_schema::{ArrowError, DataType, Field, Schema, TimeUnit};
-use market::{Bar, Interval, Symbol, Timestamp};
-use parquet::arrow::ArrowWriter;
+use arrow_array::{PrimitiveArray, RecordBatch, StringArray};
+use market::{Bar, Calendar, Interval, Symbol, Timestamp};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::basic::Compression;
-use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
-use parquet::file::properties::WriterProperties;
-use spec::Digest;
+use sha2::Digest as _;
+use spec::{Digest, Repair};
 
-use crate::DataError;
+use crate::import::{Action, encode};
+use crate::repair::repair;
+use crate::{DataError, Repaired};
+
+pub use write::write_parquet;
+pub(crate) use write::{Provenance, Writer};
 
 /// Prefix of the metadata keys that hold each symbol's digest.
 const DIGEST_KEY: &str = "tradewind.digest.";
 
+/// Prefix of the metadata keys that hold each symbol's corporate actions, as JSON.
+const ACTIONS_KEY: &str = "tradewind.actions.";
+
 /// Metadata key of the interval.
 const INTERVAL_KEY: &str = "tradewind.interval";
+
+/// Metadata key of the calendar; absent: US equities.
+const CALENDAR_KEY: &str = "tradewind.calendar";
+
+/// Metadata key of the adjustment.
+const ADJUSTMENT_KEY: &str = "tradewind.adjustment";
 
 const NUMBERS: [&str; 5] = ["open", "high", "low", "close", "volume"];
 
@@ -35,6 +47,8 @@ pub struct Dataset {
     pub symbol: Symbol,
     /// How spaced.
     pub interval: Interval,
+    /// When they are owed. No part of the digest.
+    pub calendar: Calendar,
     /// In order of time, once checked.
     pub bars: Vec<Bar>,
     /// SHA-256 of symbol, interval and every value's bits.
@@ -42,18 +56,35 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Computes the digest of the content.
+    /// Computes the digest of the content. The calendar is that of US equities.
     #[must_use]
     pub fn new(symbol: Symbol, interval: Interval, bars: Vec<Bar>) -> Self {
-        let mut bytes = Vec::with_capacity(bars.len() * 48 + 64);
-        bytes.extend_from_slice(format!("{symbol}\n{interval}\n{}\n", bars.len()).as_bytes());
-        for bar in &bars {
-            bytes.extend_from_slice(&bar.time.micros().to_le_bytes());
-            for value in [bar.open, bar.high, bar.low, bar.close, bar.volume] {
-                bytes.extend_from_slice(&value.to_bits().to_le_bytes());
-            }
-        }
-        Self { symbol, interval, bars, digest: Digest::of(&bytes) }
+        let mut content = Content::new(&symbol, interval, bars.len() as u64);
+        bars.iter().for_each(|bar| content.push(bar));
+        Self { symbol, interval, calendar: Calendar::Xnys, bars, digest: content.digest() }
+    }
+
+    /// The same bars on another calendar.
+    #[must_use]
+    pub fn on(self, calendar: Calendar) -> Self {
+        Self { calendar, ..self }
+    }
+}
+
+/// A symbol's content on its way to a digest.
+pub(crate) struct Content(sha2::Sha256);
+
+impl Content {
+    pub(crate) fn new(symbol: &Symbol, interval: Interval, bars: u64) -> Self {
+        Self(sha2::Sha256::new_with_prefix(format!("{symbol}\n{interval}\n{bars}\n")))
+    }
+
+    pub(crate) fn push(&mut self, bar: &Bar) {
+        self.0.update(encode(bar));
+    }
+
+    pub(crate) fn digest(self) -> Digest {
+        Digest::from_bytes(self.0.finalize().into())
     }
 }
 
@@ -88,77 +119,42 @@ pub fn resolve_below(home: &Path, source: &str) -> Result<PathBuf, DataError> {
     Ok(path)
 }
 
-/// Writes data sets of one interval into a file: whole or not at all.
+/// What a file says of itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct About {
+    /// How its bars are spaced.
+    pub interval: Interval,
+    /// When they are owed.
+    pub calendar: Calendar,
+    /// How they were adjusted; `None` where an earlier version wrote the file.
+    pub adjustment: Option<String>,
+    /// Whose bars it holds.
+    pub symbols: Vec<Symbol>,
+}
+
+/// What a file written by an import says of itself.
 ///
 /// # Errors
-/// [`DataError::Empty`], [`DataError::Mixed`], [`DataError::Io`], [`DataError::Format`].
-pub fn write_parquet(path: &Path, sets: &[Dataset]) -> Result<(), DataError> {
-    let Some(first) = sets.first() else {
-        return Err(DataError::Empty { path: path.to_owned(), symbol: None });
-    };
-    let fits = |(at, set): (usize, &Dataset)| {
-        set.interval == first.interval && sets[..at].iter().all(|earlier| earlier.symbol != set.symbol)
-    };
-    if let Some(at) = sets.iter().enumerate().position(|set| !fits(set)) {
-        return Err(DataError::Mixed { path: path.to_owned(), symbol: sets[at].symbol.clone() });
-    }
-    let io = |action| move |source| DataError::Io { path: path.to_owned(), action, source };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder).map_err(io("making its folder"))?;
-    let temporary = path.with_extension(format!("partial-{}", std::process::id()));
-    let bytes = encode(sets).map_err(|error| DataError::Format { path: path.to_owned(), why: error.to_string() })?;
-    let written = File::create(&temporary).and_then(|mut file| {
-        file.write_all(&bytes)?;
-        file.sync_all()
-    });
-    let moved = written.and_then(|()| std::fs::rename(&temporary, path));
-    if let Err(source) = moved {
-        let _ = std::fs::remove_file(&temporary);
-        return Err(io("writing")(source));
-    }
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io("syncing its folder"))
+/// [`DataError::Missing`], [`DataError::Io`], [`DataError::Format`].
+pub fn about(path: &Path) -> Result<About, DataError> {
+    About::of(path, &metadata(&open(path)?))
 }
 
-fn encode(sets: &[Dataset]) -> Result<Vec<u8>, ParquetError> {
-    let mut metadata: Vec<KeyValue> =
-        sets.iter().map(|set| KeyValue::new(format!("{DIGEST_KEY}{}", set.symbol), set.digest.to_string())).collect();
-    if let Some(set) = sets.first() {
-        metadata.push(KeyValue::new(INTERVAL_KEY.to_owned(), set.interval.to_string()));
+impl About {
+    fn of(path: &Path, metadata: &[KeyValue]) -> Result<Self, DataError> {
+        let foreign = || DataError::Format {
+            path: path.to_owned(),
+            why: "it was not written by `tradewind data import`".to_owned(),
+        };
+        let interval = value(metadata, INTERVAL_KEY).and_then(|text| text.parse().ok()).ok_or_else(foreign)?;
+        let calendar = match value(metadata, CALENDAR_KEY) {
+            Some(text) => text.parse().map_err(|_| foreign())?,
+            None => Calendar::Xnys,
+        };
+        let names = metadata.iter().filter_map(|pair| pair.key.strip_prefix(DIGEST_KEY).map(str::to_owned));
+        let symbols = names.filter_map(|name| Symbol::try_from(name).ok()).collect();
+        Ok(Self { interval, calendar, adjustment: value(metadata, ADJUSTMENT_KEY), symbols })
     }
-    let properties = WriterProperties::builder()
-        .set_compression(Compression::SNAPPY)
-        .set_key_value_metadata(Some(metadata))
-        .set_created_by("tradewind".to_owned())
-        .build();
-    let mut bytes = Vec::new();
-    let mut writer = ArrowWriter::try_new(&mut bytes, Arc::new(schema()), Some(properties))?;
-    for set in sets {
-        writer.write(&batch(set)?)?;
-    }
-    writer.close()?;
-    Ok(bytes)
-}
-
-fn schema() -> Schema {
-    let time = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-    let mut fields = vec![Field::new("timestamp", time, false), Field::new("symbol", DataType::Utf8, false)];
-    fields.extend(NUMBERS.map(|name| Field::new(name, DataType::Float64, false)));
-    Schema::new(fields)
-}
-
-fn batch(set: &Dataset) -> Result<RecordBatch, ArrowError> {
-    let times = set.bars.iter().map(|bar| bar.time.micros());
-    let symbols = std::iter::repeat_n(set.symbol.as_str(), set.bars.len());
-    let mut columns: Vec<ArrayRef> = vec![
-        Arc::new(TimestampMicrosecondArray::from_iter_values(times).with_timezone("UTC")),
-        Arc::new(StringArray::from_iter_values(symbols)),
-    ];
-    let values: [fn(&Bar) -> f64; 5] =
-        [|bar| bar.open, |bar| bar.high, |bar| bar.low, |bar| bar.close, |bar| bar.volume];
-    columns.extend(
-        values.map(|value| -> ArrayRef { Arc::new(Float64Array::from_iter_values(set.bars.iter().map(value))) }),
-    );
-    RecordBatch::try_new(Arc::new(schema()), columns)
 }
 
 /// Reads one symbol's bars and holds them against the digest written at import.
@@ -166,20 +162,32 @@ fn batch(set: &Dataset) -> Result<RecordBatch, ArrowError> {
 /// # Errors
 /// [`DataError::Missing`], [`DataError::Symbol`], [`DataError::Format`] and [`DataError::Changed`].
 pub fn read_parquet(path: &Path, symbol: &Symbol) -> Result<Dataset, DataError> {
+    Ok(read(path, symbol)?.0)
+}
+
+/// Reads one symbol's bars and repairs them. The digest is that of the repaired bars.
+///
+/// # Errors
+/// As [`read_parquet`]; [`DataError::NoActions`], [`DataError::Dividend`].
+pub fn load(path: &Path, symbol: &Symbol, repairs: &[Repair]) -> Result<(Dataset, Vec<Repaired>), DataError> {
+    let (set, actions) = read(path, symbol)?;
+    if repairs.is_empty() {
+        return Ok((set, Vec::new()));
+    }
+    repair(set, repairs, &actions)
+}
+
+fn read(path: &Path, symbol: &Symbol) -> Result<(Dataset, Vec<Action>), DataError> {
     let format = |why: String| DataError::Format { path: path.to_owned(), why };
     let builder = open(path)?;
     let metadata = metadata(&builder);
-    let value = |key: &str| metadata.iter().find(|pair| pair.key == key).and_then(|pair| pair.value.clone());
-    let interval = match value(INTERVAL_KEY).as_deref() {
-        Some("1d") => Interval::Day,
-        Some("1h") => Interval::Hour,
-        Some("1m") => Interval::Minute,
-        _ => return Err(format("it was not written by `tradewind data import`".to_owned())),
+    let about = About::of(path, &metadata)?;
+    let Some(wanted) = value(&metadata, &format!("{DIGEST_KEY}{symbol}")) else {
+        return Err(DataError::Symbol { path: path.to_owned(), symbol: symbol.clone(), held: about.symbols });
     };
-    let Some(wanted) = value(&format!("{DIGEST_KEY}{symbol}")) else {
-        let held = metadata.iter().filter_map(|pair| pair.key.strip_prefix(DIGEST_KEY));
-        let held = held.filter_map(|name| Symbol::try_from(name.to_owned()).ok()).collect();
-        return Err(DataError::Symbol { path: path.to_owned(), symbol: symbol.clone(), held });
+    let actions = match value(&metadata, &format!("{ACTIONS_KEY}{symbol}")) {
+        Some(text) => serde_json::from_str(&text).map_err(|error| format(error.to_string()))?,
+        None => Vec::new(),
     };
     let reader = builder.build().map_err(|error| format(error.to_string()))?;
     let mut bars = Vec::new();
@@ -187,11 +195,11 @@ pub fn read_parquet(path: &Path, symbol: &Symbol) -> Result<Dataset, DataError> 
         decode(&batch.map_err(|error| format(error.to_string()))?, symbol, &mut bars)
             .ok_or_else(|| format("a column has another type than an import writes".to_owned()))?;
     }
-    let set = Dataset::new(symbol.clone(), interval, bars);
+    let set = Dataset::new(symbol.clone(), about.interval, bars).on(about.calendar);
     if set.digest.to_string() != wanted {
         return Err(DataError::Changed { path: path.to_owned(), symbol: symbol.clone() });
     }
-    Ok(set)
+    Ok((set, actions))
 }
 
 fn open(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, DataError> {
@@ -210,23 +218,88 @@ fn metadata(builder: &ParquetRecordBatchReaderBuilder<File>) -> Vec<KeyValue> {
     builder.metadata().file_metadata().key_value_metadata().cloned().unwrap_or_default()
 }
 
-fn decode(batch: &RecordBatch, symbol: &Symbol, bars: &mut Vec<Bar>) -> Option<()> {
-    let times = batch.column_by_name("timestamp")?.as_primitive_opt::<TimestampMicrosecondType>()?;
-    let symbols = batch.column_by_name("symbol")?.as_string_opt::<i32>()?;
-    let number = |name: &str| batch.column_by_name(name)?.as_primitive_opt::<Float64Type>();
-    let [open, high, low, close, volume] =
-        [number("open")?, number("high")?, number("low")?, number("close")?, number("volume")?];
-    for row in (0..batch.num_rows()).filter(|row| symbols.value(*row) == symbol.as_str()) {
-        bars.push(Bar {
-            time: Timestamp::from_micros(times.value(row)),
-            open: open.value(row),
-            high: high.value(row),
-            low: low.value(row),
-            close: close.value(row),
-            volume: volume.value(row),
-        });
+fn value(metadata: &[KeyValue], key: &str) -> Option<String> {
+    metadata.iter().find(|pair| pair.key == key).and_then(|pair| pair.value.clone())
+}
+
+/// The columns of a batch.
+struct Decoded<'a> {
+    times: &'a PrimitiveArray<TimestampMicrosecondType>,
+    symbols: &'a StringArray,
+    numbers: [&'a PrimitiveArray<Float64Type>; 5],
+}
+
+impl<'a> Decoded<'a> {
+    fn of(batch: &'a RecordBatch) -> Option<Self> {
+        let number = |name: &str| batch.column_by_name(name)?.as_primitive_opt::<Float64Type>();
+        Some(Self {
+            times: batch.column_by_name("timestamp")?.as_primitive_opt()?,
+            symbols: batch.column_by_name("symbol")?.as_string_opt::<i32>()?,
+            numbers: [number("open")?, number("high")?, number("low")?, number("close")?, number("volume")?],
+        })
     }
+
+    fn bar(&self, row: usize) -> Bar {
+        let [open, high, low, close, volume] = self.numbers.map(|column| column.value(row));
+        Bar { time: Timestamp::from_micros(self.times.value(row)), open, high, low, close, volume }
+    }
+}
+
+fn decode(batch: &RecordBatch, symbol: &Symbol, bars: &mut Vec<Bar>) -> Option<()> {
+    let decoded = Decoded::of(batch)?;
+    let rows = (0..batch.num_rows()).filter(|row| decoded.symbols.value(*row) == symbol.as_str());
+    bars.extend(rows.map(|row| decoded.bar(row)));
     Some(())
+}
+
+/// Holds all bars of a file against the digests written at import, in memory that does not grow with it.
+///
+/// # Errors
+/// [`DataError::Missing`], [`DataError::Format`] and [`DataError::Changed`].
+pub fn verify(path: &Path) -> Result<(), DataError> {
+    let about = about(path)?;
+    let mut counts: HashMap<Symbol, u64> = HashMap::new();
+    each_bar(path, |symbol, _| *counts.entry(symbol.clone()).or_default() += 1)?;
+    let content = |symbol: &Symbol| {
+        let bars = counts.get(symbol).copied().unwrap_or(0);
+        (symbol.clone(), Content::new(symbol, about.interval, bars))
+    };
+    let mut contents: HashMap<Symbol, Content> = about.symbols.iter().map(content).collect();
+    let mut strangers = Vec::new();
+    each_bar(path, |symbol, bar| match contents.get_mut(symbol) {
+        Some(content) => content.push(bar),
+        None => strangers = vec![symbol.clone()],
+    })?;
+    let metadata = metadata(&open(path)?);
+    let changed = |symbol: Symbol| Err(DataError::Changed { path: path.to_owned(), symbol });
+    for (symbol, content) in contents {
+        if value(&metadata, &format!("{DIGEST_KEY}{symbol}")) != Some(content.digest().to_string()) {
+            return changed(symbol);
+        }
+    }
+    strangers.pop().map_or(Ok(()), changed)
+}
+
+/// Calls `act` with every bar of a file, in its order.
+fn each_bar(path: &Path, mut act: impl FnMut(&Symbol, &Bar)) -> Result<(), DataError> {
+    let format = |why: String| DataError::Format { path: path.to_owned(), why };
+    let reader = open(path)?.build().map_err(|error| format(error.to_string()))?;
+    let mut symbol: Option<Symbol> = None;
+    for batch in reader {
+        let batch = batch.map_err(|error| format(error.to_string()))?;
+        let decoded =
+            Decoded::of(&batch).ok_or_else(|| format("a column has another type than an import writes".to_owned()))?;
+        for row in 0..batch.num_rows() {
+            let name = decoded.symbols.value(row);
+            if symbol.as_ref().is_none_or(|symbol| symbol.as_str() != name) {
+                symbol = Some(Symbol::try_from(name.to_owned()).map_err(|error| format(error.to_string()))?);
+            }
+            if let Some(symbol) = &symbol {
+                act(symbol, &decoded.bar(row));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Symbols of a file written by an import, by name.

@@ -5,9 +5,10 @@
 use std::path::{Path, PathBuf};
 
 use dataset::{
-    Adjustment, DataError, Dataset, ImportOptions, import_csv, read_parquet, resolve, symbols, write_parquet,
+    Adjustment, ClockFold, DataError, Dataset, Existing, Field, ImportJob, ImportOptions, Imported, Progress, Reading,
+    Stage, StampFormat, about, check_file, import, import_csv, read_parquet, resolve, symbols, verify, write_parquet,
 };
-use market::{Bar, Interval, Symbol, Timestamp};
+use market::{Bar, Calendar, Interval, Symbol, Timestamp};
 use proptest::prelude::*;
 
 fn shipped(name: &str) -> PathBuf {
@@ -84,7 +85,8 @@ fn what_cannot_be_read_is_named_by_file_line_and_column() {
     assert!(short.starts_with("bars.csv is not a readable table") && short.contains("line: 3"), "{short}");
     assert_eq!(
         refused(&format!("{header}{good}"), Adjustment::AdjustedClose),
-        "bars.csv: no column `adj_close`: the header must name timestamp, open, high, low, close, volume"
+        "bars.csv: no column `adj_close`: the header must name timestamp, open, high, low, close, volume; it names \
+         timestamp, symbol, open, high, low, close, volume"
     );
     assert_eq!(refused(header, Adjustment::None), "bars.csv holds no bar");
 }
@@ -205,6 +207,223 @@ fn a_spec_reads_below_the_data_folder_whatever_path_or_link_it_names() {
     std::fs::create_dir(&linked).unwrap();
     symlink(&data, linked.join("data")).unwrap();
     assert!(dataset::resolve_below(&linked, "aapl").is_ok());
+}
+
+fn job(files: &[&Path], target: &Path) -> ImportJob {
+    ImportJob {
+        files: files.iter().map(|path| (*path).to_owned()).collect(),
+        target: target.to_owned(),
+        existing: Existing::Replace,
+        options: options(Adjustment::None),
+        reading: Reading::default(),
+        calendar: Calendar::Xnys,
+        actions: dataset::Actions::new(),
+    }
+}
+
+fn run(job: &ImportJob) -> Result<Imported, DataError> {
+    import(job, &mut |_| {})
+}
+
+/// Writes a file of bars of A with the given closes from 2020-01-01 on, `skip` days left out before.
+fn closes(folder: &Path, name: &str, skip: i64, closes: &[f64]) -> PathBuf {
+    let line = |(day, close): (usize, &f64)| {
+        let time = Timestamp::from_micros((18_262 + skip + day as i64) * 86_400_000_000);
+        format!("{},A,{close},{close},{close},{close},7\n", time.date())
+    };
+    let text: String = closes.iter().enumerate().map(line).collect();
+    let path = folder.join(name);
+    std::fs::write(&path, format!("date,symbol,open,high,low,close,volume\n{text}")).unwrap();
+    path
+}
+
+#[test]
+fn the_import_in_parts_equals_the_one_in_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, adjustment) in
+        [("aapl_daily_2013_2023.csv", Adjustment::AdjustedClose), ("us_daily_unadjusted_2005_h1.csv", Adjustment::None)]
+    {
+        let target = folder.path().join("bars.parquet");
+        let whole = import_csv(&shipped(name), &options(adjustment)).unwrap();
+        let mut job = job(&[&shipped(name)], &target);
+        job.options = options(adjustment);
+        let imported = run(&job).unwrap();
+        assert_eq!(imported.quality, whole.quality);
+        for (set, in_parts) in whole.sets.iter().zip(&imported.sets) {
+            assert_eq!((&set.symbol, set.bars.len() as u64), (&in_parts.symbol, in_parts.bars));
+            assert_eq!(set.digest, in_parts.digest);
+            assert_eq!(&read_parquet(&target, &set.symbol).unwrap(), set);
+        }
+        verify(&target).unwrap();
+        // What was written can be imported again, and is the same.
+        let again = folder.path().join("again.parquet");
+        let mut second = self::job(&[&target], &again);
+        second.options = options(Adjustment::None);
+        let digests = |imported: &Imported| imported.sets.iter().map(|set| set.digest).collect::<Vec<_>>();
+        assert_eq!(digests(&run(&second).unwrap()), digests(&imported));
+        let checked = check_file(&target, &second.options, &Reading::default(), Calendar::Xnys, &mut |_| {}).unwrap();
+        assert_eq!(checked, whole.quality);
+    }
+}
+
+#[test]
+fn columns_stamps_and_zones_are_what_the_caller_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bars.csv");
+    let rows = "07/11/2021 00:30,1,2,1,2,5\n07/11/2021 01:30,1,2,1,1.5,6\n07/11/2021 01:30,1,2,1,1.8,7\n";
+    std::fs::write(&path, format!("When,First,Top,Bottom,Last,Lots\n{rows}")).unwrap();
+    let target = folder.path().join("bars.parquet");
+    let mut job = job(&[&path], &target);
+    job.options = ImportOptions { symbol: Some(symbol("EUR")), interval: Interval::Hour, adjustment: Adjustment::None };
+    job.calendar = Calendar::Always;
+    let error = run(&job).unwrap_err().to_string();
+    assert!(
+        error.contains("no column `timestamp`") && error.ends_with("it names When, First, Top, Bottom, Last, Lots")
+    );
+    let names = [
+        (Field::Timestamp, "When"),
+        (Field::Open, "First"),
+        (Field::High, "Top"),
+        (Field::Low, "Bottom"),
+        (Field::Close, "Last"),
+        (Field::Volume, "Lots"),
+    ];
+    job.reading.columns = names.map(|(field, name)| (field, name.to_owned())).into();
+    job.reading.stamps = StampFormat::Pattern("%d/%m/%Y %H:%M".to_owned());
+    let refused = |job: &ImportJob| {
+        let error = run(job).unwrap_err().to_string();
+        assert!(!target.try_exists().unwrap(), "nothing is written");
+        error.replace(&format!("{}/", folder.path().display()), "")
+    };
+    assert_eq!(
+        refused(&job),
+        "bars.csv:2: column timestamp: `07/11/2021 00:30` has no time zone: name the one of the file, such as --zone \
+         America/New_York"
+    );
+    job.reading.zone = Some("America/Old_York".to_owned());
+    assert_eq!(refused(&job), "`America/Old_York` is no time zone: use a name such as America/New_York or UTC");
+    job.reading.zone = Some("America/New_York".to_owned());
+    assert_eq!(
+        refused(&job),
+        "bars.csv:3: column timestamp: `07/11/2021 01:30` comes twice, as the clock is set back: it is \
+         2021-11-07T05:30:00Z or 2021-11-07T06:30:00Z, say which with --fold"
+    );
+    job.reading.fold = ClockFold::InOrder;
+    let imported = run(&job).unwrap();
+    assert_eq!((imported.quality.found(), imported.sets[0].bars), (0, 3));
+    let times: Vec<_> =
+        read_parquet(&target, &symbol("EUR")).unwrap().bars.iter().map(|bar| bar.time.to_string()).collect();
+    assert_eq!(times, ["2021-11-07T04:30:00Z", "2021-11-07T05:30:00Z", "2021-11-07T06:30:00Z"]);
+    let about = about(&target).unwrap();
+    assert_eq!((about.interval, about.calendar), (Interval::Hour, Calendar::Always));
+    job.reading.columns.insert(Field::Volume, "Contracts".to_owned());
+    assert!(run(&job).unwrap_err().to_string().contains("no column `Contracts`"));
+}
+
+#[test]
+fn files_that_overlap_are_joined_where_they_agree_and_refused_where_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("bars.parquet");
+    let base = closes(folder.path(), "a.csv", 0, &[10.0, 11.0, 12.0, 13.0]);
+    let agreeing = closes(folder.path(), "b.csv", 2, &[12.0, 13.0, 14.0]);
+    let adjusted = closes(folder.path(), "c.csv", 2, &[6.0, 6.5, 14.0]);
+    let stepwise = closes(folder.path(), "d.csv", 1, &[5.5, 9.0, 13.0, 14.0]);
+    let differing = closes(folder.path(), "e.csv", 2, &[12.0, 13.5, 14.0]);
+    std::fs::write(
+        &differing,
+        std::fs::read_to_string(&differing).unwrap().replace("A,13.5,13.5,13.5", "A,13,13.5,13"),
+    )
+    .unwrap();
+
+    let joined = run(&job(&[&agreeing, &base], &target)).unwrap();
+    assert_eq!((joined.overlapping, joined.sets[0].bars), (2, 5));
+    let bars = read_parquet(&target, &symbol("A")).unwrap().bars;
+    assert_eq!(bars.iter().map(|bar| bar.close).collect::<Vec<_>>(), [10.0, 11.0, 12.0, 13.0, 14.0]);
+    let held = std::fs::read(&target).unwrap();
+    for other in [&adjusted, &stepwise] {
+        let error = run(&job(&[&base, other], &target)).unwrap_err();
+        assert!(matches!(error, DataError::OverlapAdjusted { .. }), "{error}");
+        assert!(error.to_string().contains("is adjusted in two ways"), "{error}");
+    }
+    let error = run(&job(&[&base, &differing], &target)).unwrap_err();
+    assert!(matches!(error, DataError::OverlapDiffers { first: 13.0, other: 13.5, .. }), "{error}");
+    assert_eq!(std::fs::read(&target).unwrap(), held, "what was there stays");
+
+    // The same by extending what is there.
+    run(&job(&[&base], &target)).unwrap();
+    let extend = |file: &PathBuf| ImportJob { existing: Existing::Extend, ..job(&[file], &target) };
+    assert!(matches!(run(&extend(&adjusted)), Err(DataError::OverlapAdjusted { .. })));
+    assert_eq!(run(&extend(&agreeing)).unwrap().sets[0].bars, 5);
+    let mut other = extend(&agreeing);
+    other.options.adjustment = Adjustment::AdjustedClose;
+    let error = run(&other).unwrap_err().to_string();
+    assert!(error.contains("was imported with adjustment none, not adjusted-close"), "{error}");
+    let mut other = extend(&agreeing);
+    other.calendar = Calendar::Always;
+    assert!(run(&other).unwrap_err().to_string().contains("with calendar xnys, not always"));
+}
+
+#[test]
+fn progress_is_told_and_ends_where_the_file_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let many: Vec<f64> = (0..150_000).map(|n| 100.0 + f64::from(n % 50)).collect();
+    let path = closes(folder.path(), "many.csv", -100_000, &many);
+    let mut seen: Vec<Progress> = Vec::new();
+    import(&job(&[&path], &folder.path().join("bars.parquet")), &mut |progress| seen.push(progress)).unwrap();
+    let of = |stage| seen.iter().filter(move |progress| progress.stage == stage).collect::<Vec<_>>();
+    for stage in [Stage::Reading, Stage::Writing] {
+        assert_eq!(of(stage).len(), 2);
+        assert!(of(stage).windows(2).all(|pair| pair[0].done < pair[1].done && pair[1].done <= pair[1].total));
+    }
+}
+
+/// Set for a test binary that is to import and be killed: where it stops, the file to read and the file to write.
+const CHILD: &str = "DATASET_TEST_IMPORT_CHILD";
+
+#[test]
+fn the_child_imports_and_waits_to_be_killed() {
+    let Ok(asked) = std::env::var(CHILD) else { return };
+    let parts: Vec<&str> = asked.split('|').collect();
+    let stage = if parts[0] == "reading" { Stage::Reading } else { Stage::Writing };
+    import(&job(&[Path::new(parts[1])], Path::new(parts[2])), &mut |progress| {
+        if progress.stage == stage {
+            println!("stopped");
+            std::thread::park();
+        }
+    })
+    .unwrap();
+}
+
+#[test]
+fn an_import_that_is_killed_while_it_reads_or_writes_leaves_nothing_and_touches_nothing() {
+    use std::io::BufRead as _;
+    let folder = tempfile::tempdir().unwrap();
+    let many: Vec<f64> = (0..70_000).map(|n| 100.0 + f64::from(n % 50)).collect();
+    let csv = closes(folder.path(), "many.csv", -60_000, &many);
+    let data = folder.path().join("data");
+    let target = data.join("bars.parquet");
+    let kill = |stage: &str| {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "the_child_imports_and_waits_to_be_killed", "--nocapture"])
+            .env(CHILD, format!("{stage}|{}|{}", csv.display(), target.display()))
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(lines.map_while(Result::ok).any(|line| line.contains("stopped")), "the child did not get there");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    };
+    let names = || std::fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
+    for stage in ["reading", "writing"] {
+        kill(stage);
+        assert!(names().is_empty(), "killed while {stage}: {:?}", names());
+    }
+    run(&job(&[&closes(folder.path(), "few.csv", 0, &[1.0, 2.0])], &target)).unwrap();
+    let before = std::fs::read(&target).unwrap();
+    kill("writing");
+    assert_eq!(names(), ["bars.parquet"]);
+    assert_eq!(std::fs::read(&target).unwrap(), before);
 }
 
 fn bar(day: i64, close: f64) -> Bar {

@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test panics when it fails")]
 
-use dataset::{DataError, FindingKind, QualityReport, Severity, check, split};
-use market::{Bar, Interval, Symbol, Timestamp};
+use dataset::{DataError, FindingKind, QualityReport, Severity, Tally, check, check_on, quality_page, split};
+use market::{Bar, Calendar, Interval, Symbol, Timestamp};
 use proptest::prelude::*;
 use spec::{DateRange, SplitSpec};
 
@@ -13,8 +13,10 @@ fn time(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
+/// A bar that differs from those of other days.
 fn bar(date: &str) -> Bar {
-    Bar { time: time(date), open: 2.0, high: 3.0, low: 1.0, close: 2.5, volume: 10.0 }
+    let day: f64 = date[8..10].parse().unwrap();
+    Bar { time: time(date), open: 2.0, high: 3.0, low: 1.0, close: 2.5 + day / 100.0, volume: 10.0 }
 }
 
 fn report(bars: &[Bar]) -> QualityReport {
@@ -93,12 +95,120 @@ fn the_report_for_machines_says_how_grave_each_finding_is() {
     assert_eq!((&json["rows"], &json["usable"], &json["fatal"]), (&6.into(), &false.into(), &1.into()));
     let wanted = serde_json::json!([
         {"row": 1, "time": "2018-07-02T00:00:00Z", "symbol": "A", "kind": "non_positive_price", "severity": "fatal",
-         "detail": "open 2 high 3 low 0 close 2.5 volume 10"},
+         "bars": 1, "detail": "open 2 high 3 low 0 close 2.52 volume 10"},
         {"row": 3, "time": "2018-07-04T00:00:00Z", "symbol": "A", "kind": "no_session", "severity": "warning",
-         "detail": "the exchange was closed"},
+         "bars": 1, "detail": "the exchange was closed"},
     ]);
     assert_eq!(json["findings"], wanted);
     assert_eq!(FindingKind::NoSession.severity(), Severity::Warning);
+}
+
+/// Bars that walk, `step` minutes apart.
+fn walk(start: &str, step: i64, count: i64) -> Vec<Bar> {
+    let mut state = 9u64;
+    let mut close = 100.0;
+    let bar = |n| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let open = close;
+        close *= 1.0 + ((state >> 40) % 21) as f64 / 1_000.0 - 0.01;
+        let time = Timestamp::from_micros(time(start).micros() + n * step * 60_000_000);
+        Bar { time, open, high: open.max(close) + 0.1, low: open.min(close) - 0.1, close, volume: (n % 7 + 1) as f64 }
+    };
+    (0..count).map(bar).collect()
+}
+
+fn kinds(calendar: Calendar, interval: Interval, bars: &[Bar]) -> Vec<(usize, FindingKind, u64)> {
+    let report = check_on(calendar, bars, &Symbol::try_from("A".to_owned()).unwrap(), interval);
+    report.findings.into_iter().map(|finding| (finding.row, finding.kind, finding.bars)).collect()
+}
+
+#[test]
+fn bars_of_another_interval_or_beside_the_grid_are_named() {
+    let hours = walk("2021-01-04", 60, 100);
+    assert_eq!(kinds(Calendar::Always, Interval::Hour, &hours), []);
+    let mut mixed = hours.clone();
+    mixed.insert(50, Bar { time: mixed[49].time.plus_seconds(1_800.0), ..walk("2021-01-04", 60, 60)[55] });
+    let found = kinds(Calendar::Always, Interval::Hour, &mixed);
+    assert_eq!(found, [(50, FindingKind::Spacing, 1), (51, FindingKind::Spacing, 1)]);
+    // Daily bars that are said to be hours, and the other way round.
+    let found = check_on(Calendar::Always, &walk("2021-01-04", 1_440, 100), &symbol(), Interval::Hour);
+    let spacing = found.findings.iter().find(|finding| finding.kind == FindingKind::Spacing).unwrap();
+    assert_eq!(spacing.detail, "the usual step between bars is 1d, not 1h: say so with --interval");
+    assert_eq!(kinds(Calendar::Always, Interval::Day, &hours), [(0, FindingKind::Spacing, 100)]);
+}
+
+fn symbol() -> Symbol {
+    Symbol::try_from("A".to_owned()).unwrap()
+}
+
+#[test]
+fn holes_are_those_of_the_calendar() {
+    let mut hours = walk("2021-01-04", 60, 200);
+    hours.drain(50..53);
+    assert_eq!(kinds(Calendar::Always, Interval::Hour, &hours), [(50, FindingKind::Hole, 3)]);
+    // A week in foreign exchange: nothing from Friday 22:00 to Sunday 22:00.
+    let mut week = walk("2021-01-04", 60, 24 * 7 + 30);
+    week.retain(|bar| Calendar::Forex.is_open(bar.time));
+    assert_eq!(kinds(Calendar::Forex, Interval::Hour, &week), []);
+    let around = kinds(Calendar::Always, Interval::Hour, &week);
+    assert_eq!(around, [(118, FindingKind::Missing, 1)], "a market that never closes owes the Saturday");
+    // New York's minutes: a missing half hour at noon is a hole, the night is not.
+    let mut minutes = walk("2021-01-04T14:30:00Z", 1, 1_440 * 2);
+    minutes.retain(|bar| Calendar::Xnys.is_open(bar.time));
+    assert_eq!(kinds(Calendar::Xnys, Interval::Minute, &minutes), []);
+    minutes.drain(100..145);
+    assert_eq!(kinds(Calendar::Xnys, Interval::Minute, &minutes), [(100, FindingKind::Hole, 45)]);
+}
+
+#[test]
+fn series_that_teach_nothing_are_named() {
+    let mut still = walk("2021-01-04", 1_440, 30);
+    still.iter_mut().for_each(|bar| (bar.high, bar.low, bar.close) = (bar.high + 9.0, 90.0, 100.0));
+    let found = kinds(Calendar::Always, Interval::Day, &still);
+    assert!(found.contains(&(0, FindingKind::Constant, 1)), "{found:?}");
+    let mut silent = walk("2021-01-04", 1_440, 30);
+    silent.iter_mut().for_each(|bar| bar.volume = 0.0);
+    assert_eq!(kinds(Calendar::Always, Interval::Day, &silent), [(0, FindingKind::NoVolume, 1)]);
+    assert_eq!(kinds(Calendar::Always, Interval::Day, &silent[..1]), [(0, FindingKind::Short, 1)]);
+    assert_eq!(kinds(Calendar::Always, Interval::Day, &[]), []);
+}
+
+#[test]
+fn bars_that_repeat_are_one_finding_a_run() {
+    let mut bars = walk("2021-01-04", 1_440, 60);
+    for row in [20, 21] {
+        bars[row] = Bar { time: bars[row].time, ..bars[19] };
+    }
+    for row in 40..43 {
+        let close = bars[39].close;
+        bars[row] = Bar { open: close, high: close, low: close, close, volume: 0.0, ..bars[row] };
+    }
+    let found = kinds(Calendar::Always, Interval::Day, &bars);
+    assert_eq!(found, [(20, FindingKind::Stale, 2), (40, FindingKind::Stale, 3)]);
+}
+
+#[test]
+fn a_score_falls_with_the_share_of_faulty_bars_and_the_page_names_them() {
+    let mut bars = walk("2021-01-04", 1_440, 1_000);
+    let report = |bars: &[Bar]| check_on(Calendar::Always, bars, &symbol(), Interval::Day);
+    assert_eq!(report(&bars).score(), 100.0);
+    bars[500].low = -1.0;
+    bars[700].close = f64::NAN;
+    let report = report(&bars);
+    assert_eq!(report.score(), 98.0);
+    assert_eq!(report.tally[&FindingKind::NonPositivePrice], Tally { findings: 1, bars: 1 });
+    let page = quality_page("<bars>", &report);
+    assert!(page.contains("Quality of &lt;bars&gt;") && page.contains("98.0 of 100"), "{page}");
+    assert!(page.contains("<td class=\"n\">700</td>") && page.contains("A run refuses this data."));
+}
+
+#[test]
+fn findings_without_end_are_counted_and_not_kept() {
+    let mut bars = walk("2021-01-04", 1_440, 25_000);
+    bars.iter_mut().for_each(|bar| bar.volume = -1.0);
+    let report = check_on(Calendar::Always, &bars, &symbol(), Interval::Day);
+    assert_eq!((report.findings.len(), report.found(), report.fatal()), (10_000, 25_000, 25_000));
+    assert_eq!(report.score(), 0.0);
 }
 
 const DAY: i64 = 86_400_000_000;

@@ -1,18 +1,25 @@
 //! Bars to feature rows by one incremental pipeline for training, serving and live.
 //!
-//! [`Pipeline`] turns each bar into a raw row in O(1); a batch ([`compute`]) is that pipeline run over history, so the
-//! two agree bit for bit. [`Normaliser`] is fitted on the training split alone. [`FeatureState`] is all of it as data:
-//! what a bundle carries, and where a [`Stream`] goes on. Knows no models, brokers or clock.
+//! [`Pipeline`] turns each bar into a raw row in O(1), amortised; a batch ([`compute`]) is that pipeline run over history, so
+//! the two agree bit for bit. [`Panel`] does the same for several symbols, whose rows may compare them. [`Normaliser`] is
+//! fitted on the training split alone and keeps how its columns were distributed. [`FeatureState`] is all of it as data: what
+//! a bundle carries, and where a [`Stream`] goes on. Knows no models, brokers or clock.
 
+mod column;
+mod drift;
 mod indicators;
 mod normaliser;
 pub mod observation;
+mod panel;
 mod pipeline;
+mod section;
+mod step;
 mod stream;
+mod window;
 
-pub use indicators::{
-    Atr, Bollinger, BollingerValue, Ema, LogReturn, Macd, MacdValue, RealisedVolatility, Rsi, VolumeZ, Window,
-};
+pub use column::warm_up_bars;
+pub use drift::{Drift, Profile};
 pub use normaliser::Normaliser;
-pub use pipeline::{FeatureError, Matrix, Pipeline, Readiness, compute};
+pub use panel::{Panel, compute_panel, compute_panel_on};
+pub use pipeline::{FeatureError, Matrix, Pipeline, Readiness, compute, compute_on};
 pub use stream::{FeatureState, Stream};

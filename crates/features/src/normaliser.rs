@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Matrix;
+use crate::{Matrix, Profile};
 
 /// Largest magnitude of a normalised value.
 const CLIP: f64 = 10.0;
@@ -19,6 +19,9 @@ pub struct Normaliser {
     pub std: Vec<f64>,
     /// Largest magnitude of a result.
     pub clip: f64,
+    /// How each raw column was distributed over the fitted rows, to hold later rows against; empty without rows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub profiles: Vec<Profile>,
 }
 
 impl Normaliser {
@@ -38,7 +41,14 @@ impl Normaliser {
             }
         }
         let std = variance.iter().map(|variance| if *variance > 1e-24 { variance.sqrt() } else { 1.0 }).collect();
-        Self { mean, std, clip: CLIP }
+        let column = |at: usize| Profile::of(rows().map(|row| row[at]).collect());
+        let profiles = (0..matrix.width).map_while(column).collect();
+        Self { mean, std, clip: CLIP, profiles }
+    }
+
+    /// Columns that did not vary where they were fitted, by place: they teach nothing.
+    pub fn constant_columns(&self) -> impl Iterator<Item = usize> {
+        self.profiles.iter().enumerate().filter(|(_, profile)| profile.is_constant()).map(|(at, _)| at)
     }
 
     /// Normalises a row: in f64, rounded to f32 last.

@@ -1,13 +1,20 @@
 //! The feature row of a bar, incrementally; and over history, by the same steps.
 
-use market::{Bar, BarDefect, Timestamp, calendar};
+use market::{Bar, BarDefect, Calendar, Timestamp};
 use serde::{Deserialize, Serialize};
 use spec::FeatureSpec;
 
-use crate::indicators::{Atr, Bollinger, LogReturn, Macd, RealisedVolatility, Rsi, VolumeZ};
+use crate::column::{Column, warm_up_bars};
+use crate::step::Step;
 
-/// Longest look-back; keeps a bundle's state small.
-const BARS_MAX: u32 = 1_000;
+/// Bars that a batch takes through one column before the next: their steps stay in the first cache.
+const BLOCK: usize = 64;
+
+/// Prices that rows are made of. Beyond, sums of powers would leave what a float can hold.
+const PRICES: std::ops::RangeInclusive<f64> = 1e-12..=1e12;
+
+/// Largest volume that rows are made of.
+const VOLUME_MAX: f64 = 1e18;
 
 /// Why a row cannot be computed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -22,6 +29,18 @@ pub enum FeatureError {
         name: String,
         /// What would be right.
         why: String,
+    },
+    /// A feature of several symbols where there is one.
+    #[error("feature {name} compares symbols, and there is one: leave it out, or compute a panel")]
+    CrossSection {
+        /// Which feature.
+        name: String,
+    },
+    /// No feature is defined for such numbers.
+    #[error("bar {time}: prices must lie in 1e-12 to 1e12 and the volume below 1e18: rescale the series")]
+    Extreme {
+        /// Which bar.
+        time: Timestamp,
     },
     /// The bar itself cannot be used.
     #[error("bar {time} cannot be used: {defect}")]
@@ -80,111 +99,27 @@ pub enum Readiness {
     Ready,
 }
 
-/// One column with its state.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Column {
-    LogReturn(LogReturn),
-    RealisedVolatility(RealisedVolatility),
-    Rsi(Rsi),
-    Macd(Macd),
-    Atr(Atr),
-    Bollinger { bands: Bollinger, width: f64 },
-    VolumeZ(VolumeZ),
-}
-
-impl Column {
-    fn new(spec: &FeatureSpec) -> Result<Self, FeatureError> {
-        let length = |bars: u32, least: u32| {
-            if (least..=BARS_MAX).contains(&bars) {
-                Ok(bars as usize)
-            } else {
-                Err(FeatureError::Parameter { name: name(spec), why: format!("use {least} to {BARS_MAX} bars") })
-            }
-        };
-        Ok(match *spec {
-            FeatureSpec::LogReturn { bars } => Self::LogReturn(LogReturn::new(length(bars, 1)?)),
-            FeatureSpec::RealisedVolatility { bars } => {
-                Self::RealisedVolatility(RealisedVolatility::new(length(bars, 2)?))
-            }
-            FeatureSpec::Rsi { bars } => Self::Rsi(Rsi::new(length(bars, 2)?)),
-            FeatureSpec::Macd { fast, slow, signal } => {
-                let slow = length(slow, fast.saturating_add(1))?;
-                Self::Macd(Macd::new(length(fast, 1)?, slow, length(signal, 1)?))
-            }
-            FeatureSpec::Atr { bars } => Self::Atr(Atr::new(length(bars, 1)?)),
-            FeatureSpec::Bollinger { bars, width } if width > 0.0 && width.is_finite() => {
-                Self::Bollinger { bands: Bollinger::new(length(bars, 2)?), width }
-            }
-            FeatureSpec::Bollinger { .. } => {
-                return Err(FeatureError::Parameter { name: name(spec), why: "use a width above 0".to_owned() });
-            }
-            FeatureSpec::VolumeZ { bars } => Self::VolumeZ(VolumeZ::new(length(bars, 2)?)),
-        })
-    }
-
-    fn push(&mut self, bar: &Bar) -> Option<f64> {
-        match self {
-            Self::LogReturn(indicator) => indicator.push(bar.close),
-            Self::RealisedVolatility(indicator) => indicator.push(bar.close),
-            Self::Rsi(indicator) => indicator.push(bar.close).map(|rsi| rsi / 100.0),
-            Self::Macd(indicator) => indicator.push(bar.close).map(|macd| macd.histogram / bar.close),
-            Self::Atr(indicator) => indicator.push(bar.high, bar.low, bar.close).map(|range| range / bar.close),
-            Self::Bollinger { bands, width } => bands.push(bar.close).map(|band| {
-                let reach = *width * band.deviation;
-                if reach > 0.0 { (bar.close - band.middle) / reach } else { 0.0 }
-            }),
-            Self::VolumeZ(indicator) => indicator.push(bar.volume),
-        }
-    }
-}
-
-/// A column's name, such as `macd_12_26_9`.
-fn name(spec: &FeatureSpec) -> String {
-    match spec {
-        FeatureSpec::LogReturn { bars } => format!("log_return_{bars}"),
-        FeatureSpec::RealisedVolatility { bars } => format!("realised_volatility_{bars}"),
-        FeatureSpec::Rsi { bars } => format!("rsi_{bars}"),
-        FeatureSpec::Macd { fast, slow, signal } => format!("macd_{fast}_{slow}_{signal}"),
-        FeatureSpec::Atr { bars } => format!("atr_{bars}"),
-        FeatureSpec::Bollinger { bars, width } => format!("bollinger_{bars}_{width}"),
-        FeatureSpec::VolumeZ { bars } => format!("volume_z_{bars}"),
-    }
-}
-
-/// Bars before a column's first value.
-fn warm_up(spec: &FeatureSpec) -> usize {
-    let bars = match *spec {
-        FeatureSpec::LogReturn { bars }
-        | FeatureSpec::RealisedVolatility { bars }
-        | FeatureSpec::Rsi { bars }
-        | FeatureSpec::Atr { bars } => bars,
-        FeatureSpec::Bollinger { bars, .. } | FeatureSpec::VolumeZ { bars } => bars - 1,
-        FeatureSpec::Macd { slow, signal, .. } => slow + signal - 2,
-    };
-    bars as usize
-}
-
 /// Turns bars into rows, one at a time. Its state is data: cloned, compared, stored, resumed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pipeline {
     names: Vec<String>,
     columns: Vec<Column>,
     warm_up: usize,
+    last: Option<Bar>,
 }
 
 impl Pipeline {
     /// An empty pipeline.
     ///
     /// # Errors
-    /// [`FeatureError::NoFeatures`], [`FeatureError::Parameter`]: the spec is wrong.
+    /// [`FeatureError::NoFeatures`], [`FeatureError::Parameter`], [`FeatureError::CrossSection`]: the spec is wrong.
     pub fn new(specs: &[FeatureSpec]) -> Result<Self, FeatureError> {
         if specs.is_empty() {
             return Err(FeatureError::NoFeatures);
         }
         let columns = specs.iter().map(Column::new).collect::<Result<_, _>>()?;
-        let warm_up = specs.iter().map(warm_up).max().unwrap_or(0);
-        Ok(Self { names: specs.iter().map(name).collect(), columns, warm_up })
+        let warm_up = specs.iter().map(warm_up_bars).max().unwrap_or(0);
+        Ok(Self { names: specs.iter().map(FeatureSpec::column).collect(), columns, warm_up, last: None })
     }
 
     /// Columns of a row.
@@ -210,14 +145,33 @@ impl Pipeline {
     /// # Shapes
     /// `row`: `[width]`.
     pub fn push(&mut self, bar: &Bar, row: &mut [f64]) -> Readiness {
+        let step = Step::new(bar, self.last.as_ref());
+        self.last = Some(*bar);
         let mut readiness = Readiness::Ready;
         for (column, value) in self.columns.iter_mut().zip(row) {
-            match column.push(bar) {
+            match column.push(&step) {
                 Some(defined) => *value = defined,
                 None => readiness = Readiness::WarmingUp,
             }
         }
         readiness
+    }
+
+    /// Takes in several closed bars, column by column, and appends their complete rows.
+    fn push_block(&mut self, bars: &[Bar], rows: &mut Vec<f64>) {
+        let width = self.columns.len();
+        let mut steps = [Step::new(&bars[0], None); BLOCK];
+        for (step, bar) in steps.iter_mut().zip(bars) {
+            *step = Step::new(bar, self.last.as_ref());
+            self.last = Some(*bar);
+        }
+        let start = rows.len();
+        rows.resize(start + bars.len() * width, 0.0);
+        let block = &mut rows[start..];
+        let columns = self.columns.iter_mut().enumerate();
+        let undefined = columns.map(|(at, column)| column.run(&steps[..bars.len()], &mut block[at..], width)).max();
+        // Bars without a complete row are the first ones: nothing stands before them.
+        rows.drain(start..start + undefined.unwrap_or(0) * width);
     }
 }
 
@@ -247,41 +201,51 @@ impl Matrix {
     }
 }
 
-/// Runs the pipeline over history.
+/// Runs the pipeline over a history of US equities.
 ///
 /// # Errors
-/// As [`Pipeline::new`]; [`FeatureError::Defect`], [`FeatureError::OutOfOrder`] and [`FeatureError::Gap`] for bars no row
-/// may be made of.
+/// As [`compute_on`].
 pub fn compute(specs: &[FeatureSpec], bars: &[Bar]) -> Result<Matrix, FeatureError> {
+    compute_on(Calendar::Xnys, specs, bars)
+}
+
+/// Runs the pipeline over history, whose gaps are those of `calendar`.
+///
+/// # Errors
+/// As [`Pipeline::new`]; [`FeatureError::Defect`], [`FeatureError::Extreme`], [`FeatureError::OutOfOrder`] and
+/// [`FeatureError::Gap`] for bars no row may be made of.
+pub fn compute_on(calendar: Calendar, specs: &[FeatureSpec], bars: &[Bar]) -> Result<Matrix, FeatureError> {
     let mut pipeline = Pipeline::new(specs)?;
     let width = pipeline.width();
-    let mut matrix = Matrix { width, first: bars.len(), values: Vec::with_capacity(bars.len() * width) };
-    let mut row = vec![0.0; width];
+    let expected = bars.len().saturating_sub(pipeline.warm_up);
+    let mut values = Vec::with_capacity((expected + BLOCK) * width);
     let mut last = None;
-    for (index, bar) in bars.iter().enumerate() {
-        admit(bar, last)?;
-        last = Some(bar.time);
-        if pipeline.push(bar, &mut row) == Readiness::Ready {
-            matrix.first = matrix.first.min(index);
-            matrix.values.extend_from_slice(&row);
+    for block in bars.chunks(BLOCK) {
+        for bar in block {
+            admit(calendar, bar, last)?;
+            last = Some(bar.time);
         }
+        pipeline.push_block(block, &mut values);
     }
-    Ok(matrix)
+    Ok(Matrix { width, first: bars.len() - values.len() / width, values })
 }
 
 /// Refuses a bar that is defective, does not come after `last`, or skips a session after it.
-pub(crate) fn admit(bar: &Bar, last: Option<Timestamp>) -> Result<(), FeatureError> {
+pub(crate) fn admit(calendar: Calendar, bar: &Bar, last: Option<Timestamp>) -> Result<(), FeatureError> {
     if let Some(defect) = bar.defect() {
         return Err(FeatureError::Defect { time: bar.time, defect });
+    }
+    if !PRICES.contains(&bar.low) || !PRICES.contains(&bar.high) || bar.volume > VOLUME_MAX {
+        return Err(FeatureError::Extreme { time: bar.time });
     }
     let (time, Some(last)) = (bar.time, last) else { return Ok(()) };
     if time <= last {
         return Err(FeatureError::OutOfOrder { time, last });
     }
-    skipped(last, time).map_or(Ok(()), |missing| Err(FeatureError::Gap { time, last, missing }))
+    skipped(calendar, last, time).map_or(Ok(()), |missing| Err(FeatureError::Gap { time, last, missing }))
 }
 
 /// The first whole session between two bars. Holes within a session are not seen: minutes without a trade have no bar.
-pub(crate) fn skipped(last: Timestamp, time: Timestamp) -> Option<Timestamp> {
-    calendar::us_equity_sessions_between(last, time).next()
+pub(crate) fn skipped(calendar: Calendar, last: Timestamp, time: Timestamp) -> Option<Timestamp> {
+    calendar.sessions_between(last, time).next()
 }

@@ -1,6 +1,6 @@
 //! The online side: goes on where a fitted state stands, one bar at a time, without allocating.
 
-use market::{Bar, Timestamp};
+use market::{Bar, Calendar, Timestamp};
 use serde::{Deserialize, Serialize};
 use spec::FeatureSpec;
 
@@ -15,6 +15,9 @@ pub struct FeatureState {
     pub specs: Vec<FeatureSpec>,
     /// Rows the network sees.
     pub window: usize,
+    /// When bars are owed.
+    #[serde(default, skip_serializing_if = "is_us_equities")]
+    pub calendar: Calendar,
     /// First bar of training: a history that starts here gives the same state.
     pub anchor: Timestamp,
     /// Last bar taken in.
@@ -28,7 +31,7 @@ pub struct FeatureState {
 }
 
 impl FeatureState {
-    /// A fitted state that has seen no bar.
+    /// A fitted state of US equities that has seen no bar.
     ///
     /// # Errors
     /// As [`Pipeline::new`]; [`FeatureError::Width`] when the normaliser was fitted on other columns.
@@ -43,7 +46,14 @@ impl FeatureState {
         if fitted != row || normaliser.std.len() != row {
             return Err(FeatureError::Width { normaliser: fitted, row });
         }
-        Ok(Self { specs: specs.to_vec(), window, anchor, at: None, pipeline, normaliser, recent: Vec::new() })
+        let (specs, calendar, at, recent) = (specs.to_vec(), Calendar::Xnys, None, Vec::new());
+        Ok(Self { specs, window, calendar, anchor, at, pipeline, normaliser, recent })
+    }
+
+    /// The same on another calendar.
+    #[must_use]
+    pub fn on(self, calendar: Calendar) -> Self {
+        Self { calendar, ..self }
     }
 
     /// Values of a full window.
@@ -51,6 +61,12 @@ impl FeatureState {
     pub fn input_width(&self) -> usize {
         self.window * self.pipeline.width()
     }
+}
+
+/// The default is left out where a state is written, so that digests from before the choice stay valid.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_us_equities(calendar: &Calendar) -> bool {
+    *calendar == Calendar::Xnys
 }
 
 /// Feeds bars to a fitted state.
@@ -84,7 +100,7 @@ impl Stream {
     /// As [`Pipeline::new`], for a state that was not made by this crate.
     pub fn from_anchor(state: &FeatureState) -> Result<Self, FeatureError> {
         let fresh = FeatureState::fitted(&state.specs, state.window, state.anchor, state.normaliser.clone())?;
-        Ok(Self::resume(fresh))
+        Ok(Self::resume(fresh.on(state.calendar)))
     }
 
     /// Chooses where to start for a history whose first bar is `first`: at the anchor, or after the state's bar
@@ -95,7 +111,7 @@ impl Stream {
     pub fn for_history(state: &FeatureState, first: Timestamp) -> Result<Self, FeatureError> {
         match state.at {
             _ if first == state.anchor => Self::from_anchor(state),
-            Some(at) if first > at && skipped(at, first).is_none() => Ok(Self::resume(state.clone())),
+            Some(at) if first > at && skipped(state.calendar, at, first).is_none() => Ok(Self::resume(state.clone())),
             at => {
                 Err(FeatureError::HistoryTooShort { first, anchor: state.anchor, resume: at.unwrap_or(state.anchor) })
             }
@@ -106,10 +122,10 @@ impl Stream {
     /// while warming up.
     ///
     /// # Errors
-    /// [`FeatureError::Defect`], [`FeatureError::OutOfOrder`], [`FeatureError::Gap`]: the bar is refused and the state is
-    /// as before.
+    /// [`FeatureError::Defect`], [`FeatureError::Extreme`], [`FeatureError::OutOfOrder`], [`FeatureError::Gap`]: the bar is
+    /// refused and the state is as before.
     pub fn push(&mut self, bar: &Bar) -> Result<Option<&[f32]>, FeatureError> {
-        admit(bar, self.state.at)?;
+        admit(self.state.calendar, bar, self.state.at)?;
         self.state.at = Some(bar.time);
         if self.state.pipeline.push(bar, &mut self.raw) == Readiness::WarmingUp {
             return Ok(None);

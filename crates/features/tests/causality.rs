@@ -2,25 +2,36 @@
 
 #![allow(clippy::unwrap_used, reason = "a test panics when it fails")]
 
-use features::{FeatureError, FeatureState, Matrix, Normaliser, Pipeline, Stream, compute};
-use market::{Bar, Timestamp};
+use features::{
+    FeatureError, FeatureState, Matrix, Normaliser, Panel, Pipeline, Stream, compute, compute_on, compute_panel,
+    warm_up_bars,
+};
+use market::{Bar, Calendar, Timestamp};
 use proptest::prelude::*;
 use spec::FeatureSpec;
 
 const DAY: i64 = 86_400_000_000;
 const WINDOW: usize = 4;
 
+/// Every feature of one symbol, with windows short enough for a short history.
 fn specs() -> Vec<FeatureSpec> {
-    vec![
-        FeatureSpec::LogReturn { bars: 1 },
-        FeatureSpec::LogReturn { bars: 5 },
-        FeatureSpec::RealisedVolatility { bars: 5 },
-        FeatureSpec::Rsi { bars: 4 },
-        FeatureSpec::Macd { fast: 3, slow: 6, signal: 3 },
-        FeatureSpec::Atr { bars: 4 },
-        FeatureSpec::Bollinger { bars: 5, width: 2.0 },
-        FeatureSpec::VolumeZ { bars: 5 },
-    ]
+    FeatureSpec::all().iter().filter(|spec| !spec.is_cross_section()).map(short).collect()
+}
+
+/// The same feature with short windows, in their order.
+fn short(spec: &FeatureSpec) -> FeatureSpec {
+    let mut written = serde_json::to_value(spec).unwrap();
+    for (field, value) in written[spec.kind()].as_object_mut().unwrap() {
+        let length = match field.as_str() {
+            "fast" | "smooth" | "short" => 2,
+            "signal" | "window" | "middle" => 3,
+            "bars" | "long" => 4,
+            "slow" => 5,
+            _ => continue,
+        };
+        *value = length.into();
+    }
+    serde_json::from_value(written).unwrap()
 }
 
 fn bars(moves: &[(f64, f64, f64)]) -> Vec<Bar> {
@@ -119,6 +130,131 @@ proptest! {
     }
 }
 
+/// The bits of every row of every symbol of a panel, by bar.
+fn panel_bits(series: &[Vec<Bar>]) -> Vec<Vec<Option<Vec<u64>>>> {
+    let slices: Vec<&[Bar]> = series.iter().map(Vec::as_slice).collect();
+    let specs: Vec<_> = FeatureSpec::all().iter().map(short).collect();
+    let matrices = compute_panel(&specs, &slices).unwrap();
+    matrices.iter().zip(series).map(|(matrix, bars)| (0..bars.len()).map(|bar| bits(matrix, bar)).collect()).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn shuffling_the_future_of_all_symbols_leaves_the_past_of_each(
+        series in prop::collection::vec(prop::collection::vec((-0.1..0.1, 0.0..0.05, 0.0..1e9), 40), 2..5),
+        cut in 16usize..30,
+    ) {
+        let series: Vec<_> = series.iter().map(|moves| bars(moves)).collect();
+        let mut shuffled = series.clone();
+        for bars in &mut shuffled {
+            let times: Vec<_> = bars.iter().map(|bar| bar.time).collect();
+            bars[cut + 1..].reverse();
+            bars.iter_mut().zip(times).for_each(|(bar, time)| bar.time = time);
+        }
+        let (before, after) = (panel_bits(&series), panel_bits(&shuffled));
+        for (before, after) in before.iter().zip(&after) {
+            prop_assert!(before[cut].is_some());
+            prop_assert_eq!(&before[..=cut], &after[..=cut]);
+        }
+    }
+
+    #[test]
+    fn a_panel_stored_and_resumed_goes_on_as_one_never_stopped(
+        series in prop::collection::vec(prop::collection::vec((-0.1..0.1, 0.0..0.05, 0.0..1e9), 40), 3),
+        stop in 1usize..39,
+    ) {
+        let series: Vec<_> = series.iter().map(|moves| bars(moves)).collect();
+        let specs: Vec<_> = FeatureSpec::all().iter().map(short).collect();
+        let whole = panel_bits(&series);
+        let mut panel = Panel::new(&specs, 3).unwrap();
+        let mut rows = vec![0.0; 3 * panel.width()];
+        for bar in 0..40 {
+            if bar == stop {
+                let stored = serde_json::to_vec(&panel).unwrap();
+                panel = serde_json::from_slice(&stored).unwrap();
+            }
+            let now: Vec<_> = series.iter().map(|bars| Some(bars[bar])).collect();
+            let readiness = panel.push(&now, &mut rows).unwrap();
+            for (symbol, row) in rows.chunks_exact(panel.width()).enumerate() {
+                let ours = (readiness[symbol] == Some(features::Readiness::Ready))
+                    .then(|| row.iter().map(|value| value.to_bits()).collect::<Vec<_>>());
+                prop_assert_eq!(&ours, &whole[symbol][bar]);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_gap_is_one_of_the_calendar() {
+    // The early May holiday of London, which New York does not have, and a Saturday.
+    let specs = [FeatureSpec::LogReturn { bars: 1 }];
+    let mut series = bars(&[(0.01, 0.01, 1.0); 3]);
+    let dates = ["2023-04-28", "2023-05-02", "2023-05-03"];
+    series.iter_mut().zip(dates).for_each(|(bar, date)| bar.time = date.parse().unwrap());
+    assert!(matches!(compute(&specs, &series), Err(FeatureError::Gap { .. })));
+    assert!(compute_on(Calendar::Xlon, &specs, &series).is_ok());
+    let missing = "2023-04-29".parse().unwrap();
+    let error = compute_on(Calendar::Always, &specs, &series).unwrap_err();
+    assert!(matches!(error, FeatureError::Gap { missing: found, .. } if found == missing), "{error}");
+    // A state keeps its calendar, and names it only where it is not New York's.
+    let normaliser = Normaliser { mean: vec![0.0], std: vec![1.0], clip: 10.0, profiles: Vec::new() };
+    let state = FeatureState::fitted(&specs, 1, series[0].time, normaliser).unwrap();
+    assert!(!serde_json::to_string(&state).unwrap().contains("calendar"));
+    let stored = serde_json::to_string(&state.on(Calendar::Xlon)).unwrap();
+    let mut stream = Stream::resume(serde_json::from_str(&stored).unwrap());
+    for bar in &series {
+        stream.push(bar).unwrap();
+    }
+    assert!(Stream::for_history(&stream.state(), "2023-05-04".parse().unwrap()).is_ok());
+}
+
+#[test]
+fn a_symbol_that_does_not_trade_is_left_out_of_the_comparison() {
+    let mut series: Vec<_> = [0.01, 0.02, -0.03].map(|step| bars(&[(step, 0.01, 1.0); 10])).to_vec();
+    series[2].drain(..5);
+    let specs = [FeatureSpec::MarketReturn { bars: 1 }, FeatureSpec::ReturnRank { bars: 1 }];
+    let slices: Vec<&[Bar]> = series.iter().map(Vec::as_slice).collect();
+    let matrices = compute_panel(&specs, &slices).unwrap();
+    let early = matrices[0].row(3).unwrap();
+    assert!((early[0] - 0.015).abs() < 1e-12 && early[1] == 0.0, "{early:?}");
+    let late = matrices[0].row(8).unwrap();
+    assert!(late[0].abs() < 1e-12 && late[1] == 0.5, "{late:?}");
+    assert_eq!(matrices[2].first, 1);
+}
+
+#[test]
+fn comparisons_and_extreme_numbers_are_refused_where_they_mean_nothing() {
+    let series = bars(&[(0.01, 0.01, 1.0); 5]);
+    let compares = compute(&[FeatureSpec::Beta { bars: 60 }], &series).unwrap_err();
+    assert_eq!(
+        compares.to_string(),
+        "feature beta_60 compares symbols, and there is one: leave it out, or compute a panel"
+    );
+    let misordered = compute(&[FeatureSpec::Ppo { fast: 9, slow: 9 }], &series).unwrap_err();
+    assert_eq!(misordered.to_string(), "feature ppo_9_9: use a `fast` below `slow`");
+    for spoil in [|bar: &mut Bar| bar.volume = 1e19, |bar: &mut Bar| bar.high = 1e13, |bar: &mut Bar| bar.low = 1e-13] {
+        let mut series = series.clone();
+        spoil(&mut series[3]);
+        let error = compute(&[FeatureSpec::LogReturn { bars: 1 }], &series).unwrap_err();
+        assert_eq!(error, FeatureError::Extreme { time: series[3].time });
+    }
+}
+
+#[test]
+fn a_fit_names_the_columns_that_do_not_vary_and_remembers_the_others() {
+    let history = bars(&(0..60).map(|n| (0.01 * f64::from(n % 7 - 3), 0.01, 0.0)).collect::<Vec<_>>());
+    let specs = [FeatureSpec::LogReturn { bars: 1 }, FeatureSpec::VolumeZ { bars: 4 }];
+    let matrix = compute(&specs, &history).unwrap();
+    let normaliser = Normaliser::fit(&matrix, 10..50);
+    assert_eq!(normaliser.constant_columns().collect::<Vec<_>>(), [1]);
+    assert_eq!(normaliser.profiles[0].rows, 40);
+    assert!((normaliser.profiles[0].most - 0.03).abs() < 1e-12);
+    let stored = serde_json::to_string(&normaliser).unwrap();
+    assert_eq!(serde_json::from_str::<Normaliser>(&stored).unwrap(), normaliser);
+}
+
 #[test]
 fn a_refused_bar_leaves_the_stream_as_it_was() {
     let history = bars(&[(0.01, 0.01, 1.0); 40]);
@@ -172,11 +308,28 @@ fn a_history_over_a_weekend_and_a_holiday_has_no_gap() {
 
 #[test]
 fn each_feature_is_complete_right_after_its_warm_up() {
-    let history = bars(&[(0.01, 0.01, 1.0); 40]);
-    for spec in specs() {
-        let pipeline = Pipeline::new(std::slice::from_ref(&spec)).unwrap();
-        let first = compute(std::slice::from_ref(&spec), &history).unwrap().first;
-        assert_eq!(pipeline.warm_up_bars(), first, "{spec:?}");
+    let history = bars(&[(0.01, 0.01, 1.0); 140]);
+    for spec in FeatureSpec::all().iter().flat_map(|spec| [spec.clone(), short(spec)]) {
+        let matrices = compute_panel(std::slice::from_ref(&spec), &[&history, &history]).unwrap();
+        assert_eq!(matrices[0].first, warm_up_bars(&spec), "{spec:?}");
+        if !spec.is_cross_section() {
+            let pipeline = Pipeline::new(std::slice::from_ref(&spec)).unwrap();
+            assert_eq!(pipeline.warm_up_bars(), warm_up_bars(&spec));
+        }
     }
     assert_eq!(Pipeline::new(&specs()).unwrap().warm_up_bars(), compute(&specs(), &history).unwrap().first);
+}
+
+#[test]
+fn a_batch_equals_pushes_one_by_one_across_its_blocks() {
+    let moves: Vec<_> = (0..300).map(|n| (0.02 * f64::from(n * 37 % 11 - 5), 0.01, f64::from(n * 53 % 97))).collect();
+    let history = bars(&moves);
+    let matrix = compute(&specs(), &history).unwrap();
+    let mut pipeline = Pipeline::new(&specs()).unwrap();
+    let mut row = vec![0.0; pipeline.width()];
+    for (index, bar) in history.iter().enumerate() {
+        let ready = pipeline.push(bar, &mut row) == features::Readiness::Ready;
+        let ours = ready.then(|| row.iter().map(|value| value.to_bits()).collect());
+        assert_eq!(ours, bits(&matrix, index));
+    }
 }

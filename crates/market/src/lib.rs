@@ -9,7 +9,8 @@ mod instrument;
 mod money;
 mod time;
 
-pub use bar::{Bar, BarDefect, Interval};
+pub use bar::{Bar, BarDefect, Interval, IntervalError};
+pub use calendar::{Calendar, CalendarError};
 pub use instrument::{Instrument, InstrumentError, Symbol};
 pub use money::{BasisPoints, Money, Price, Quantity, Side};
 pub use time::{Timestamp, TimestampError};

@@ -4,7 +4,7 @@ use market::{BasisPoints, Interval, Symbol, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ModelName, ModelSpec, Span, SweepSpec, TaskSpec};
+use crate::{FeatureSpec, ModelName, ModelSpec, Span, SweepSpec, TaskSpec};
 pub use resources::{DegradeSpec, Device, Fallback, ResourceSpec};
 
 mod resources;
@@ -104,6 +104,25 @@ pub struct DataSpec {
     pub interval: Interval,
     /// Train, validation and test by time.
     pub split: SplitSpec,
+    /// Faults of the bars that are repaired when they are read, in this order. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repairs: Vec<Repair>,
+}
+
+/// A repair of bars, by the fault it takes away. Each changes only the rows that its fault spoilt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Repair {
+    /// Divides prices before an unadjusted split by its ratio, and multiplies their volume.
+    Split,
+    /// Takes the cash dividends that were recorded at the import out of the prices before them.
+    Dividend,
+    /// Brings rows in another unit, such as pence among pounds, back to that of their neighbours.
+    UnitError,
+    /// Keeps the first of several equal bars of one time.
+    Duplicate,
+    /// Fills sessions without a bar with the close before, and no volume.
+    Gap,
 }
 
 /// First and last moment, both included.
@@ -145,53 +164,6 @@ pub struct SplitSpec {
     /// Bars dropped at the start of the next split. Default: 0.
     #[serde(default)]
     pub embargo: u32,
-}
-
-/// One feature of the row. Each is O(1) per bar.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum FeatureSpec {
-    /// ln(close / close `bars` ago).
-    LogReturn {
-        /// Bars back. Range: 1 to 1000.
-        bars: u32,
-    },
-    /// Sample standard deviation of one-bar log returns over `bars`, annualised.
-    RealisedVolatility {
-        /// Window. Range: 2 to 1000.
-        bars: u32,
-    },
-    /// Wilder's relative strength index over 100.
-    Rsi {
-        /// Smoothing length. Range: 2 to 1000.
-        bars: u32,
-    },
-    /// MACD histogram over close.
-    Macd {
-        /// Fast EMA length, below `slow`.
-        fast: u32,
-        /// Slow EMA length.
-        slow: u32,
-        /// Signal EMA length.
-        signal: u32,
-    },
-    /// Wilder's average true range over close.
-    Atr {
-        /// Smoothing length. Range: 1 to 1000.
-        bars: u32,
-    },
-    /// (close − mean) / (`width` × population standard deviation) over `bars`.
-    Bollinger {
-        /// Window. Range: 2 to 1000.
-        bars: u32,
-        /// Width of a band in standard deviations, above 0.
-        width: f64,
-    },
-    /// z-score of ln(1 + volume) over `bars`.
-    VolumeZ {
-        /// Window. Range: 2 to 1000.
-        bars: u32,
-    },
 }
 
 /// Which positions are allowed.

@@ -9,6 +9,7 @@ mod digest;
 mod duration;
 mod ensemble;
 mod experiment;
+mod feature;
 mod ids;
 mod metric;
 mod parse;
@@ -35,9 +36,10 @@ pub use digest::{BundleId, Digest, DigestError, canonical_json};
 pub use duration::Span;
 pub use ensemble::{Combination, EnsembleSpec, MEMBERS_MAX, Weighting, parse_ensemble};
 pub use experiment::{
-    ActionMode, CostSpec, DataSpec, DateRange, DegradeSpec, Device, EnvSpec, ExperimentSpec, Fallback, FeatureSpec,
-    GateSpec, PositionMode, PromoteSpec, ResourceSpec, RetrySpec, Reward, SplitSpec, StrategySpec, Version,
+    ActionMode, CostSpec, DataSpec, DateRange, DegradeSpec, Device, EnvSpec, ExperimentSpec, Fallback, GateSpec,
+    PositionMode, PromoteSpec, Repair, ResourceSpec, RetrySpec, Reward, SplitSpec, StrategySpec, Version,
 };
+pub use feature::{FEATURE_BARS_MAX, FeatureSpec, Parameter, ParameterRange};
 pub use ids::{AttemptId, ExperimentId, IdError, ModelName, NodeId, Owner, ResourceName, TrialId, WorkerId};
 pub use metric::{FailureClass, Metric, Progress, ProgressUnit};
 pub use parse::parse;

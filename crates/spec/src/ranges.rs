@@ -10,10 +10,9 @@ use std::ops::RangeInclusive;
 use market::BasisPoints;
 
 use crate::problem::Finding;
-use crate::{BenchmarkSpec, EnvSpec, ExperimentSpec, FeatureSpec, Pruner, Reward, StrategySpec, TaskSpec};
-
-/// Longest window of a feature, bars.
-const FEATURE_BARS_MAX: u32 = 1_000;
+use crate::{
+    BenchmarkSpec, EnvSpec, ExperimentSpec, FeatureSpec, ParameterRange, Pruner, Reward, StrategySpec, TaskSpec,
+};
 
 /// Exposure beyond this is no cash or margin account of a person, basis points.
 const EXPOSURE_MAX: i32 = 50_000;
@@ -163,28 +162,25 @@ impl Ranges {
     }
 
     fn feature(&mut self, index: usize, feature: &FeatureSpec) {
-        let at = |field: &str| format!("features.{index}.{field}");
-        match feature {
-            FeatureSpec::LogReturn { bars } => self.within(at("log_return.bars"), *bars, 1..=FEATURE_BARS_MAX),
-            FeatureSpec::RealisedVolatility { bars } => {
-                self.within(at("realised_volatility.bars"), *bars, 2..=FEATURE_BARS_MAX);
-            }
-            FeatureSpec::Rsi { bars } => self.within(at("rsi.bars"), *bars, 2..=FEATURE_BARS_MAX),
-            FeatureSpec::Atr { bars } => self.within(at("atr.bars"), *bars, 1..=FEATURE_BARS_MAX),
-            FeatureSpec::VolumeZ { bars } => self.within(at("volume_z.bars"), *bars, 2..=FEATURE_BARS_MAX),
-            FeatureSpec::Bollinger { bars, width } => {
-                self.within(at("bollinger.bars"), *bars, 2..=FEATURE_BARS_MAX);
-                self.above(at("bollinger.width"), *width, 0.0, f64::INFINITY);
-            }
-            FeatureSpec::Macd { fast, slow, signal } => {
-                self.within(at("macd.fast"), *fast, 1..=FEATURE_BARS_MAX);
-                self.within(at("macd.slow"), *slow, 1..=FEATURE_BARS_MAX);
-                self.within(at("macd.signal"), *signal, 1..=FEATURE_BARS_MAX);
-                if fast >= slow {
-                    let what = format!("`fast` is {fast} and `slow` {slow}");
-                    self.refuse(at("macd.fast"), what, "a MACD is fast less slow", "use a `fast` below `slow`");
+        let at = |field: &str| format!("features.{index}.{}.{field}", feature.kind());
+        for parameter in feature.parameters() {
+            match parameter.range {
+                ParameterRange::Bars { least, most } => {
+                    self.within(at(parameter.field), parameter.value, f64::from(least)..=f64::from(most));
                 }
+                ParameterRange::Above { most } => self.above(at(parameter.field), parameter.value, 0.0, most),
             }
+        }
+        if let Some((low, high)) = feature.misordered() {
+            let parameters = feature.parameters();
+            let value = |field| parameters.iter().find(|one| one.field == field).map_or(f64::NAN, |one| one.value);
+            let what = format!("`{low}` is {} and `{high}` {}", value(low), value(high));
+            let hint = format!("use a `{low}` below `{high}`");
+            self.refuse(at(low), what, &format!("`{low}` is the shorter of the two"), hint);
+        }
+        if feature.is_cross_section() {
+            let what = format!("`{}` compares symbols", feature.kind());
+            self.refuse(format!("features.{index}"), what, "a trial sees one symbol", "remove it");
         }
     }
 

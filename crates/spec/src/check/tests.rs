@@ -131,7 +131,7 @@ fn features_that_cannot_be_computed_are_told() {
         )],
         expect![[r#"
             a.yaml:13:25: `features.0.log_return.bars` is 0, that is out of range, use 1 to 1000
-            a.yaml:14:19: `fast` is 26 and `slow` 12, a MACD is fast less slow, use a `fast` below `slow`
+            a.yaml:14:19: `fast` is 26 and `slow` 12, `fast` is the shorter of the two, use a `fast` below `slow`
             a.yaml:15:18: `features.2.rsi.bars` is 1, that is out of range, use 2 to 1000
             a.yaml:16:35: `features.3.bollinger.width` is 0, that is out of range, use a number above 0
             a.yaml:17:18: `features.4.atr.bars` is 1001, that is out of range, use 1 to 1000
@@ -489,7 +489,7 @@ fn a_dimension_whose_values_do_not_fit_is_told() {
     space_told(
         "features.1.macd.fast: { choice: [8, 30] }",
         expect![[r#"
-        a.yaml:24:27: `fast` is 30 and `slow` 26, a MACD is fast less slow (trying 30), use a `fast` below `slow`
+        a.yaml:24:27: `fast` is 30 and `slow` 26, `fast` is the shorter of the two (trying 30), use a `fast` below `slow`
     "#]],
     );
     space_told(

@@ -28,6 +28,35 @@ fn the_sample_is_read_and_nothing_is_wrong_with_it() {
 }
 
 #[test]
+fn repairs_are_read_in_order_and_left_out_of_what_is_hashed_where_none_is_asked() {
+    let (spec, _) = parsed(&[("interval: 1d", "interval: 15m\n  repairs: [unit_error, split, gap]")]);
+    assert_eq!(spec.data.repairs, [crate::Repair::UnitError, crate::Repair::Split, crate::Repair::Gap]);
+    let plain = serde_json::to_string(&parsed(&[]).0.data).unwrap();
+    assert!(!plain.contains("repairs"), "{plain}");
+    refused(
+        &[("interval: 1d", "interval: 1d\n  repairs: [splits]")],
+        expect![[r#"
+        a.yaml:7:13: unknown choice `splits`, `data.repairs.0` does not offer it, did you mean `split`?
+    "#]],
+    );
+}
+
+#[test]
+fn features_are_held_against_their_ranges_and_orders() {
+    let said_of = |features: &str| said(&[("- log_return: { bars: 1 }", features)]);
+    assert_eq!(said_of("- gap: {}\n  - parabolic_sar: { step: 0.02, limit: 0.2 }"), "");
+    expect![[r#"
+        a.yaml:13:18: `features.0.adx.bars` is 1, that is out of range, use 2 to 1000
+        a.yaml:14:33: `features.1.keltner.width` is 0, that is out of range, use a number above 0
+        a.yaml:15:23: `fast` is 30 and `slow` 26, `fast` is the shorter of the two, use a `fast` below `slow`
+        a.yaml:16:5: `beta` compares symbols, a trial sees one symbol, remove it
+    "#]]
+    .assert_eq(&said_of(
+        "- adx: { bars: 1 }\n  - keltner: { bars: 20, width: 0 }\n  - ichimoku: { fast: 30, slow: 26 }\n  - beta: { bars: 60 }",
+    ));
+}
+
+#[test]
 fn an_unknown_key_is_told_with_its_nearest_match() {
     refused(
         &[("epochs: 2", "epochs: 2, wieght_decay: 0")],
@@ -72,7 +101,7 @@ fn an_unknown_choice_is_told_with_its_nearest_match() {
     refused(
         &[("interval: 1d", "interval: 1w")],
         expect![[r#"
-        a.yaml:6:13: unknown choice `1w`, `data.interval` does not offer it, use one of `1d`, `1h`, `1m`
+        a.yaml:6:13: unknown choice `1w`, `data.interval` does not offer it, use one of `1d`, `4h`, `1h`, `30m`, `15m`, `5m`, `1m`
     "#]],
     );
 }
