@@ -263,8 +263,8 @@ impl std::str::FromStr for Share {
     /// OWNER=CORES or CORES.
     fn from_str(text: &str) -> Result<Self, String> {
         let (owner, cores) = text.rsplit_once('=').map_or((None, text), |(owner, cores)| (Some(owner), cores));
-        let owner = owner.map(str::parse).transpose().map_err(|error: spec::IdError| error.to_string())?;
-        let cores = cores.parse().ok().filter(|cores| *cores > 0);
+        let owner = owner.map(str::parse::<Owner>).transpose().map_err(|error: spec::IdError| error.to_string())?;
+        let cores = cores.parse::<u32>().ok().filter(|cores| *cores > 0);
         Ok(Self { owner, cores: cores.ok_or("write OWNER=CORES or CORES, with 1 core or more")? })
     }
 }

@@ -49,7 +49,7 @@ enum Unreachable {
 }
 
 /// The command line goes before the file.
-fn unreachable(prepared: &Prepared, place: &Place) -> Unreachable {
+fn when_unreachable(prepared: &Prepared, place: &Place) -> Unreachable {
     let (of_file, after) = prepared.fallback;
     let here = Unreachable::RunsHere { after: place.deadline.or(after).unwrap_or(DEADLINE) };
     match (place.fallback, of_file) {
@@ -62,7 +62,7 @@ fn unreachable(prepared: &Prepared, place: &Place) -> Unreachable {
 pub(crate) fn submit(context: &Context, options: &Submit) -> Result<Exit> {
     let prepared = experiments::prepare(context.home.path(), &options.spec, &machine(&options.place)?);
     let prepared = owned(prepared.map_err(refusal)?, &options.place);
-    let unreachable = unreachable(&prepared, &options.place);
+    let unreachable = when_unreachable(&prepared, &options.place);
     if let Some(finished) = &prepared.finished {
         return known(context, &prepared, finished);
     }
@@ -131,7 +131,7 @@ fn pursue(context: &Context, prepared: &Prepared, place: &Place) -> Result<Exit>
         let ended = runtime.block_on(here(context, prepared, place))?;
         return conclude(context, prepared, ended);
     };
-    match runtime.block_on(reach(context, url, unreachable(prepared, place)))? {
+    match runtime.block_on(reach(context, url, when_unreachable(prepared, place)))? {
         Reached::Scheduler(client) => {
             let ended = runtime.block_on(there(context, prepared, client))?;
             conclude(context, prepared, ended)
