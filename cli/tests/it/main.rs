@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test panics when it fails")]
 
 mod agents;
+mod families;
 mod kills;
 mod refusals;
 mod road;

@@ -21,7 +21,8 @@ pub use resources::{Demand, Gpu, Offer, Shortage};
 pub use server::{PROTOCOL, ServeError, Service, UpdateStream, serve};
 pub use token::{Token, TokenError};
 pub use view::{
-    Cause, ExperimentDetail, ExperimentState, ExperimentView, Explanation, TrialCounts, TrialState, TrialView, Update,
+    Cause, Descent, ExperimentDetail, ExperimentState, ExperimentView, Explanation, TrialCounts, TrialState, TrialView,
+    Update,
 };
 
 /// The generated half of the wire.

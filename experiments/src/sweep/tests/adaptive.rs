@@ -5,7 +5,7 @@ use spec::{Finite, ModelSpec, Params, Share};
 
 use super::*;
 
-fn adaptive(sampler: &str, more: Value) -> ExperimentSweep {
+pub(super) fn adaptive(sampler: &str, more: Value) -> ExperimentSweep {
     let mut sweep = json!({
         "sampler": sampler, "trials": 40, "batch": 5, "objective": "validation_sharpe", "direction": "maximise",
         "space": {
@@ -23,7 +23,7 @@ fn adaptive(sampler: &str, more: Value) -> ExperimentSweep {
 }
 
 /// Best at a rate of e^-7.5 with dropout.
-fn sharpe(params: &Params) -> f64 {
+pub(super) fn sharpe(params: &Params) -> f64 {
     let ParamValue::Real(rate) = params["task.supervised.learning_rate"] else { panic!("a rate is real") };
     let dropout = params.get("model.cnn_lstm.dropout").map_or(1.0, |dropout| {
         let ParamValue::Real(dropout) = dropout else { panic!("dropout is real") };
@@ -32,7 +32,7 @@ fn sharpe(params: &Params) -> f64 {
     -(rate.ln() + 7.5).abs() - dropout
 }
 
-fn succeeded(trial: &TrialSpec) -> SweepOutcome {
+pub(super) fn succeeded(trial: &TrialSpec) -> SweepOutcome {
     let view = fixture::view(trial, Some(sharpe(&trial.params)));
     SweepOutcome::Succeeded(view.outcome.unwrap())
 }
@@ -124,7 +124,7 @@ fn seeds_of_a_point_go_on_together_by_their_mean() {
     assert_eq!(sweep.rungs(5), [Share::of(1.0 / 3.0)]);
     let reached =
         |values: [f64; 6]| (0..).zip(values).map(|(index, value)| (index, Finite::new(value))).collect::<Vec<_>>();
-    assert_eq!(sweep.judge(0, &reached([0.1, 0.9, 0.4, 0.4, 0.6, 0.5])), [2, 3]);
+    assert_eq!(sweep.judge(0, &reached([0.1, 0.9, 0.4, 0.4, 0.6, 0.5])).go_on, [2, 3]);
 }
 
 #[test]
