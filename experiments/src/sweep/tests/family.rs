@@ -119,6 +119,7 @@ fn a_member_that_measured_nothing_is_the_worst_and_has_no_children() {
 #[test]
 fn a_child_whose_point_makes_no_sound_trial_goes_on_as_its_parent_does() {
     let mut sweep = family(json!({
+        "sampler": "tpe",
         "pruner": { "population": { "rungs": 1, "resample": 1 } },
         "space": { "task.supervised.batch": { "choice": [8, "wide"] } }
     }));
