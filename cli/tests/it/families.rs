@@ -14,6 +14,7 @@ fn family(site: &Site, epochs: &str) -> String {
         ("batch: 8", "batch: 4\n  pruner: { population: { rungs: 3 } }"),
         ("epochs: 8", epochs),
         ("patience: 8", "patience: 100"),
+        ("channels: 16, hidden: 32", "channels: 4, hidden: 4"),
     ])
 }
 
@@ -50,9 +51,9 @@ fn generations_are_the_same_on_one_worker_and_on_two_and_every_member_counts() {
 #[allow(clippy::disallowed_methods, reason = "waits for another process to get going")]
 fn a_generation_that_is_killed_half_way_ends_in_the_same_bits() {
     let undisturbed = Site::new();
-    let expected = undisturbed.json(&["run", &family(&undisturbed, "epochs: 24")]);
+    let expected = undisturbed.json(&["run", &family(&undisturbed, "epochs: 16")]);
     let site = Site::new();
-    let mut run = site.start(&["run", &family(&site, "epochs: 24"), "--json"]);
+    let mut run = site.start(&["run", &family(&site, "epochs: 16"), "--json"]);
     let experiment = loop {
         std::thread::sleep(Duration::from_millis(50));
         let listed = site.json(&["ls"]);
@@ -77,6 +78,7 @@ fn an_asynchronous_sweep_says_what_each_suggestion_had_seen() {
         ("trials: 24", "trials: 10"),
         ("batch: 8", "batch: 2\n  mode: asynchronous\n  sampler: tpe"),
         ("epochs: 8", "epochs: 1"),
+        ("channels: 16, hidden: 32", "channels: 4, hidden: 4"),
     ]);
     let outcome = site.json(&["run", &spec]);
     let trials = trials(&site, &outcome["experiment"]);

@@ -40,6 +40,11 @@ fn rate(params: &Params) -> f64 {
     rate
 }
 
+fn decay(params: &Params) -> f64 {
+    let ParamValue::Real(decay) = params["task.supervised.weight_decay"] else { panic!("a decay is real") };
+    decay
+}
+
 #[test]
 fn the_worst_quarter_stops_and_as_many_children_go_on_from_the_best_quarter() {
     let mut sweep = family(json!({}));
@@ -75,9 +80,18 @@ fn better_by_index((index, value): (u32, Option<Finite>)) -> (u32, Option<Finite
 
 #[test]
 fn the_same_values_breed_the_same_bytes_and_each_rung_and_population_others() {
+    // Which of the members is the parent, and which way its rate is changed.
     let breed = |sweep: &mut ExperimentSweep, rung: u32, first: u32| {
         let judged = sweep.judge(rung, &shown(first..first + 8));
-        judged.children.iter().map(|child| (child.parent - first, trial(child).params)).collect::<Vec<_>>()
+        let drawn = |child: &Child| {
+            let parent = sweep.trial(child.parent).unwrap();
+            (
+                child.parent - first,
+                rate(&trial(child).params) > rate(&parent.params),
+                decay(&trial(child).params) > decay(&parent.params),
+            )
+        };
+        judged.children.iter().map(drawn).collect::<Vec<_>>()
     };
     let (mut one, mut other) = (family(json!({})), family(json!({})));
     let _ = (asked(&mut one), asked(&mut other));

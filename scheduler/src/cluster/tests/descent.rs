@@ -132,6 +132,8 @@ fn a_child_takes_the_place_of_the_worst_and_begins_where_the_best_holds() {
     assert_eq!((child.parent, child.checkpoints.len(), child.lent.len()), (Some(checkpoint(1_000)), 0, 0));
     assert_eq!(child.rung, Some(Rung { index: 1, share: Share(500_000) }), "the rung of its parent lies behind it");
     cluster.fail("a", FailureClass::Nan);
+    let waits = cluster.render().lines().any(|line| line.starts_with("  3 queued") && line.contains(" from=1000 "));
+    assert!(waits, "{}", cluster.render());
     cluster.advance(10.0);
     let again = cluster.granted[&worker("a")].clone();
     assert_eq!((again.trial.index, again.parent), (3, Some(checkpoint(1_000))), "a child never begins anew");
@@ -230,7 +232,7 @@ fn an_asynchronous_sweep_is_told_of_each_end_as_it_comes() {
     let cluster = each("each 5 2 0", &[1, 0], false);
     let told: Vec<_> =
         cluster.cluster.ledger().experiments()[0].trials.iter().map(|trial| trial.told.clone()).collect();
-    assert_eq!(told, [vec![], vec![], vec![1], vec![0], vec![2]]);
+    assert_eq!(told, [vec![], vec![], vec![1], vec![0], vec![3]]);
     assert_eq!(
         payloads(&cluster),
         [
@@ -238,7 +240,7 @@ fn an_asynchronous_sweep_is_told_of_each_end_as_it_comes() {
             "after [] with 2 open",
             "after [1 ok;] with 2 open",
             "after [1 ok;0 ok;] with 2 open",
-            "after [1 ok;0 ok;2 ok;] with 2 open",
+            "after [1 ok;0 ok;3 ok;] with 2 open",
         ]
     );
 }

@@ -100,7 +100,8 @@ fn what_a_child_could_not_go_on_with_is_told_at_its_line() {
 
 #[test]
 fn an_agent_may_change_what_its_learner_reads_at_each_step() {
-    let agent = |space: &str| population(&POLICY[..1], space);
+    let episodes = ("resources: {", "env: { episode_bars: 20 }\nresources: {");
+    let agent = |space: &str| population(&[POLICY[0], episodes], space);
     assert_eq!(agent("task.rl.algorithm.ppo.entropy: { uniform: [0.001, 0.1] }\n"), "");
     for path in ["gamma", "rollout", "log_deviation"] {
         let range = if path == "rollout" { "{ integer: [16, 32] }" } else { "{ uniform: [0.5, 0.9] }" };
