@@ -127,7 +127,7 @@ fn what_a_forecaster_may_change_on_the_way_matters_there() {
     forecaster().matter(
         "/task/supervised",
         json!({
-            "batch": 16, "gradient_norm_max": 0.01, "learning_rate": 0.003, "patience": 0, "return_weight": 2.0,
+            "batch": 16, "gradient_norm_max": 0.01, "learning_rate": 0.003, "return_weight": 2.0,
             "weight_decay": 0.5
         }),
     );
