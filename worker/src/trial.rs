@@ -128,10 +128,8 @@ impl Runner for Trial {
                 }
                 let outcome = self.hand_in(spec, &data, *trained, assignment.degrade)?;
                 leftovers.extend(held.and_then(|held| held.checkpoint));
-                for checkpoint in leftovers.iter().filter(|checkpoint| !assignment.lent.contains(checkpoint)) {
-                    // The result is in the store: what led to it is only space.
-                    let _ = self.store.delete_checkpoint(checkpoint.digest);
-                }
+                // The result is in the store: what led to it is only space.
+                forget(&self.store, leftovers.iter(), &assignment.lent);
                 Ok(Ended::Succeeded(canonical_json(&outcome)))
             }
         }
@@ -237,10 +235,7 @@ impl Sink for StoreSink<'_> {
         let digest = self.store.put_checkpoint(bytes).map_err(|error| SinkError(chain(&error)))?;
         match self.reporter.checkpoint(CheckpointRef { digest, step }) {
             Ok(kept) => {
-                for old in self.kept.iter().filter(|old| !kept.contains(old) && !self.lent.contains(old)) {
-                    // Superseded; a leftover file harms nobody.
-                    let _ = self.store.delete_checkpoint(old.digest);
-                }
+                forget(self.store, self.kept.iter().filter(|old| !kept.contains(old)), self.lent);
                 self.kept = kept;
                 self.checkpointed = Some(now);
                 Ok(Kept::Durably)
@@ -252,6 +247,13 @@ impl Sink for StoreSink<'_> {
 
     fn should_stop(&self) -> bool {
         self.held.is_some() || self.reporter.should_stop()
+    }
+}
+
+/// Removes checkpoints that are needed no more, but for those that others go on from. A leftover file harms nobody.
+fn forget<'c>(store: &Store, checkpoints: impl Iterator<Item = &'c CheckpointRef>, lent: &[CheckpointRef]) {
+    for checkpoint in checkpoints.filter(|checkpoint| !lent.contains(checkpoint)) {
+        let _ = store.delete_checkpoint(checkpoint.digest);
     }
 }
 
@@ -274,4 +276,20 @@ fn chain(error: &dyn std::error::Error) -> String {
         cause = inner.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_that_another_trial_goes_on_from_is_not_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path().to_str().unwrap()).unwrap();
+        let put =
+            |text: &str| CheckpointRef { digest: store.put_checkpoint(text.as_bytes().to_vec()).unwrap(), step: 1 };
+        let (own, lent) = (put("own"), put("lent"));
+        forget(&store, [own, lent].iter(), &[lent]);
+        assert!(store.get_checkpoint(own.digest).is_err() && store.get_checkpoint(lent.digest).is_ok());
+    }
 }
