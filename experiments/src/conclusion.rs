@@ -12,6 +12,7 @@ use crate::record::{RecordError, write_whole};
 use crate::report::{self, GateLine, Report, Tone};
 use crate::run::Prepared;
 use crate::summary::{Best, Ended, GateFigure, Promotion, Summary};
+use crate::sweep::Insight;
 use crate::trials::{self, Trial, TrialError};
 use crate::verdict::{self, Books, Verdict, VerdictError};
 
@@ -114,6 +115,8 @@ fn report<'a>(
         objective,
         direction: spec.sweep.direction,
         space: &spec.sweep.space,
+        also: &spec.sweep.also,
+        insight: Insight::of(&spec.sweep, prepared.question.sampling_key(), trials),
         unit: match spec.task {
             TaskSpec::Supervised(_) => ProgressUnit::Epoch,
             TaskSpec::Rl(_) => ProgressUnit::EnvStep,

@@ -64,6 +64,8 @@ pub(crate) fn view(trial: &TrialSpec, objective: Option<f64>) -> TrialView {
         attempts: 1,
         worker_losses: 0,
         rungs: Vec::new(),
+        told: Vec::new(),
+        parent: None,
         progress: None,
         payload: canonical_json(trial),
         outcome: outcome.map(|outcome| serde_json::to_vec(&outcome).unwrap()),

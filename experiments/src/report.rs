@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 use market::Timestamp;
 use spec::{Digest, Dimension, Direction, ExperimentId, Metric, Objective, Params, ProgressUnit};
 
+use crate::sweep::Insight;
+
 pub use page::render;
 
 /// All that a report shows.
@@ -30,6 +32,10 @@ pub struct Report<'a> {
     pub direction: Direction,
     /// Swept dimensions by path.
     pub space: &'a BTreeMap<String, Dimension>,
+    /// Further objectives.
+    pub also: &'a [Objective],
+    /// What the sweep found out about its space.
+    pub insight: Insight,
     /// What a step of a learning curve is.
     pub unit: ProgressUnit,
     /// Every trial, in the order asked.
@@ -68,6 +74,8 @@ pub enum Tone {
 pub struct TrialLine {
     /// Index in the sweep.
     pub index: u32,
+    /// Index of the trial whose training it goes on from.
+    pub parent: Option<u32>,
     /// Its seed.
     pub seed: u64,
     /// Its point.

@@ -314,7 +314,7 @@ pub fn endings(detail: &ExperimentDetail) -> Option<Vec<Ending>> {
             | TrialState::Paused { .. }
             | TrialState::Cancelled => return None,
         };
-        Some(Ending { payload: trial.payload.clone(), rungs: trial.rungs.clone(), end })
+        Some(Ending { payload: trial.payload.clone(), rungs: trial.rungs.clone(), told: trial.told.clone(), end })
     };
     detail.experiment.state.is_final().then(|| detail.trials.iter().map(ending).collect()).flatten()
 }

@@ -1,7 +1,9 @@
 //! Which trials an experiment runs.
 
 mod best;
+mod family;
 mod grid;
+mod insight;
 mod port;
 mod rungs;
 mod source;
@@ -9,6 +11,7 @@ mod space;
 
 pub use best::{best, metric, value};
 pub use grid::NotAList;
+pub use insight::{Importance, Insight, Share, Weight, insight};
 pub use port::{ExperimentSweep, SweepError, open};
 
 #[cfg(test)]

@@ -86,6 +86,7 @@ impl Trial {
         };
         TrialLine {
             index: self.view.trial.index,
+            parent: self.spec.parent.as_ref().map(|parent| parent.trial.index),
             seed: self.spec.seed,
             params: self.spec.params.clone(),
             state: self.view.status.name(),

@@ -32,6 +32,10 @@ pub(crate) fn seen(home: &Path, sweep: &SweepSpec) -> Result<Vec<Seen>, WarmErro
     let mut places = BTreeMap::new();
     for trial in trials::read(detail.trials)? {
         let Some(outcome) = &trial.outcome else { continue };
+        // What a child came to is no doing of its point alone.
+        if trial.spec.parent.is_some() {
+            continue;
+        }
         let measured: Option<Vec<f64>> = objectives.iter().map(|objective| value(*objective, outcome)).collect();
         let Some(measured) = measured else { continue };
         let key = serde_json::to_string(&trial.spec.params).unwrap_or_default();

@@ -32,7 +32,12 @@ fn act(index: u32) -> Result<Vec<Record>, Failure> {
     let first: u32 = (1..index).map(size).sum();
     let asked = |at: u32| -> Result<Record, Failure> {
         let trial = TrialId { experiment: "crash".parse()?, index: at };
-        Ok(record(Event::Asked { trial, payload: vec![at as u8; 40 + (at as usize * 97) % 900] }))
+        Ok(record(Event::Asked {
+            trial,
+            parent: None,
+            told: Vec::new(),
+            payload: vec![at as u8; 40 + (at as usize * 97) % 900],
+        }))
     };
     (first..first + size(index)).map(asked).collect()
 }

@@ -1,15 +1,17 @@
 //! Asks and tells one sweep, in an order that depends on outcomes alone. Live and after a restart it is the same code:
 //! payloads that the ledger holds already are compared, later ones are new.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 
-use protocol::TrialState;
-use spec::{Rung, TrialId};
+use protocol::{Descent, TrialState};
+use spec::{CheckpointRef, Finite, Rung, TrialId};
 
 use crate::ledger::Experiment;
-use crate::sweep::{Ask, Sweep, SweepOutcome};
+use crate::sweep::{Ask, Child, Judgement, Pace, Sweep, SweepOutcome};
 use crate::trial::Change;
+
+mod asynchronous;
 
 /// Above this the ledger no longer fits in the memory of a laptop.
 pub(crate) const TRIALS_MAX: u32 = 1_000_000;
@@ -32,33 +34,52 @@ pub enum SweepError {
     /// It waits although every trial was told.
     #[error("sweep waits although every outcome was told")]
     Stuck,
+    /// It names a parent that does not hold at the rung, or has children while other batches are open.
+    #[error("sweep asks for a child of trial {parent}, which does not hold at the rung of its only open batch")]
+    Orphan {
+        /// The parent it names.
+        parent: TrialId,
+    },
     /// It asks for too much.
     #[error("sweep asks for more than {TRIALS_MAX} trials: narrow its space")]
     TooManyTrials,
 }
 
 /// What follows from driving a sweep.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Driven {
-    /// Payloads of trials the ledger does not hold yet.
-    pub(crate) new: Vec<Vec<u8>>,
+    /// Trials the ledger does not hold yet.
+    pub(crate) new: Vec<New>,
     /// What becomes of trials that hold at a rung, by index.
     pub(crate) judged: Vec<(u32, Change)>,
     /// Every trial has ended and none follows.
     pub(crate) ended: bool,
 }
 
+/// A trial the ledger does not hold yet.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct New {
+    pub(crate) payload: Vec<u8>,
+    pub(crate) parent: Option<Descent>,
+    /// Ends that the sweep was told of since it asked for the one before.
+    pub(crate) told: Vec<u32>,
+}
+
 pub(crate) struct Driver {
     sweep: Box<dyn Sweep>,
     /// Trials asked so far.
     asked: u32,
+    phase: Phase,
     /// Batches not told yet, oldest first.
     batches: VecDeque<Range<u32>>,
     /// The rung that the oldest batch is judged at next.
     rung: u32,
     /// Trials before this have ended, when last looked at: a large batch is not gone through for each of its ends.
     seen: u32,
-    phase: Phase,
+    /// Of an asynchronous sweep: trials not told yet, with the rungs at which each was judged.
+    open: BTreeMap<u32, u32>,
+    /// Of an asynchronous sweep: what it was told since it asked last.
+    told: Vec<u32>,
 }
 
 enum Phase {
@@ -69,7 +90,16 @@ enum Phase {
 
 impl Driver {
     pub(crate) fn new(sweep: Box<dyn Sweep>) -> Self {
-        Self { sweep, asked: 0, batches: VecDeque::new(), rung: 0, seen: 0, phase: Phase::Asking }
+        Self {
+            sweep,
+            asked: 0,
+            phase: Phase::Asking,
+            batches: VecDeque::new(),
+            rung: 0,
+            seen: 0,
+            open: BTreeMap::new(),
+            told: Vec::new(),
+        }
     }
 
     /// Where trial `index` holds next, having reached `reached` rungs.
@@ -85,28 +115,40 @@ impl Driver {
 
     /// Goes as far as the outcomes in `experiment` allow.
     pub(crate) fn drive(&mut self, experiment: &Experiment) -> Result<Driven, SweepError> {
-        let (mut new, mut judged) = (Vec::new(), Vec::new());
+        match self.sweep.pace() {
+            Pace::Batches => self.drive_batches(experiment),
+            Pace::Asynchronous => self.drive_each(experiment),
+        }
+    }
+
+    fn drive_batches(&mut self, experiment: &Experiment) -> Result<Driven, SweepError> {
+        let mut driven = Driven::default();
         loop {
             while matches!(self.phase, Phase::Asking) {
-                self.ask(experiment, &mut new)?;
+                let first = self.asked;
+                self.ask(experiment, &mut driven.new)?;
+                if self.asked > first {
+                    self.batches.push_back(first..self.asked);
+                }
             }
-            let Some(batch) = self.batches.front().cloned() else {
+            if self.batches.is_empty() {
                 return match self.phase {
-                    Phase::Done => Ok(Driven { new, judged, ended: true }),
+                    Phase::Done => Ok(Driven { ended: true, ..driven }),
                     Phase::Asking | Phase::Waiting => Err(SweepError::Stuck),
                 };
-            };
-            while self.judge(experiment, batch.clone(), &mut judged) {}
+            }
+            while self.judge(experiment, &mut driven)? {}
+            let Some(batch) = self.batches.front().cloned() else { return Err(SweepError::Stuck) };
             self.seen = self.seen.max(batch.start);
             while self.seen < batch.end && ended(experiment, self.seen) {
                 self.seen += 1;
             }
             if self.seen < batch.end {
-                return Ok(Driven { new, judged, ended: false });
+                return Ok(driven);
             }
             let outcomes: Option<Vec<_>> = batch.clone().map(|index| outcome(experiment, index)).collect();
             let Some(outcomes) = outcomes else {
-                return Ok(Driven { new, judged, ended: false });
+                return Ok(driven);
             };
             for (index, outcome) in batch.zip(outcomes) {
                 self.sweep.tell(index, outcome);
@@ -119,34 +161,72 @@ impl Driver {
         }
     }
 
-    /// Judges `batch` at its rung, if it is there whole; whether it was.
-    fn judge(&mut self, experiment: &Experiment, batch: Range<u32>, judged: &mut Vec<(u32, Change)>) -> bool {
+    /// Judges the oldest batch at its rung, if it is there whole; whether it was.
+    fn judge(&mut self, experiment: &Experiment, driven: &mut Driven) -> Result<bool, SweepError> {
+        let Some(batch) = self.batches.front().cloned() else { return Ok(false) };
         let rung = self.rung as usize;
         let mut reached = Vec::new();
         for index in batch {
-            let Some(trial) = experiment.trials.get(index as usize) else { return false };
+            let Some(trial) = experiment.trials.get(index as usize) else { return Ok(false) };
             match trial.rungs.get(rung) {
                 Some(value) => reached.push((index, *value)),
                 None if trial.state.is_final() || self.rung(index, rung).is_none() => {}
-                None => return false,
+                None => return Ok(false),
             }
         }
         if reached.is_empty() {
-            return false;
+            return Ok(false);
         }
-        let go_on = self.sweep.judge(self.rung, &reached);
-        for (index, _) in reached {
-            let holds = matches!(experiment.trials[index as usize].state,
-                TrialState::Paused { rung, .. } if rung == self.rung);
-            if holds {
-                judged.push((index, if go_on.contains(&index) { Change::Resume } else { Change::Prune }));
-            }
-        }
+        self.decide(experiment, (self.rung, &reached), driven)?;
         self.rung += 1;
-        true
+        Ok(true)
     }
 
-    fn ask(&mut self, experiment: &Experiment, new: &mut Vec<Vec<u8>>) -> Result<(), SweepError> {
+    /// Asks what becomes of trials at a rung.
+    fn decide(
+        &mut self,
+        experiment: &Experiment,
+        (rung, reached): (u32, &[(u32, Option<Finite>)]),
+        driven: &mut Driven,
+    ) -> Result<(), SweepError> {
+        let Judgement { go_on, children } = self.sweep.judge(rung, reached);
+        for Child { parent, payload } in children {
+            self.join(experiment, (rung, parent, payload), &mut driven.new)?;
+        }
+        for (index, _) in reached {
+            if holds(experiment, *index, rung).is_some() {
+                driven.judged.push((*index, if go_on.contains(index) { Change::Resume } else { Change::Prune }));
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a child to the only open batch.
+    fn join(
+        &mut self,
+        experiment: &Experiment,
+        (rung, parent, payload): (u32, u32, Vec<u8>),
+        new: &mut Vec<New>,
+    ) -> Result<(), SweepError> {
+        let orphan = || {
+            let experiment = experiment.submission.experiment.clone();
+            SweepError::Orphan { parent: TrialId { experiment, index: parent } }
+        };
+        let known = experiment.trials.get(self.asked as usize).map(|known| known.parent);
+        let descent = match known {
+            Some(descent) => descent.filter(|descent| descent.trial == parent),
+            None => holds(experiment, parent, rung).map(|checkpoint| Descent { trial: parent, checkpoint }),
+        };
+        let descent = descent.ok_or_else(orphan)?;
+        self.take(experiment, New { payload, parent: Some(descent), told: Vec::new() }, new)?;
+        match self.batches.make_contiguous() {
+            [batch] => batch.end = self.asked,
+            _ => return Err(orphan()),
+        }
+        Ok(())
+    }
+
+    fn ask(&mut self, experiment: &Experiment, new: &mut Vec<New>) -> Result<(), SweepError> {
         let payloads = match self.sweep.ask() {
             Ask::Batch(payloads) => payloads,
             Ask::Waiting => {
@@ -161,23 +241,47 @@ impl Driver {
         if payloads.is_empty() {
             return Err(SweepError::EmptyBatch);
         }
-        let first = self.asked;
         for payload in payloads {
-            if self.asked == TRIALS_MAX {
-                return Err(SweepError::TooManyTrials);
-            }
-            match experiment.trials.get(self.asked as usize) {
-                None => new.push(payload),
-                Some(known) if known.payload == payload => {}
-                Some(_) => {
-                    let experiment = experiment.submission.experiment.clone();
-                    return Err(SweepError::Diverged { trial: TrialId { experiment, index: self.asked } });
-                }
-            }
-            self.asked += 1;
+            let told = std::mem::take(&mut self.told);
+            self.take(experiment, New { payload, parent: None, told }, new)?;
         }
-        self.batches.push_back(first..self.asked);
         Ok(())
+    }
+
+    /// Takes in a trial: it is the one that the ledger holds at its place, or new.
+    fn take(&mut self, experiment: &Experiment, trial: New, new: &mut Vec<New>) -> Result<(), SweepError> {
+        if self.asked == TRIALS_MAX {
+            return Err(SweepError::TooManyTrials);
+        }
+        match experiment.trials.get(self.asked as usize) {
+            None => new.push(trial),
+            Some(known) if known.payload == trial.payload && known.parent == trial.parent => {}
+            Some(_) => return Err(self.diverged(experiment)),
+        }
+        self.asked += 1;
+        Ok(())
+    }
+
+    /// The next trial is not the one that the ledger holds.
+    fn diverged(&self, experiment: &Experiment) -> SweepError {
+        let experiment = experiment.submission.experiment.clone();
+        SweepError::Diverged { trial: TrialId { experiment, index: self.asked } }
+    }
+}
+
+/// The checkpoint at which a trial holds at `rung`, if it does.
+fn holds(experiment: &Experiment, index: u32, rung: u32) -> Option<CheckpointRef> {
+    match experiment.trials.get(index as usize)?.state {
+        TrialState::Paused { rung: at, checkpoint } if at == rung => Some(checkpoint),
+        TrialState::Waiting { .. }
+        | TrialState::Queued { .. }
+        | TrialState::Leased { .. }
+        | TrialState::Running { .. }
+        | TrialState::Paused { .. }
+        | TrialState::Succeeded { .. }
+        | TrialState::Pruned
+        | TrialState::Failed { .. }
+        | TrialState::Cancelled => None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the journal holds: everything that decides, and nothing that does not.
 
 use market::Timestamp;
-use protocol::{Cordon, ExperimentState, Submission, Target};
+use protocol::{Cordon, Descent, ExperimentState, Submission, Target};
 use serde::{Deserialize, Serialize};
 use spec::{ExperimentId, TrialId};
 
@@ -17,6 +17,13 @@ pub enum Event {
     Asked {
         /// Which: the next index of its experiment.
         trial: TrialId,
+        /// Whose training it goes on from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent: Option<Descent>,
+        /// Trials whose ends an asynchronous sweep was told of since it asked for the one before, in that order: with those
+        /// of earlier trials, all that it had seen.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        told: Vec<u32>,
         /// What it is.
         #[serde(skip)]
         payload: Vec<u8>,

@@ -229,13 +229,16 @@ impl Ledger {
     pub fn apply(&mut self, at: Timestamp, event: &Event) -> Result<(), IllegalEvent> {
         match event {
             Event::Submitted(submission) => self.submit(at, submission),
-            Event::Asked { trial, payload } => {
+            Event::Asked { trial, parent, told, payload } => {
                 let experiment = self.open_mut(&trial.experiment)?;
                 let next = u32::try_from(experiment.trials.len()).unwrap_or(u32::MAX);
                 if trial.index != next {
                     return Err(IllegalEvent::OutOfTurn { trial: trial.clone(), next });
                 }
-                experiment.ask(at, payload.clone());
+                if let Some(descent) = parent.filter(|descent| descent.trial >= next) {
+                    return Err(IllegalEvent::NoTrial(TrialId { index: descent.trial, ..trial.clone() }));
+                }
+                experiment.ask(at, payload.clone(), *parent, told.clone());
                 Ok(())
             }
             Event::Trial { trial, change } => self.change(at, trial, change),

@@ -36,4 +36,4 @@ pub use driver::SweepError;
 pub use retry::{BACKOFF_MAX, WORKER_LOSSES_MAX};
 pub use server::{Handle, history, serve, start, surplus};
 pub use side_log::{LogLine, log_path};
-pub use sweep::{Ask, OpenError, Sweep, SweepOutcome, Sweeps};
+pub use sweep::{Ask, Child, Judgement, OpenError, Pace, Sweep, SweepOutcome, Sweeps};

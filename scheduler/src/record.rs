@@ -5,7 +5,7 @@ use market::Timestamp;
 use protocol::{End, Ending, ExperimentState, Refusal, Submission, TrialState};
 use spec::{CheckpointRef, Digest, TrialId, WorkerId};
 
-use crate::driver::{Driven, Driver};
+use crate::driver::{Driven, Driver, New};
 use crate::event::Event;
 use crate::ledger::{IllegalEvent, Ledger};
 use crate::sweep::Sweep;
@@ -55,11 +55,11 @@ impl Run<'_> {
             let Driven { new, judged, ended } =
                 driver.drive(experiment).map_err(|error| self.refuse(&error.to_string()))?;
             let moved = !new.is_empty() || !judged.is_empty();
-            for (index, payload) in (asked..).zip(new) {
-                if self.trials.get(index).is_none_or(|told| told.payload != payload) {
+            for (index, New { payload, parent, told }) in (asked..).zip(new) {
+                if self.trials.get(index).is_none_or(|known| known.payload != payload || known.told != told) {
                     return Err(self.refuse(&format!("its sweep asks for another trial {index} here")));
                 }
-                self.emit(Event::Asked { trial: self.trial(index), payload })?;
+                self.emit(Event::Asked { trial: self.trial(index), parent, told, payload })?;
             }
             for (index, change) in judged {
                 self.emit(Event::Trial { trial: self.trial(index as usize), change })?;
@@ -69,7 +69,7 @@ impl Run<'_> {
                 let state = if succeeded { ExperimentState::Succeeded } else { ExperimentState::Failed };
                 return Ok(self.emit(Event::Ended { experiment: id, state, reason: None })?);
             }
-            if !self.run_queued(&driver)? && !moved {
+            if !self.run_next(&driver)? && !moved {
                 return Err(self.refuse("not every trial has an end"));
             }
         }
@@ -79,14 +79,16 @@ impl Run<'_> {
         TrialId { experiment: self.submission.experiment.clone(), index: u32::try_from(index).unwrap_or(u32::MAX) }
     }
 
-    /// Runs every queued trial to its next rung or its end; whether there was one.
-    fn run_queued(&mut self, driver: &Driver) -> Result<bool, Refusal> {
+    /// Runs queued trials to their next rung or their end: all of them, or the one that had to end next for the sweep to ask
+    /// what it asked. Whether there was one.
+    fn run_next(&mut self, driver: &Driver) -> Result<bool, Refusal> {
         let id = self.submission.experiment.clone();
-        let queued: Vec<u32> = self
-            .ledger
-            .experiment(&id)
-            .map(|found| found.queue().map(|(_, index)| index).collect())
-            .unwrap_or_default();
+        let Some(experiment) = self.ledger.experiment(&id) else { return Ok(false) };
+        let mut queued: Vec<u32> = experiment.queue().map(|(_, index)| index).collect();
+        let before_next = self.trials.get(experiment.trials.len()).map_or(&[][..], |next| &next.told);
+        if let Some(first) = before_next.iter().find(|index| queued.contains(index)) {
+            queued = vec![*first];
+        }
         for index in &queued {
             self.run(driver, *index as usize)?;
         }

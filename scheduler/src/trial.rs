@@ -1,7 +1,7 @@
 //! One trial: the table of its legal transitions, and the record that goes through it.
 
 use market::Timestamp;
-use protocol::TrialState;
+use protocol::{Descent, TrialState};
 use serde::{Deserialize, Serialize};
 use spec::{AttemptId, CheckpointRef, FailureClass, Finite, NodeId, WorkerId};
 
@@ -153,8 +153,14 @@ pub struct Trial {
     pub degrade: u8,
     /// Newest first, at most [`CHECKPOINTS_KEPT`].
     pub checkpoints: Vec<CheckpointRef>,
-    /// What it measured at each rung it reached.
+    /// What it measured at each rung it reached; below where it began, what its parent did.
     pub rungs: Vec<Option<Finite>>,
+    /// Whose training it goes on from.
+    pub parent: Option<Descent>,
+    /// Checkpoints of it that other trials go on from.
+    pub lent: Vec<CheckpointRef>,
+    /// Ends that its sweep was told of just before it asked for this trial.
+    pub told: Vec<u32>,
     /// Who handed in the newest, and its step.
     pub stored: Option<(AttemptId, u64)>,
     /// Why the last attempt ended, if it failed by itself.
@@ -175,10 +181,29 @@ impl Trial {
             degrade: 0,
             checkpoints: Vec::new(),
             rungs: Vec::new(),
+            parent: None,
+            lent: Vec::new(),
+            told: Vec::new(),
             stored: None,
             last_failure: None,
             outcome: None,
         }
+    }
+
+    /// A trial that goes on from where `descent` says, with what its parent showed so far behind it.
+    #[must_use]
+    pub fn descended(payload: Vec<u8>, now: Timestamp, (parent, descent): (&Self, Descent)) -> Self {
+        Self {
+            state: TrialState::Queued { not_before: now, from: Some(descent.checkpoint) },
+            rungs: parent.rungs.clone(),
+            parent: Some(descent),
+            ..Self::new(payload, now)
+        }
+    }
+
+    /// Where it goes on.
+    fn newest(&self) -> Option<&CheckpointRef> {
+        self.checkpoints.first().or(self.parent.as_ref().map(|descent| &descent.checkpoint))
     }
 
     /// Attempts that count against the budget: own failures, and the present or successful one.
@@ -193,7 +218,7 @@ impl Trial {
     /// # Errors
     /// [`IllegalTransition`]; the trial is as before.
     pub fn apply(&mut self, at: Timestamp, change: &Change) -> Result<(), IllegalTransition> {
-        let next = transition(&self.state, at, change, self.checkpoints.first())?;
+        let next = transition(&self.state, at, change, self.newest())?;
         match change {
             Change::Checkpoint { attempt, checkpoint } | Change::Pause { attempt, checkpoint, .. } => {
                 self.stored = Some((*attempt, checkpoint.step));

@@ -7,7 +7,7 @@
 use models::weights::{self, Named};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use spec::Digest;
+use spec::{Digest, TrialId, TrialSpec};
 
 const MAGIC: &[u8; 8] = b"twckpt01";
 const SUM: usize = MAGIC.len() + 32;
@@ -41,12 +41,49 @@ pub enum CheckpointError {
         /// Spec of the trial that wrote it.
         given: Digest,
     },
+    /// It was to be branched from, but the trial goes on from no other.
+    #[error("trial {trial} has no parent: it goes on from its own checkpoints alone")]
+    NoParent {
+        /// The trial.
+        trial: TrialId,
+    },
     /// The bytes are whole, but their content is not what this build writes.
     #[error("the checkpoint cannot be read: {why}")]
     Content {
         /// What the reader said.
         why: String,
     },
+}
+
+/// Where a training begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start<'a> {
+    /// At its first step. A trial with a parent does not.
+    Anew,
+    /// From a checkpoint of its own.
+    Resume(&'a [u8]),
+    /// From a checkpoint of the parent that its spec names.
+    Branch(&'a [u8]),
+}
+
+/// A checkpoint, and whose it has to be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Saved<'a> {
+    pub(crate) bytes: &'a [u8],
+    /// What it belongs to.
+    pub(crate) of: Digest,
+}
+
+impl<'a> Start<'a> {
+    /// The checkpoint to begin from, if any.
+    pub(crate) fn saved(self, trial: &TrialSpec) -> Result<Option<Saved<'a>>, CheckpointError> {
+        match (self, &trial.parent) {
+            (Self::Anew, _) => Ok(None),
+            (Self::Resume(bytes), _) => Ok(Some(Saved { bytes, of: trial.identity() })),
+            (Self::Branch(bytes), Some(parent)) => Ok(Some(Saved { bytes, of: parent.spec })),
+            (Self::Branch(_), None) => Err(CheckpointError::NoParent { trial: trial.trial.clone() }),
+        }
+    }
 }
 
 /// The part that is no tensor.
@@ -73,11 +110,11 @@ pub(crate) fn write<S: Serialize>(trial: Digest, state: &S, tensors: &Named) -> 
     [MAGIC.as_slice(), Digest::of(&rest).as_bytes(), &rest].concat()
 }
 
-/// Reads a checkpoint of the trial whose spec hashes to `wanted`.
+/// Reads a checkpoint.
 ///
 /// # Errors
-/// [`CheckpointError`] naming what is wrong with it; nothing of it is used then.
-pub(crate) fn read<S: DeserializeOwned>(wanted: Digest, bytes: &[u8]) -> Result<(S, Named), CheckpointError> {
+/// [`CheckpointError`] naming what is wrong with it, such as that it belongs to another trial; nothing of it is used then.
+pub(crate) fn read<S: DeserializeOwned>(Saved { bytes, of: wanted }: Saved<'_>) -> Result<(S, Named), CheckpointError> {
     let magic = &bytes[..bytes.len().min(MAGIC.len())];
     if !MAGIC.starts_with(magic) {
         return Err(CheckpointError::Foreign);

@@ -5,7 +5,7 @@ use std::fmt;
 use dataset::DataError;
 use features::FeatureError;
 use models::ModelError;
-use spec::{Device, Digest, FailureClass};
+use spec::{Device, Digest, FailureClass, TrialId};
 
 use crate::checkpoint::CheckpointError;
 use crate::memory::is_out_of_memory;
@@ -102,6 +102,14 @@ pub enum TrainError {
     /// The checkpoint cannot be resumed; an older one may.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// It was to begin anew, but goes on from another trial.
+    #[error("trial {trial} goes on from {parent}, and no checkpoint of that one was given: train {parent} again")]
+    Orphan {
+        /// The trial.
+        trial: TrialId,
+        /// Whose checkpoint is missing.
+        parent: TrialId,
+    },
     /// The checkpoint could not be handed over.
     #[error("the checkpoint after step {step} was not kept")]
     Sink {
@@ -152,9 +160,12 @@ impl TrainError {
     #[must_use]
     pub fn class(&self) -> FailureClass {
         match self {
-            Self::Data(_) | Self::Feature(_) | Self::OtherData { .. } | Self::TooFewRows { .. } | Self::Env { .. } => {
-                FailureClass::Data
-            }
+            Self::Data(_)
+            | Self::Feature(_)
+            | Self::OtherData { .. }
+            | Self::TooFewRows { .. }
+            | Self::Env { .. }
+            | Self::Orphan { .. } => FailureClass::Data,
             Self::NotFinite { .. }
             | Self::Broken { .. }
             | Self::Model(ModelError::Output { .. } | ModelError::NotFinite { .. }) => FailureClass::Nan,

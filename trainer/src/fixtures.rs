@@ -12,7 +12,7 @@ use spec::{
     SupervisedSpec, TaskSpec, TrialSpec,
 };
 
-use crate::{Ended, Kept, Sink, SinkError, TrainError, Trained, TrainingData};
+use crate::{Ended, Kept, Sink, SinkError, Start, TrainError, Trained, TrainingData};
 
 pub(crate) fn uniform(rng: &mut ChaCha8Rng) -> f64 {
     (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
@@ -98,6 +98,7 @@ pub(crate) fn trial(data: &Dataset, task: TaskSpec, model: ModelSpec) -> TrialSp
         device: Device::Cpu,
         threads: 1,
         degrade: Vec::new(),
+        parent: None,
     }
 }
 
@@ -144,18 +145,18 @@ pub(crate) fn assert_same(actual: &Trained, expected: &Trained, when: &str) {
 /// Asserts that training ends in the same bytes from every checkpoint, and after stopping at any of `stops` questions.
 pub(crate) fn assert_resumes_exactly(spec: &TrialSpec, data: &TrainingData, stops: &[u32]) {
     let mut whole = Recorder::default();
-    let expected = finished(crate::train(spec, data, None, &mut whole));
+    let expected = finished(crate::train(spec, data, Start::Anew, &mut whole));
     assert!(whole.checkpoints.len() >= 2, "there must be something to resume from");
     for (step, bytes) in &whole.checkpoints {
-        let actual = finished(crate::train(spec, data, Some(bytes), &mut Recorder::default()));
+        let actual = finished(crate::train(spec, data, Start::Resume(bytes), &mut Recorder::default()));
         assert_same(&actual, &expected, &format!("resumed after step {step}"));
     }
     for stop in stops {
         let mut sink = Recorder { stop_at: Some(*stop), ..Recorder::default() };
-        let ended = crate::train(spec, data, None, &mut sink).unwrap();
+        let ended = crate::train(spec, data, Start::Anew, &mut sink).unwrap();
         assert!(matches!(ended, Ended::Stopped), "asked to stop at question {stop}");
         let (step, bytes) = sink.checkpoints.last().unwrap();
-        let actual = finished(crate::train(spec, data, Some(bytes), &mut Recorder::default()));
+        let actual = finished(crate::train(spec, data, Start::Resume(bytes), &mut Recorder::default()));
         assert_same(&actual, &expected, &format!("stopped after step {step}"));
     }
 }

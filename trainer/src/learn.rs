@@ -12,7 +12,7 @@ use tch::Tensor;
 
 use crate::agent::{Agent, Window, network_spec};
 use crate::algorithms::{dqn::Dqn, ppo::Ppo, sac::Sac, td3::Td3};
-use crate::checkpoint::{self, CheckpointError};
+use crate::checkpoint::{self, CheckpointError, Saved};
 use crate::off_policy::OffPolicy;
 use crate::seeds::{self, Stream};
 use crate::world::{Memory, World, play};
@@ -125,10 +125,20 @@ struct Run<'a> {
 /// # Errors
 /// [`TrainError`], as [`crate::train`].
 pub fn learn(problem: Problem, resume: Option<&[u8]>, sink: &mut dyn Sink) -> Result<Option<Learned>, TrainError> {
+    let of = problem.identity;
+    learn_from(problem, resume.map(|bytes| Saved { bytes, of }), sink)
+}
+
+/// The same from a checkpoint that may be another's.
+pub(crate) fn learn_from(
+    problem: Problem,
+    resume: Option<Saved<'_>>,
+    sink: &mut dyn Sink,
+) -> Result<Option<Learned>, TrainError> {
     let task = problem.task.clone();
     let mut run = Run::start(&task, problem)?;
-    if let Some(bytes) = resume {
-        run.restore(bytes)?;
+    if let Some(saved) = resume {
+        run.restore(saved)?;
     }
     let ended = run.go(sink);
     Ok(ended.map_err(|error| error.after(run.kept))?.then(|| run.finish()))
@@ -243,8 +253,8 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn restore(&mut self, bytes: &[u8]) -> Result<(), TrainError> {
-        let (state, tensors): (State, Named) = checkpoint::read(self.identity, bytes)?;
+    fn restore(&mut self, saved: Saved<'_>) -> Result<(), TrainError> {
+        let (state, tensors): (State, Named) = checkpoint::read(saved)?;
         self.learner.restore(&tensors, state.learner.clone())?;
         self.world.restore(state.world.clone())?;
         let best = checkpoint::under(&tensors, "best");

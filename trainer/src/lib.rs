@@ -7,6 +7,8 @@
 
 mod agent;
 mod algorithms;
+#[cfg(test)]
+mod branching;
 mod checkpoint;
 mod critics;
 mod distribution;
@@ -38,7 +40,7 @@ use std::sync::{Mutex, PoisonError};
 use spec::{Device, TaskSpec, TrialSpec};
 
 pub use agent::Window;
-pub use checkpoint::CheckpointError;
+pub use checkpoint::{CheckpointError, Start};
 pub use error::{LastGood, SinkError, TrainError};
 pub use gae::{Trace, advantages};
 pub use learn::{Learned, Problem, learn};
@@ -52,7 +54,8 @@ pub use sink::{Ended, Kept, Sink, Trained};
 static GENERATOR: Mutex<()> = Mutex::new(());
 
 /// Runs a trial from the start or from a checkpoint. Killed anywhere and resumed from its last checkpoint, it ends in the
-/// same bytes.
+/// same bytes. A trial with a parent goes on with all that the parent had learned: weights, optimiser, memory, best weights
+/// so far and curve; only its own settings are new.
 ///
 /// # Errors
 /// [`TrainError`]; its [`TrainError::class`] says whether a retry can help. A checkpoint that cannot be used is
@@ -60,10 +63,10 @@ static GENERATOR: Mutex<()> = Mutex::new(());
 pub fn train(
     spec: &TrialSpec,
     data: &TrainingData,
-    resume: Option<&[u8]>,
+    start: Start<'_>,
     sink: &mut dyn Sink,
 ) -> Result<Ended, TrainError> {
-    train_in(MicroBatch::Whole, (spec, data), resume, sink)
+    train_in(MicroBatch::Whole, (spec, data), start, sink)
 }
 
 /// The same, computing no more than a micro-batch at once. Gradients are summed up to the mini-batch, so each update is the
@@ -74,9 +77,13 @@ pub fn train(
 pub fn train_in(
     micro_batch: MicroBatch,
     (spec, data): (&TrialSpec, &TrainingData),
-    resume: Option<&[u8]>,
+    start: Start<'_>,
     sink: &mut dyn Sink,
 ) -> Result<Ended, TrainError> {
+    if let (Start::Anew, Some(parent)) = (start, &spec.parent) {
+        return Err(TrainError::Orphan { trial: spec.trial.clone(), parent: parent.trial.clone() });
+    }
+    let resume = start.saved(spec)?;
     match spec.device {
         Device::Cpu => {}
         Device::Cuda | Device::Auto => return Err(TrainError::Device(spec.device)),

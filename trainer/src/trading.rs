@@ -4,21 +4,22 @@ use std::sync::Arc;
 
 use envs::{Episodes, History, TradingEnv};
 use market::Instrument;
-use spec::{Digest, Metric, RlSpec, TrialSpec, canonical_json};
+use spec::{Metric, RlSpec, TrialSpec};
 
 use crate::agent::Window;
-use crate::learn::{Problem, learn};
+use crate::checkpoint::Saved;
+use crate::learn::{Problem, learn_from};
 use crate::{Ended, Sink, TrainError, Trained, TrainingData, chain};
 
 /// Learns to trade.
 pub(crate) fn train(
     (trial, task): (&TrialSpec, &RlSpec),
     data: &TrainingData,
-    resume: Option<&[u8]>,
+    resume: Option<Saved<'_>>,
     sink: &mut dyn Sink,
 ) -> Result<Ended, TrainError> {
     let problem = problem(trial, task, data)?;
-    let Some(learned) = learn(problem, resume, sink)? else { return Ok(Ended::Stopped) };
+    let Some(learned) = learn_from(problem, resume, sink)? else { return Ok(Ended::Stopped) };
     let mut metrics = learned.curve.last().map(|(_, metrics)| metrics.clone()).unwrap_or_default();
     if let Some((_, score)) = &learned.best {
         metrics.insert(Metric::EvaluationReturn, *score);
@@ -51,6 +52,6 @@ fn problem(trial: &TrialSpec, task: &RlSpec, data: &TrainingData) -> Result<Prob
         seed: trial.seed,
         env: Box::new(env),
         evaluation: Some(Box::new(evaluation)),
-        identity: Digest::of(&canonical_json(trial)),
+        identity: trial.identity(),
     })
 }

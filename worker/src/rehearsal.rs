@@ -56,7 +56,8 @@ impl Runner for Rehearsal {
 
 fn slow(assignment: &Assignment, reporter: &mut Reporter, millis: u64) -> Result<Ended, Failure> {
     let steps = millis.div_ceil(10);
-    let began = assignment.checkpoints.first().map_or(0, |checkpoint| checkpoint.step);
+    let from = assignment.checkpoints.first().or(assignment.parent.as_ref());
+    let began = from.map_or(0, |checkpoint| checkpoint.step);
     for step in began + 1..=steps {
         if reporter.should_stop() {
             return Ok(Ended::Stopped);

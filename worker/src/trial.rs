@@ -11,7 +11,7 @@ use spec::{
     CheckpointRef, FailureClass, Finite, Metric, Progress, Rung, Series, TaskSpec, TrialOutcome, TrialSpec,
     canonical_json,
 };
-use trainer::{Kept, MicroBatch, Sink, SinkError, TrainError, Trained, TrainingData};
+use trainer::{Kept, MicroBatch, Sink, SinkError, Start, TrainError, Trained, TrainingData};
 
 use crate::machine::kernel;
 use crate::runner::{CheckpointError, Ended, Failure, Reporter, Runner};
@@ -34,7 +34,8 @@ impl Trial {
         Self { home: home.to_owned(), store, code_version: code_version.to_owned() }
     }
 
-    /// Trains from the newest checkpoint that can be read; a damaged one is said, and the one before is used.
+    /// Trains from the newest checkpoint that can be read; a damaged one is said, and the one before is used. Before its own
+    /// there is that of its parent, if it has one.
     fn train(
         &self,
         spec: &TrialSpec,
@@ -46,7 +47,7 @@ impl Trial {
         for checkpoint in &assignment.checkpoints {
             let attempt = self.store.get_checkpoint(checkpoint.digest).map_err(|error| error.to_string());
             let resumed = match attempt {
-                Ok(bytes) => trainer::train_in(micro_batch, (spec, data), Some(&bytes), sink),
+                Ok(bytes) => trainer::train_in(micro_batch, (spec, data), Start::Resume(&bytes), sink),
                 Err(why) => {
                     tracing::warn!(trial = %assignment.trial, step = checkpoint.step, why, "checkpoint not used");
                     continue;
@@ -60,7 +61,15 @@ impl Trial {
                 ended => return ended.map_err(|error| failure(error.class(), &error)),
             }
         }
-        trainer::train_in(micro_batch, (spec, data), None, sink).map_err(|error| failure(error.class(), &error))
+        let trained = match assignment.parent {
+            None => trainer::train_in(micro_batch, (spec, data), Start::Anew, sink),
+            Some(parent) => {
+                let bytes = self.store.get_checkpoint(parent.digest);
+                let bytes = bytes.map_err(|error| failure(FailureClass::Data, &error))?;
+                trainer::train_in(micro_batch, (spec, data), Start::Branch(&bytes), sink)
+            }
+        };
+        trained.map_err(|error| failure(error.class(), &error))
     }
 
     /// Backtests what was learned on validation and puts it into the store as a bundle.
@@ -102,11 +111,11 @@ impl Trial {
 
 impl Runner for Trial {
     fn run(&mut self, assignment: &Assignment, reporter: &mut Reporter) -> Result<Ended, Failure> {
-        let spec: TrialSpec =
+        let mut spec: TrialSpec =
             serde_json::from_slice(&assignment.payload).map_err(|error| failure(FailureClass::Bug, &error))?;
         let dataset = load(&self.home, &spec).map_err(|error| failure(FailureClass::Data, &error))?;
         let data = trainer::prepare(&spec, &dataset).map_err(|error| failure(error.class(), &error))?;
-        let mut sink = StoreSink::new(&self.store, reporter, assignment.rung);
+        let mut sink = StoreSink::new(&self.store, reporter, assignment);
         let ended = self.train(&spec, &data, assignment, &mut sink)?;
         let (mut leftovers, held) = (sink.kept, sink.held);
         match ended {
@@ -116,12 +125,13 @@ impl Runner for Trial {
             }),
             trainer::Ended::Finished(trained) => {
                 let degrade = spec.steps_down(assignment.degrade);
+                if let Some(parent) = &mut spec.parent {
+                    parent.checkpoint = assignment.parent;
+                }
                 let outcome = self.hand_in(spec, &data, *trained, degrade)?;
                 leftovers.extend(held.and_then(|held| held.checkpoint));
-                for checkpoint in leftovers {
-                    // The result is in the store: what led to it is only space.
-                    let _ = self.store.delete_checkpoint(checkpoint.digest);
-                }
+                // The result is in the store: what led to it is only space.
+                forget(&self.store, leftovers.iter(), &assignment.lent);
                 Ok(Ended::Succeeded(canonical_json(&outcome)))
             }
         }
@@ -164,6 +174,8 @@ struct StoreSink<'a> {
     /// Where to hold.
     rung: Option<Rung>,
     held: Option<Held>,
+    /// Checkpoints that others go on from.
+    lent: &'a [CheckpointRef],
 }
 
 /// The rung is reached.
@@ -182,8 +194,9 @@ fn comparable(progress: &Progress) -> Option<f64> {
 }
 
 impl<'a> StoreSink<'a> {
-    fn new(store: &'a Store, reporter: &'a mut Reporter, rung: Option<Rung>) -> Self {
-        Self { store, reporter, kept: Vec::new(), checkpointed: None, began: None, rung, held: None }
+    fn new(store: &'a Store, reporter: &'a mut Reporter, assignment: &'a Assignment) -> Self {
+        let (rung, lent) = (assignment.rung, assignment.lent.as_slice());
+        Self { store, reporter, kept: Vec::new(), checkpointed: None, began: None, rung, held: None, lent }
     }
 
     fn rate(&mut self, step: u64) -> f64 {
@@ -224,10 +237,7 @@ impl Sink for StoreSink<'_> {
         let digest = self.store.put_checkpoint(bytes).map_err(|error| SinkError(chain(&error)))?;
         match self.reporter.checkpoint(CheckpointRef { digest, step }) {
             Ok(kept) => {
-                for old in self.kept.iter().filter(|old| !kept.contains(old)) {
-                    // Superseded; a leftover file harms nobody.
-                    let _ = self.store.delete_checkpoint(old.digest);
-                }
+                forget(self.store, self.kept.iter().filter(|old| !kept.contains(old)), self.lent);
                 self.kept = kept;
                 self.checkpointed = Some(now);
                 Ok(Kept::Durably)
@@ -239,6 +249,13 @@ impl Sink for StoreSink<'_> {
 
     fn should_stop(&self) -> bool {
         self.held.is_some() || self.reporter.should_stop()
+    }
+}
+
+/// Removes checkpoints that are needed no more, but for those that others go on from. A leftover file harms nobody.
+fn forget<'c>(store: &Store, checkpoints: impl Iterator<Item = &'c CheckpointRef>, lent: &[CheckpointRef]) {
+    for checkpoint in checkpoints.filter(|checkpoint| !lent.contains(checkpoint)) {
+        let _ = store.delete_checkpoint(checkpoint.digest);
     }
 }
 
@@ -261,4 +278,20 @@ fn chain(error: &dyn std::error::Error) -> String {
         cause = inner.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_that_another_trial_goes_on_from_is_not_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path().to_str().unwrap()).unwrap();
+        let put =
+            |text: &str| CheckpointRef { digest: store.put_checkpoint(text.as_bytes().to_vec()).unwrap(), step: 1 };
+        let (own, lent) = (put("own"), put("lent"));
+        forget(&store, [own, lent].iter(), &[lent]);
+        assert!(store.get_checkpoint(own.digest).is_err() && store.get_checkpoint(lent.digest).is_ok());
+    }
 }

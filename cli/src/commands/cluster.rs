@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context as _, Result};
+use experiments::sweep::{Insight, Share as Part};
 use protocol::{Client, Credentials, ExperimentDetail, ExperimentView, TrialView};
 use scheduler::{Config, Handle, JournalAt, Options, Quota, Recovery, SchedulerError, Scope, Transport};
 use serde_json::{Value, json};
@@ -236,8 +237,12 @@ pub(crate) fn show(context: &Context, experiment: &ExperimentId) -> Result<Exit>
     };
     let trials = detail.trials.iter().map(Shown::read).collect::<Result<Vec<_>>>()?;
     let objects: Vec<Value> = trials.iter().map(Shown::object).collect();
-    let object = json!({ "experiment": experiment, "state": detail.experiment.state, "trials": objects });
-    context.show(&object, || trials_table(&detail, &trials))?;
+    let insight = experiments::sweep::insight(&detail).unwrap_or_default();
+    let object = json!({
+        "experiment": experiment, "state": detail.experiment.state, "trials": objects,
+        "importance": insight.importance, "front": insight.front,
+    });
+    context.show(&object, || format!("{}{}", trials_table(&detail, &trials), insights(&insight)))?;
     Ok(Exit::Ok)
 }
 
@@ -261,6 +266,8 @@ impl<'a> Shown<'a> {
             "state": self.view.status.name(),
             "attempts": self.view.attempts + self.view.worker_losses,
             "rungs": self.view.rungs,
+            "parent": self.view.parent,
+            "told": self.view.told,
             "seed": self.spec.as_ref().map(|spec| spec.seed),
             "params": self.spec.as_ref().map(|spec| &spec.params),
             "metrics": self.outcome.as_ref().map(|outcome| &outcome.metrics),
@@ -299,6 +306,32 @@ fn trials_table(detail: &ExperimentDetail, trials: &[Shown<'_>]) -> String {
         ]
     });
     format!("{}  {}\n{}", detail.experiment.experiment, detail.experiment.state, render(&columns, rows))
+}
+
+/// Which dimensions mattered and which trials are on the front; nothing where neither is known.
+fn insights(insight: &Insight) -> String {
+    let mut text = String::new();
+    if let Some(found) = &insight.importance {
+        let columns =
+            [Column::Text("parameter"), Column::Number("importance"), Column::Number("middle 80 %"), Column::Text("")];
+        let row = |name: &str, share: &Part| {
+            let percent = |value: f64| format!("{:.0} %", 100.0 * value);
+            let bar = "█".repeat((20.0 * share.value).round() as usize);
+            vec![
+                name.to_owned(),
+                percent(share.value),
+                format!("{} to {}", percent(share.low), percent(share.high)),
+                bar,
+            ]
+        };
+        let named = found.dimensions.iter().map(|weight| row(&weight.path, &weight.share));
+        text += &format!("\n\n{}", render(&columns, named.chain([row("several together", &found.together)])));
+    }
+    if !insight.front.is_empty() {
+        let indices: Vec<String> = insight.front.iter().map(u32::to_string).collect();
+        text += &format!("\n\nPareto front: trials {}", indices.join(", "));
+    }
+    text
 }
 
 /// Says why a trial is where it is.

@@ -117,6 +117,8 @@ pub struct Ending {
     pub payload: Vec<u8>,
     /// What it measured at the rungs it reached.
     pub rungs: Vec<Option<Finite>>,
+    /// Trials whose ends its sweep was told of just before it asked for this one, in that order.
+    pub told: Vec<u32>,
     /// How it ended.
     pub end: End,
 }
@@ -206,6 +208,10 @@ pub struct Assignment {
     pub payload: Vec<u8>,
     /// Where to go on, newest first; at most two.
     pub checkpoints: Vec<CheckpointRef>,
+    /// Where a trial goes on that another began, while it has no checkpoint of its own.
+    pub parent: Option<CheckpointRef>,
+    /// Checkpoints of it that other trials go on from: they are not its own to delete.
+    pub lent: Vec<CheckpointRef>,
     /// Where to hold with [`Report::Paused`]; `None`: nowhere before the end.
     pub rung: Option<Rung>,
     /// Its lease in the experiment's trace; `None`: nobody traces it.

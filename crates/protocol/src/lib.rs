@@ -28,7 +28,8 @@ pub use refusals::{Refusal, Refusals};
 pub use resources::{Demand, Gpu, Offer, Shortage};
 pub use server::{PROTOCOL, ServeError, Service, UpdateStream, serve};
 pub use view::{
-    Cause, ExperimentDetail, ExperimentState, ExperimentView, Explanation, TrialCounts, TrialState, TrialView, Update,
+    Cause, Descent, ExperimentDetail, ExperimentState, ExperimentView, Explanation, TrialCounts, TrialState, TrialView,
+    Update,
 };
 
 /// The generated half of the wire.

@@ -211,6 +211,12 @@ pub struct TrialView {
     /// What it measured at the rungs it reached; `None` where it had nothing to measure.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rungs: Vec<Option<Finite>>,
+    /// Trials whose ends an asynchronous sweep was told of just before it asked for this one, in that order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub told: Vec<u32>,
+    /// The trial whose training it goes on from, and at which checkpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Descent>,
     /// Last word of the present attempt.
     pub progress: Option<Progress>,
     /// What the sweep asked; filled by `show` only.
@@ -219,6 +225,16 @@ pub struct TrialView {
     /// What came of it; filled by `show` only.
     #[serde(skip)]
     pub outcome: Option<Vec<u8>>,
+}
+
+/// Where a trial goes on that another of its experiment began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Descent {
+    /// Index of the other.
+    pub trial: u32,
+    /// Where the other was.
+    pub checkpoint: CheckpointRef,
 }
 
 /// An experiment with its trials, in the order asked.

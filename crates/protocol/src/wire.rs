@@ -213,6 +213,8 @@ impl From<Assignment> for wire::Assignment {
             degrade: u32::from(assignment.degrade),
             payload: assignment.payload,
             checkpoints: assignment.checkpoints.into_iter().map(Into::into).collect(),
+            parent: assignment.parent.map(Into::into),
+            lent: assignment.lent.into_iter().map(Into::into).collect(),
             rung: assignment.rung.map(|rung| wire::Rung { index: rung.index, share_millionths: rung.share.0 }),
             gpus: assignment.gpus,
             traceparent: assignment.trace.map(Into::into),
@@ -231,6 +233,8 @@ impl TryFrom<wire::Assignment> for Assignment {
             gpus: assignment.gpus,
             payload: assignment.payload,
             checkpoints: checkpoints(assignment.checkpoints)?,
+            parent: assignment.parent.map(CheckpointRef::try_from).transpose()?,
+            lent: checkpoints(assignment.lent)?,
             rung: assignment.rung.map(|rung| Rung { index: rung.index, share: Share(rung.share_millionths) }),
             trace: assignment.traceparent.map(|text| parse("traceparent", &text)).transpose()?,
         })
@@ -345,7 +349,7 @@ impl From<Ending> for wire::Ending {
             End::Failed { class, message } => Wire::Failed(wire::Failure { class: class.as_str().to_owned(), message }),
             End::Pruned => Wire::Pruned(wire::Nothing {}),
         };
-        Self { payload: ending.payload, rungs: rungs.collect(), end: Some(end) }
+        Self { payload: ending.payload, rungs: rungs.collect(), told: ending.told, end: Some(end) }
     }
 }
 
@@ -359,7 +363,7 @@ impl TryFrom<wire::Ending> for Ending {
             Wire::Pruned(wire::Nothing {}) => End::Pruned,
         };
         let rungs = ending.rungs.into_iter().map(|rung| rung.value.and_then(Finite::new)).collect();
-        Ok(Self { payload: ending.payload, rungs, end })
+        Ok(Self { payload: ending.payload, rungs, told: ending.told, end })
     }
 }
 

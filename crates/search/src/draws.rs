@@ -30,6 +30,8 @@ pub(crate) enum Use {
     Population = 8,
     /// The first draws of a generation of mutations.
     Generation = 9,
+    /// Which trials a forest is grown on again.
+    Resample = 10,
 }
 
 /// A stream of draws.

@@ -24,7 +24,7 @@ mod tpe;
 pub use cma::Cma;
 pub use gp::Gp;
 pub use history::{History, HistoryError, OBJECTIVES_MAX, Observation, Outcome};
-pub use importance::{Importance, importance};
+pub use importance::{Importance, Spread, importance};
 pub use nsga2::Nsga2;
 pub use pareto::{dominates, pareto_front};
 pub use point::{Point, Value};

@@ -13,13 +13,15 @@ pub struct Population {
     /// The share of members at each end: that many of the worst copy one of that many of the best. Default: 0.2.
     /// Range: 0 to 0.5.
     pub share: f64,
+    /// A number is multiplied by 1 minus or plus this. Default: 0.2. Range: above 0, below 1.
+    pub perturbed: f64,
     /// The chance that an axis is drawn anew instead of changed. Default: 0.25. Range: 0 to 1.
     pub resampled: f64,
 }
 
 impl Default for Population {
     fn default() -> Self {
-        Self { share: 0.2, resampled: 0.25 }
+        Self { share: 0.2, perturbed: 0.2, resampled: 0.25 }
     }
 }
 
@@ -72,13 +74,13 @@ impl Population {
         steps
     }
 
-    /// A point near another: numbers are multiplied by 0.8 or 1.2, along a log scale as well; levels stay; some axes are
+    /// A point near another: numbers are multiplied, by 0.8 or 1.2 as the default is, along a log scale as well; levels stay; some axes are
     /// drawn anew, and so are those that became active.
     fn explore(&self, space: &Space, from: &Point, draws: &mut Draws) -> Point {
         space.walk(|place| {
             let domain = space.domain(place);
             let is_new = draws.unit() < self.resampled;
-            let factor = if draws.unit() < 0.5 { 0.8 } else { 1.2 };
+            let factor = if draws.unit() < 0.5 { 1.0 - self.perturbed } else { 1.0 + self.perturbed };
             match from.0[place] {
                 Some(value) if !is_new => changed(domain, value, factor),
                 Some(_) | None => random::value(domain, draws),

@@ -267,6 +267,15 @@ impl Ranges {
                 self.within("sweep.pruner.hyperband.rungs", *rungs, 1..=6);
                 self.within("sweep.pruner.hyperband.factor", *factor, 2..=10);
             }
+            Pruner::Population { rungs, quantile, perturb, resample } => {
+                let at = |field: &str| format!("sweep.pruner.population.{field}");
+                self.within(at("rungs"), *rungs, 1..=99);
+                self.above(at("quantile"), *quantile, 0.0, 0.5);
+                if *perturb <= 0.0 || *perturb >= 1.0 {
+                    self.outside(at("perturb"), perturb, "use a number above 0, below 1".to_owned());
+                }
+                self.within(at("resample"), *resample, 0.0..=1.0);
+            }
         }
     }
 

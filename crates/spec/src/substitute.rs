@@ -49,6 +49,7 @@ pub fn trial(
         device: spec.resources.device,
         threads: spec.resources.cpus,
         degrade: spec.degrade,
+        parent: None,
     })
 }
 

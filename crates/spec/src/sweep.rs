@@ -29,7 +29,7 @@ pub enum Sampler {
 
 /// When trials are stopped early. A rung is a share of the training at which a trial holds until its batch is there;
 /// forecasters are compared by validation loss, agents by their evaluation on validation bars.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Pruner {
     /// Never.
@@ -64,6 +64,42 @@ pub enum Pruner {
         #[serde(default = "factor")]
         factor: u32,
     },
+    /// Population-based training (Jaderberg et al. 2017): a batch is a population. At each rung the worst stop, and for each
+    /// a child goes on from the checkpoint of one of the best, with a point near that one's. Children come on top of
+    /// `trials`, and count like them.
+    Population {
+        /// Rungs, evenly spaced. Default: 3. Range: 1 to 99.
+        #[serde(default = "rungs")]
+        rungs: u32,
+        /// Share of the members that stop, and of those that have children. Default: 0.25. Range: above 0, at most 0.5.
+        #[serde(default = "quarter")]
+        quantile: f64,
+        /// A number is multiplied by 1 minus or plus this. Default: 0.2. Range: above 0, below 1.
+        #[serde(default = "fifth")]
+        perturb: f64,
+        /// Probability that a value is drawn anew instead. Default: 0.25. Range: 0 to 1.
+        #[serde(default = "quarter")]
+        resample: f64,
+    },
+}
+
+/// When points are decided.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// A batch at a time, once the one before has ended whole: the same points for any number of workers.
+    #[default]
+    Batch,
+    /// One whenever one has ended, `batch` of them being open: points hang on the order in which trials end, which the
+    /// journal keeps.
+    Asynchronous,
+}
+
+impl Mode {
+    /// The default is left out where a spec is written, so that digests of specs from before the choice stay valid.
+    const fn is_batch(&self) -> bool {
+        matches!(self, Self::Batch)
+    }
 }
 
 /// What trials are compared by.
@@ -151,9 +187,13 @@ pub struct SweepSpec {
     /// Points; each is run once per seed. Range: 1 to 100000.
     #[schemars(range(min = 1, max = 100000))]
     pub trials: u32,
-    /// Points decided at once: a decision sees only earlier, complete batches. Default: 4. Range: 1 to `trials`.
+    /// Points decided at once: a decision sees only earlier, complete batches. In `asynchronous` mode, points that are
+    /// open at once. Default: 4. Range: 1 to `trials`.
     #[serde(default = "sweep_batch")]
     pub batch: u32,
+    /// When points are decided. Default: `batch`.
+    #[serde(default, skip_serializing_if = "Mode::is_batch")]
+    pub mode: Mode,
     /// Most trials running at once; changes no result. Default: as many as fit.
     #[serde(default)]
     pub parallel: Option<u32>,
@@ -202,4 +242,12 @@ const fn startup() -> u32 {
 
 const fn factor() -> u32 {
     3
+}
+
+const fn quarter() -> f64 {
+    0.25
+}
+
+const fn fifth() -> f64 {
+    0.2
 }

@@ -6,8 +6,8 @@ use market::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BundleId, DataSpec, DegradeSpec, Device, Digest, EnvSpec, FeatureSpec, Metric, ModelSpec, StrategySpec, TaskSpec,
-    TrialId,
+    BundleId, DataSpec, DegradeSpec, Device, Digest, EnvSpec, FeatureSpec, Metric, ModelSpec, Share, StrategySpec,
+    TaskSpec, TrialId, canonical_json,
 };
 
 /// A value of a swept parameter.
@@ -60,6 +60,32 @@ pub struct TrialSpec {
     /// What it gives up, one step each time it ran out of memory.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub degrade: Vec<DegradeSpec>,
+    /// Whose training it goes on from; `None`: it begins anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Parent>,
+}
+
+/// The trial whose training another goes on from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Parent {
+    /// Which.
+    pub trial: TrialId,
+    /// SHA-256 of its canonical spec, which its checkpoints carry: no other trial's is taken.
+    pub spec: Digest,
+    /// The share of the training that lies behind.
+    pub share: Share,
+    /// The checkpoint it was. Not known when a trial is asked for; written down in its bundle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<CheckpointRef>,
+}
+
+impl TrialSpec {
+    /// SHA-256 of its canonical form: what its checkpoints belong to.
+    #[must_use]
+    pub fn identity(&self) -> Digest {
+        Digest::of(&canonical_json(self))
+    }
 }
 
 impl TrialSpec {

@@ -2,4 +2,7 @@
 
 pub(super) mod curves;
 pub(super) mod equity;
+pub(super) mod importance;
+pub(super) mod parallel;
+pub(super) mod pareto;
 pub(super) mod scatter;

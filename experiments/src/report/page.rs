@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use spec::{Dimension, Direction, Metric, ParamValue};
 
-use super::charts::{curves, equity, scatter};
+use super::charts::{curves, equity, importance, parallel, pareto, scatter};
 use super::{Report, TestRun, Tone, TrialLine};
 use crate::figure;
 use crate::sweep;
@@ -34,6 +34,9 @@ pub fn render(report: &Report<'_>) -> String {
                     (gates(report))
                     (curves_section(report))
                     (scatter_section(report))
+                    (parallel_section(report))
+                    (importance_section(report))
+                    (front_section(report))
                     (trials(report))
                     (environment(report))
                 }
@@ -177,6 +180,68 @@ fn scatter_section(report: &Report<'_>) -> Markup {
     }
 }
 
+fn parallel_section(report: &Report<'_>) -> Markup {
+    let measured = report.trials.iter().filter(|trial| trial.objective.is_some()).count();
+    html! {
+        @if let Some(chart) = parallel::render(report) {
+            section {
+                h2 { "Parameters and objective" }
+                p.lead {
+                    "A line for each trial, darker the better its rank."
+                    @if report.space.len() > parallel::DIMENSIONS_MAX { " " (parallel::DIMENSIONS_MAX) " of " (report.space.len()) " dimensions are shown." }
+                    @if measured > parallel::TRIALS_MAX { " The best " (parallel::TRIALS_MAX) " of " (measured) " trials are drawn." }
+                }
+                div.legend {
+                    span.key.ramp { "worst" @for shade in 0..7 { i class=(format!("s{shade}")) {} } "best" }
+                    @if report.best.is_some() { span.key.model { i {} "Best trial" } }
+                }
+                figure.wide { (chart) }
+            }
+        }
+    }
+}
+
+fn importance_section(report: &Report<'_>) -> Markup {
+    html! {
+        @if let Some(found) = &report.insight.importance {
+            section {
+                h2 { "Which parameters mattered" }
+                p.lead {
+                    "How much of the variance of the objective over the whole space each explains (functional analysis of variance over a random forest), from " (found.points) " points. "
+                    "The thin lines span the middle 80 % of twenty forests grown on as many points drawn anew from these, with replacement: what luck with the points moves."
+                    @if found.dimensions.len() > importance::DIMENSIONS_MAX { " The " (importance::DIMENSIONS_MAX) " largest of " (found.dimensions.len()) " are drawn." }
+                }
+                figure.wide { (importance::render(found)) }
+                div.scroll { table {
+                    thead { tr { th.text { "Parameter" } th { "Share" } th { "Middle 80 %" } } }
+                    tbody {
+                        @for weight in &found.dimensions {
+                            tr { td.text { (weight.path) } td { (figure::percent(weight.share.value)) } td { (importance::span(&weight.share)) } }
+                        }
+                        tr { td.text { "several together" } td { (figure::percent(found.together.value)) } td { (importance::span(&found.together)) } }
+                    }
+                } }
+            }
+        }
+    }
+}
+
+fn front_section(report: &Report<'_>) -> Markup {
+    html! {
+        @if !report.also.is_empty() && !report.insight.front.is_empty() {
+            section {
+                h2 { "Pareto front" }
+                p.lead { (report.insight.front.len()) " trials are beaten by no other in every objective. Which of them is promoted is decided by the first objective alone." }
+                div.legend {
+                    span.key.on { i {} "on the front" } span.key.off { i {} "beaten" }
+                    @if report.best.is_some() { span.key.best { i {} "best by the first objective" } }
+                }
+                div.pair { @for chart in pareto::render(report) { figure { (chart) } } }
+            }
+        }
+    }
+}
+
 fn trials(report: &Report<'_>) -> Markup {
     let rows = ranked(report);
     let metrics: BTreeSet<Metric> = report.trials.iter().flat_map(|trial| trial.metrics.keys().copied()).collect();
@@ -204,7 +269,7 @@ fn row(report: &Report<'_>, trial: &TrialLine, metrics: &[Metric]) -> Markup {
     let best = Some(trial.index) == report.best;
     html! {
         tr.best[best] {
-            td { (trial.index) @if best { span.star title="best trial" { " ★" } } }
+            td { (trial.index) @if let Some(parent) = trial.parent { span.from title=(format!("goes on from trial {parent}")) { " ← " (parent) } } @if best { span.star title="best trial" { " ★" } } }
             td { (trial.seed) }
             @for (path, dimension) in report.space { td { (cell(trial.params.get(path), dimension)) } }
             td.chief { (trial.objective.map_or_else(|| "–".to_owned(), figure::number)) }

@@ -6,6 +6,7 @@ use std::f64::consts::TAU;
 use spec::{Digest, Dimension, Direction, ExperimentId, Metric, Objective, ParamValue, ProgressUnit};
 
 use super::*;
+use crate::sweep::{Importance, Share, Weight};
 
 fn space() -> BTreeMap<String, Dimension> {
     let hidden = [32, 48, 64].map(ParamValue::Integer).to_vec();
@@ -52,6 +53,7 @@ fn trial(index: u32) -> TrialLine {
     ]);
     TrialLine {
         index,
+        parent: (index == 7).then_some(2),
         seed: 1,
         params,
         state: if failed { "failed" } else { "succeeded" },
@@ -97,6 +99,20 @@ fn test_run() -> TestRun {
     TestRun { times, model, benchmark, exposure, figures }
 }
 
+fn importance() -> Importance {
+    let share = |value: f64, low: f64, high: f64| Share { value, low, high };
+    let weight = |path: &str, share| Weight { path: path.to_owned(), share };
+    Importance {
+        points: 24,
+        dimensions: vec![
+            weight("task.supervised.learning_rate", share(0.52, 0.38, 0.66)),
+            weight("model.cnn_lstm.dropout", share(0.17, 0.05, 0.31)),
+            weight("model.cnn_lstm.hidden", share(0.02, 0.0, 0.06)),
+        ],
+        together: share(0.29, 0.2, 0.41),
+    }
+}
+
 fn report<'a>(experiment: &'a ExperimentId, space: &'a BTreeMap<String, Dimension>) -> Report<'a> {
     let gate = |name: &str, value, threshold, passed| GateLine { name: name.to_owned(), value, threshold, passed };
     let facts = [
@@ -115,6 +131,8 @@ fn report<'a>(experiment: &'a ExperimentId, space: &'a BTreeMap<String, Dimensio
         objective: Objective::ValidationSharpe,
         direction: Direction::Maximise,
         space,
+        also: &[],
+        insight: Insight { importance: Some(importance()), front: Vec::new() },
         unit: ProgressUnit::Epoch,
         trials: (0..8).map(trial).collect(),
         best: Some(4),
@@ -182,8 +200,9 @@ fn a_report_says_verdict_gates_trials_and_how_to_run_it_again() {
     assert_eq!(page.matches("pill bad").count(), 2);
     assert_eq!(page.matches("<tr class=\"best\">").count(), 1);
     // Two learning curves, three scatters and one by index, each with an accessible name, and the equity chart.
-    assert_eq!(page.matches("role=\"img\"").count(), 7);
-    assert_eq!(page.matches("class=\"curve model\"").count(), 3, "the best trial in two charts, and its equity");
+    // Parallel coordinates and the importance follow them.
+    assert_eq!(page.matches("role=\"img\"").count(), 9);
+    assert_eq!(page.matches("class=\"curve model\"").count(), 4, "the best trial in three charts, and its equity");
     assert_eq!(page.matches("class=\"curve other\"").count(), 14, "seven other trials in two charts");
 }
 
@@ -230,4 +249,31 @@ fn more_trials_than_a_table_holds_are_cut_to_the_best_and_the_page_says_so() {
     assert!(page.contains("The best 200 of 300."));
     assert!(page.contains("<tr class=\"best\">"), "the best trial is among them");
     assert!(page.contains("the first 100 of 300 are drawn"));
+}
+
+#[test]
+fn what_mattered_is_told_with_its_spread_and_every_trial_is_a_line() {
+    let page = rendered();
+    for part in ["Which parameters mattered", "from 24 points", "52.0 %", "38.0 % to 66.0 %", "several together", "← 2"]
+    {
+        assert!(page.contains(part), "`{part}` is missing");
+    }
+    // Seven of eight trials measured something; the best has a colour of its own.
+    assert_eq!(page.matches("class=\"line l").count(), 6);
+    assert!(!page.contains("Pareto front"), "there is one objective");
+}
+
+#[test]
+fn a_front_is_drawn_where_there_are_several_objectives() {
+    let (experiment, space): (ExperimentId, _) = ("front-00000000".parse().unwrap(), space());
+    let mut several = report(&experiment, &space);
+    several.also = &[Objective::ValidationDrawdown];
+    several.insight.front = vec![1, 4, 5];
+    let page = render(&several);
+    assert!(page.contains("3 trials are beaten by no other in every objective"));
+    assert_eq!(page.matches("class=\"point on\"").count(), 3);
+    assert_eq!(page.matches("class=\"point off\"").count(), 4);
+    assert_eq!(page.matches("curve front").count(), 1);
+    several.also = &[Objective::ValidationDrawdown, Objective::ValidationReturn];
+    assert_eq!(render(&several).matches("curve front").count(), 0, "in three objectives a front is no line");
 }

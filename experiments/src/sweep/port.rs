@@ -1,13 +1,15 @@
 //! The sweep behind the scheduler's ask/tell port. Where points are drawn whatever was seen, and nothing is pruned, batches
 //! follow each other at once; otherwise each waits for the outcomes of the one before. Either way what is asked is a function
-//! of the question and of outcomes: never of time, of the number of workers or of restarts.
+//! of the question and of outcomes: never of time, of the number of workers or of restarts. An asynchronous sweep asks
+//! whenever a point has ended, and so for a function of the order of ends as well, which the journal keeps.
 
 use std::collections::BTreeMap;
 
-use scheduler::{Ask, OpenError, Sweep, SweepOutcome};
+use scheduler::{Ask, Judgement, OpenError, Pace, Sweep, SweepOutcome};
 use search::{History, Observation, Outcome, Point, Rungs, SpaceError};
 use spec::{
-    Direction, ExperimentId, Finite, Objective, Params, Pruner, Share, TrialId, TrialOutcome, TrialSpec, canonical_json,
+    Direction, ExperimentId, Finite, Mode, Objective, Params, Parent, Pruner, Share, TrialId, TrialOutcome, TrialSpec,
+    canonical_json,
 };
 
 use super::rungs::{self, Bracket};
@@ -24,37 +26,43 @@ const BYTES_MAX: u64 = 4 << 30;
 /// The sweep of one experiment. Trial `index` is point `index / seeds` with seed `index % seeds`.
 #[derive(Debug, Clone)]
 pub struct ExperimentSweep {
-    question: Question,
-    experiment: ExperimentId,
-    source: Source,
+    pub(super) question: Question,
+    pub(super) experiment: ExperimentId,
+    pub(super) source: Source,
     /// What an earlier sweep saw, as far as it lies in this space: the first observations of every history.
     before: Vec<Observation>,
-    /// Points in all.
+    /// Points that begin anew, in all.
     limit: u32,
-    /// Points asked so far, in order.
-    asked: Vec<Asked>,
+    /// Points asked so far, in order; children among them.
+    pub(super) asked: Vec<Asked>,
+    /// Those that began anew.
+    begun: u32,
+    /// Those that are not told yet.
+    pub(super) open: u32,
     /// Batches asked so far.
-    batches: u32,
+    pub(super) batches: u32,
     /// What points showed at the rungs they reached.
-    shown: Rungs,
+    pub(super) shown: Rungs,
 }
 
 /// A point that was asked, and what came of it.
 #[derive(Debug, Clone)]
-struct Asked {
-    point: Point,
-    params: Params,
+pub(super) struct Asked {
+    pub(super) point: Point,
+    pub(super) params: Params,
+    /// Whose training it goes on from.
+    pub(super) parent: Option<Parent>,
     /// Where its trials hold.
-    rungs: Vec<Share>,
+    pub(super) rungs: Vec<Share>,
     /// The last rung it reached, with its mean over seeds.
-    reached: Option<(u32, Finite)>,
+    pub(super) reached: Option<(u32, Finite)>,
     /// By seed; `None` until told.
-    told: Vec<Option<Told>>,
+    pub(super) told: Vec<Option<Told>>,
 }
 
 /// What a sweep keeps of an outcome.
 #[derive(Debug, Clone, PartialEq)]
-enum Told {
+pub(super) enum Told {
     /// Its objectives; less is better.
     Measured(Vec<f64>),
     Pruned,
@@ -108,8 +116,18 @@ impl ExperimentSweep {
         let limit = source.limit().min(sweep.trials);
         let experiment = question.experiment();
         let before = before(&question, &source);
-        let sweep =
-            Self { question, experiment, source, before, limit, asked: Vec::new(), batches: 0, shown: Rungs::new() };
+        let sweep = Self {
+            question,
+            experiment,
+            source,
+            before,
+            limit,
+            asked: Vec::new(),
+            begun: 0,
+            open: 0,
+            batches: 0,
+            shown: Rungs::new(),
+        };
         // Whoever submits need not have checked: a thousand million trials must not be made one by one.
         if !(1..=TRIALS_MAX).contains(&sweep.trials()) {
             return Err(SweepError::Count { trials: sweep.trials() });
@@ -134,35 +152,42 @@ impl ExperimentSweep {
         Self::new(serde_json::from_slice(payload).map_err(SweepError::Payload)?)
     }
 
-    fn seeds(&self) -> u32 {
+    pub(super) fn seeds(&self) -> u32 {
         self.question.spec.sweep.seeds.len().max(1) as u32
     }
 
-    /// Trials in all: points times seeds.
+    /// Trials in all: points times seeds, and as many children as a population can have.
     #[must_use]
     pub fn trials(&self) -> u32 {
-        self.limit.saturating_mul(self.seeds())
+        self.limit.saturating_mul(self.seeds()).saturating_add(self.children_max())
     }
 
     /// Trial `index`, fully resolved; `None` where there is none, or none yet because its point hangs on outcomes.
     #[must_use]
     pub fn trial(&self, index: u32) -> Option<TrialSpec> {
         let point = index / self.seeds();
-        let params = match self.asked.get(point as usize) {
-            Some(asked) => asked.params.clone(),
-            None => self.source.known(point).filter(|_| point < self.limit)?.params,
-        };
-        self.made(index, &params).ok()
+        if (point as usize) < self.asked.len() {
+            return self.trial_asked(index).ok();
+        }
+        // Where children come in between, what a later index is hangs on them.
+        let known = self.source.known(point).filter(|_| point < self.limit && self.children_max() == 0)?;
+        self.made(index, &known.params).ok()
     }
 
-    fn made(&self, index: u32, params: &Params) -> Result<TrialSpec, SweepError> {
+    /// Trial `index`, whose point was asked.
+    pub(super) fn trial_asked(&self, index: u32) -> Result<TrialSpec, SweepError> {
+        let asked = &self.asked[(index / self.seeds()) as usize];
+        Ok(TrialSpec { parent: asked.parent.clone(), ..self.made(index, &asked.params)? })
+    }
+
+    pub(super) fn made(&self, index: u32, params: &Params) -> Result<TrialSpec, SweepError> {
         let Question { spec, data_digest, .. } = &self.question;
         let seed = spec.sweep.seeds.get((index % self.seeds()) as usize).copied().unwrap_or(1);
         let trial = TrialId { experiment: self.experiment.clone(), index };
         spec::trial(spec, params, seed, trial, *data_digest).map_err(|problem| SweepError::Trial { index, problem })
     }
 
-    /// What the next batch sees: all earlier ones.
+    /// What the next points are decided by: all earlier ones. What a child came to is no doing of its point alone.
     fn history(&self) -> History {
         let first = self.before.len() as u32;
         let observation = |(index, asked): (u32, &Asked)| Observation {
@@ -170,7 +195,7 @@ impl ExperimentSweep {
             point: asked.point.clone(),
             outcome: self.outcome(asked),
         };
-        let own = (first..).zip(&self.asked).map(observation);
+        let own = (first..).zip(&self.asked).filter(|(_, asked)| asked.parent.is_none()).map(observation);
         self.source.history(self.before.iter().cloned().chain(own).collect())
     }
 
@@ -223,30 +248,43 @@ impl ExperimentSweep {
 }
 
 impl Sweep for ExperimentSweep {
+    fn pace(&self) -> Pace {
+        match self.question.spec.sweep.mode {
+            Mode::Batch => Pace::Batches,
+            Mode::Asynchronous => Pace::Asynchronous,
+        }
+    }
+
     fn ask(&mut self) -> Ask {
         let sweep = &self.question.spec.sweep;
-        let waits = self.source.sees() || sweep.pruner != Pruner::None;
-        if waits && self.asked.iter().any(|asked| asked.told.contains(&None)) {
-            return Ask::Waiting;
-        }
+        let left = self.limit - self.begun;
         let Bracket { points, rungs } = rungs::bracket(&sweep.pruner, self.batches);
-        let left = self.limit - self.asked.len() as u32;
-        let points = points.unwrap_or(sweep.batch).clamp(1, left.max(1));
+        let points = match sweep.mode {
+            Mode::Batch => {
+                let waits = self.source.sees() || sweep.pruner != Pruner::None;
+                if waits && self.open > 0 {
+                    return Ask::Waiting;
+                }
+                points.unwrap_or(sweep.batch)
+            }
+            Mode::Asynchronous if left > 0 && self.open >= sweep.batch => return Ask::Waiting,
+            Mode::Asynchronous => sweep.batch.saturating_sub(self.open),
+        };
         if left == 0 {
             return Ask::Done;
         }
-        let seeds = self.seeds();
+        let (points, seeds) = (points.clamp(1, left), self.seeds());
         let first = self.asked.len() as u32 * seeds;
         for Drawn { point, params } in self.draw(points) {
             let told = vec![None; seeds as usize];
-            self.asked.push(Asked { point, params, rungs: rungs.clone(), reached: None, told });
+            self.asked.push(Asked { point, params, parent: None, rungs: rungs.clone(), reached: None, told });
         }
         self.batches += 1;
+        self.begun += points;
+        self.open += points;
         let payload = |index: u32| {
-            let asked = &self.asked[(index / seeds) as usize];
             // A point for which no other was found either fails by itself, with these words.
-            self.made(index, &asked.params)
-                .map_or_else(|error| error.to_string().into_bytes(), |trial| canonical_json(&trial))
+            self.trial_asked(index).map_or_else(|error| error.to_string().into_bytes(), |trial| canonical_json(&trial))
         };
         Ask::Batch((first..first + points * seeds).map(payload).collect())
     }
@@ -263,7 +301,9 @@ impl Sweep for ExperimentSweep {
             SweepOutcome::Failed | SweepOutcome::Cancelled => Told::Failed,
         };
         if let Some(asked) = self.asked.get_mut(point as usize) {
+            let open = asked.told.contains(&None);
             asked.told[seed as usize] = Some(outcome);
+            self.open -= u32::from(open && !asked.told.contains(&None));
         }
     }
 
@@ -272,7 +312,7 @@ impl Sweep for ExperimentSweep {
     }
 
     /// All seeds of a point go on or none does: by the mean of those that reached the rung.
-    fn judge(&mut self, rung: u32, reached: &[(u32, Option<Finite>)]) -> Vec<u32> {
+    fn judge(&mut self, rung: u32, reached: &[(u32, Option<Finite>)]) -> Judgement {
         let seeds = self.seeds();
         let mut points: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
         for (index, value) in reached {
@@ -286,13 +326,20 @@ impl Sweep for ExperimentSweep {
             }
         }
         let points: Vec<u32> = points.into_keys().collect();
-        let kept = rungs::go_on(&self.question.spec.sweep.pruner, &self.shown, &points, rung);
-        reached.iter().map(|(index, _)| *index).filter(|index| kept.contains(&(index / seeds))).collect()
+        let sweep = &self.question.spec.sweep;
+        let (kept, children) = match sweep.pruner {
+            Pruner::Population { .. } => self.breed(rung, &points),
+            Pruner::None | Pruner::Median { .. } | Pruner::SuccessiveHalving { .. } | Pruner::Hyperband { .. } => {
+                (rungs::go_on((&sweep.pruner, sweep.mode), &self.shown, &points, rung), Vec::new())
+            }
+        };
+        let go_on = reached.iter().map(|(index, _)| *index).filter(|index| kept.contains(&(index / seeds))).collect();
+        Judgement { go_on, children }
     }
 }
 
 /// A value of an objective, so that less is better.
-fn minimised(objective: Objective, value: f64) -> f64 {
+pub(super) fn minimised(objective: Objective, value: f64) -> f64 {
     match objective.better() {
         Direction::Maximise => -value,
         Direction::Minimise => value,

@@ -1,7 +1,7 @@
 //! Where the trials of a batch hold, and which of them go on: the pruner of the spec, by the rules of `search`.
 
 use search::{Halving, Median, Rungs, Verdict};
-use spec::{Pruner, Share};
+use spec::{Mode, Pruner, Share};
 
 /// Trials of a batch: how many points, and where they hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub(super) struct Bracket {
 pub(super) fn bracket(pruner: &Pruner, batch: u32) -> Bracket {
     match *pruner {
         Pruner::None => Bracket { points: None, rungs: Vec::new() },
-        Pruner::Median { rungs, .. } => {
+        Pruner::Median { rungs, .. } | Pruner::Population { rungs, .. } => {
             let even = |rung: u32| Share::of(f64::from(rung) / f64::from(rungs + 1));
             Bracket { points: None, rungs: (1..=rungs).map(even).collect() }
         }
@@ -37,13 +37,20 @@ fn halvings(rungs: u32, factor: u32, place: u32) -> Bracket {
 
 /// Whether each point of `batch` goes on from `rung`. `all` holds what every point of the sweep showed, those of the batch
 /// among them; points that measured nothing are not there.
-pub(super) fn go_on(pruner: &Pruner, all: &Rungs, batch: &[u32], rung: u32) -> Vec<u32> {
+///
+/// An asynchronous point is measured against all that were at the rung before it, the stopping form of ASHA (Li et al. 2020).
+pub(super) fn go_on((pruner, mode): (&Pruner, Mode), all: &Rungs, batch: &[u32], rung: u32) -> Vec<u32> {
     match *pruner {
-        Pruner::None => batch.to_vec(),
+        // A population is bred, not pruned.
+        Pruner::None | Pruner::Population { .. } => batch.to_vec(),
         Pruner::Median { startup, .. } => {
             let rule = Median { trials_min: startup, rung_min: 0 };
             let stays = |point: &u32| rule.verdict(all, *point, rung) == Verdict::Continue;
             batch.iter().copied().filter(stays).collect()
+        }
+        Pruner::SuccessiveHalving { factor, .. } if mode == Mode::Asynchronous => {
+            let promoted = Halving { eta: factor }.promoted(all, rung);
+            batch.iter().copied().filter(|point| promoted.contains(point)).collect()
         }
         Pruner::SuccessiveHalving { factor, .. } | Pruner::Hyperband { factor, .. } => {
             let mut own = Rungs::new();
@@ -74,15 +81,29 @@ mod tests {
     #[test]
     fn a_third_of_the_batch_goes_on_whatever_others_showed() {
         let all = shown(&[0.6, 0.1, 0.5, 0.2, 0.4, 0.3, 0.0, 0.0]);
-        assert_eq!(go_on(&HALVING, &all, &[0, 1, 2, 3, 4, 5], 0), [1, 3]);
-        assert_eq!(go_on(&HALVING, &shown(&[0.6, f64::NAN]), &[0, 1], 0), [0], "what measured nothing stands last");
+        assert_eq!(go_on((&HALVING, Mode::Batch), &all, &[0, 1, 2, 3, 4, 5], 0), [1, 3]);
+        let shown = shown(&[0.6, f64::NAN]);
+        assert_eq!(go_on((&HALVING, Mode::Batch), &shown, &[0, 1], 0), [0], "what measured nothing stands last");
+    }
+
+    #[test]
+    fn an_asynchronous_point_goes_on_if_it_is_among_the_best_third_so_far() {
+        let goes_on = |values: &[f64]| {
+            let last = values.len() as u32 - 1;
+            !go_on((&HALVING, Mode::Asynchronous), &shown(values), &[last], 0).is_empty()
+        };
+        assert!(goes_on(&[0.9]), "there is none before the first");
+        assert!(goes_on(&[0.9, 0.8]) && !goes_on(&[0.8, 0.9]));
+        assert!(!goes_on(&[0.5, 0.6, 0.7, 0.8, 0.55]) && goes_on(&[0.5, 0.6, 0.7, 0.8, 0.9, 0.55]));
+        assert!(!goes_on(&[0.5, f64::NAN]), "what measured nothing stops");
     }
 
     #[test]
     fn the_median_of_all_decides_once_enough_were_there() {
         let pruner = Pruner::Median { rungs: 1, startup: 4 };
-        assert_eq!(go_on(&pruner, &shown(&[0.9, 0.1, 0.3]), &[0, 1], 0), [0, 1], "three are too few");
-        assert_eq!(go_on(&pruner, &shown(&[0.9, 0.1, 0.3, 0.5]), &[0, 1], 0), [1]);
+        let median = |values: &[f64]| go_on((&pruner, Mode::Batch), &shown(values), &[0, 1], 0);
+        assert_eq!(median(&[0.9, 0.1, 0.3]), [0, 1], "three are too few");
+        assert_eq!(median(&[0.9, 0.1, 0.3, 0.5]), [1]);
     }
 
     #[test]

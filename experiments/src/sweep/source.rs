@@ -1,6 +1,6 @@
 //! Where the points of a sweep come from.
 
-use search::{Ask, History, Observation, Point};
+use search::{Ask, History, Observation, Point, Space};
 use spec::{Digest, Params, Sampler, SweepSpec};
 
 use super::grid::Grid;
@@ -88,6 +88,22 @@ impl Source {
                 Some(Drawn { params: dimensions.params(&point), point })
             }
         })
+    }
+
+    /// The space with the key of what is drawn from it; a grid has none.
+    pub(super) const fn space(&self) -> Option<(&Space, &[u8; 32])> {
+        match self {
+            Self::Grid(_) => None,
+            Self::Search { dimensions, key, .. } => Some((&dimensions.space, key.as_bytes())),
+        }
+    }
+
+    /// What a point says to a trial.
+    pub(super) fn params(&self, point: &Point) -> Params {
+        match self {
+            Self::Grid(_) => Params::new(),
+            Self::Search { dimensions, .. } => dimensions.params(point),
+        }
     }
 
     /// The point of some parameters; `None` where they are no point of this space.

@@ -11,6 +11,8 @@ use crate::fixture;
 use crate::sweep::ExperimentSweep;
 
 mod adaptive;
+mod asynchronous;
+mod family;
 
 fn sweep() -> ExperimentSweep {
     ExperimentSweep::new(fixture::question(fixture::random_sweep())).unwrap()

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::*;
-use crate::driver::Driven;
+use crate::driver::{Driven, New};
 
 impl Cluster {
     /// Applies and records `event`.
@@ -128,9 +128,9 @@ impl Cluster {
     pub(super) fn follow(&mut self, now: Timestamp, id: &ExperimentId, driven: Driven) -> Result<(), IllegalEvent> {
         let Some(experiment) = self.ledger.experiment(id) else { return Ok(()) };
         let first = u32::try_from(experiment.trials.len()).unwrap_or(u32::MAX);
-        for (index, payload) in (first..).zip(driven.new) {
+        for (index, New { payload, parent, told }) in (first..).zip(driven.new) {
             let trial = TrialId { experiment: id.clone(), index };
-            self.emit(now, Event::Asked { trial: trial.clone(), payload })?;
+            self.emit(now, Event::Asked { trial: trial.clone(), parent, told, payload })?;
             self.announce_trial(&trial);
         }
         for (index, change) in driven.judged {

@@ -264,6 +264,8 @@ impl Cluster {
             gpus: held.gpus,
             payload: trial.payload.clone(),
             checkpoints: trial.checkpoints.clone(),
+            parent: trial.parent.map(|descent| descent.checkpoint),
+            lent: trial.lent.clone(),
         };
         self.renew(now, attempt);
         self.machines.unpark(worker);

@@ -9,8 +9,9 @@ use spec::{Digest, Finite, ProgressUnit, RetrySpec, Share};
 
 use super::*;
 use crate::journal::{Journal as _, MemoryJournal, fold};
-use crate::sweep::{Ask, OpenError, Sweep, SweepOutcome};
+use crate::sweep::{Ask, Judgement, OpenError, Sweep, SweepOutcome};
 
+mod descent;
 mod life;
 mod machines;
 mod precedence;
@@ -62,12 +63,12 @@ impl Sweep for Batches {
     }
 
     /// The better half goes on, and says so to the next batch.
-    fn judge(&mut self, rung: u32, reached: &[(u32, Option<Finite>)]) -> Vec<u32> {
+    fn judge(&mut self, rung: u32, reached: &[(u32, Option<Finite>)]) -> Judgement {
         let mut ranked = reached.to_vec();
         ranked.sort_by_key(|(index, value)| (value.is_none(), *value, *index));
         let kept: Vec<u32> = ranked[..ranked.len().div_ceil(2)].iter().map(|(index, _)| *index).collect();
         self.seen += &format!("rung {rung} keeps {kept:?};");
-        kept
+        Judgement { go_on: kept, children: Vec::new() }
     }
 }
 
@@ -75,6 +76,9 @@ impl Sweep for Batches {
 fn sweeps() -> Box<dyn Sweeps> {
     Box::new(|submission: &Submission| -> Result<Box<dyn Sweep>, OpenError> {
         let text = String::from_utf8_lossy(&submission.payload).into_owned();
+        if let Some(sweep) = descent::open(&text) {
+            return Ok(sweep);
+        }
         let unreadable = || OpenError { why: format!("`{text}` is not a sweep") };
         let numbers: Result<Vec<u32>, _> = text.split(' ').map(str::parse).collect();
         let (left, size, rungs) = match numbers.map_err(|_| unreadable())?[..] {

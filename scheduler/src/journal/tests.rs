@@ -34,7 +34,10 @@ fn submitted() -> Record {
 }
 
 fn asked(index: u32) -> Record {
-    record(1, Event::Asked { trial: trial(index), payload: index.to_le_bytes().to_vec() })
+    record(
+        1,
+        Event::Asked { trial: trial(index), parent: None, told: Vec::new(), payload: index.to_le_bytes().to_vec() },
+    )
 }
 
 fn change(second: i64, change: Change) -> Record {
@@ -193,7 +196,10 @@ fn a_full_disk_is_one_error_and_takes_nothing_that_was_acknowledged() {
     journal.limit_pages(8);
     let mut acknowledged = 0;
     let error = loop {
-        let record = record(1, Event::Asked { trial: trial(acknowledged), payload: vec![7; 3_000] });
+        let record = record(
+            1,
+            Event::Asked { trial: trial(acknowledged), parent: None, told: Vec::new(), payload: vec![7; 3_000] },
+        );
         match journal.append(&[record]) {
             Ok(()) => acknowledged += 1,
             Err(error) => break error,

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use market::Timestamp;
-use protocol::{ExperimentState, ExperimentView, Submission, TrialCounts, TrialState, TrialView};
+use protocol::{Descent, ExperimentState, ExperimentView, Submission, TrialCounts, TrialState, TrialView};
 use spec::{AttemptId, ExperimentId, TrialId};
 
 use crate::trial::{Change, IllegalTransition, Trial};
@@ -113,16 +113,28 @@ impl Experiment {
             attempts: trial.attempts(),
             worker_losses: trial.losses,
             rungs: trial.rungs.clone(),
+            told: trial.told.clone(),
+            parent: trial.parent,
             progress: None,
             payload: Vec::new(),
             outcome: None,
         })
     }
 
-    /// Adds the next trial.
-    pub(super) fn ask(&mut self, at: Timestamp, payload: Vec<u8>) {
+    /// Adds the next trial. A parent is one of those there are.
+    pub(super) fn ask(&mut self, at: Timestamp, payload: Vec<u8>, parent: Option<Descent>, told: Vec<u32>) {
         let index = u32::try_from(self.trials.len()).unwrap_or(u32::MAX);
-        self.trials.push(Trial::new(payload, at));
+        let mut trial = match parent.and_then(|descent| Some((self.trials.get_mut(descent.trial as usize)?, descent))) {
+            Some((parent, descent)) => {
+                if !parent.lent.contains(&descent.checkpoint) {
+                    parent.lent.push(descent.checkpoint);
+                }
+                Trial::descended(payload, at, (parent, descent))
+            }
+            None => Trial::new(payload, at),
+        };
+        trial.told = told;
+        self.trials.push(trial);
         self.queued.insert((at, index));
         self.counts.pending += 1;
     }

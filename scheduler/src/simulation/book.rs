@@ -149,7 +149,7 @@ impl Book {
                 let known = self.chapters.insert(submission.experiment.clone(), chapter);
                 assert!(known.is_none(), "{} was taken in twice", submission.experiment);
             }
-            Event::Asked { trial, payload } => {
+            Event::Asked { trial, payload, .. } => {
                 let chapter = self.open(&trial.experiment);
                 assert_eq!(trial.index as usize, chapter.trials.len(), "trials are not asked densely");
                 chapter.trials.push(Entry::new(payload.clone(), *at));

@@ -8,7 +8,7 @@ use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 use spec::{CheckpointRef, Digest, FailureClass, Finite, RetrySpec, Share, Span};
 
-use crate::sweep::{Ask, OpenError, Sweep, SweepOutcome, Sweeps};
+use crate::sweep::{Ask, Judgement, OpenError, Sweep, SweepOutcome, Sweeps};
 
 /// SplitMix64's finaliser: the fake trainer's arithmetic.
 pub(super) const fn mix(value: u64) -> u64 {
@@ -178,8 +178,8 @@ impl Sweep for Question {
         self.rungs.clone()
     }
 
-    fn judge(&mut self, _: u32, reached: &[(u32, Option<Finite>)]) -> Vec<u32> {
-        better_half(reached)
+    fn judge(&mut self, _: u32, reached: &[(u32, Option<Finite>)]) -> Judgement {
+        Judgement { go_on: better_half(reached), children: Vec::new() }
     }
 }
 

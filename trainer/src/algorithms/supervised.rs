@@ -10,11 +10,11 @@ use models::weights::{self, Named};
 use models::{Forecast, Initial, Mode, NetworkKind, NetworkSpec, Predictor};
 use rand::seq::SliceRandom as _;
 use serde::{Deserialize, Serialize};
-use spec::{BundleId, Digest, Metric, Output, Progress, ProgressUnit, SupervisedSpec, TrialSpec, canonical_json};
+use spec::{BundleId, Digest, Metric, Output, Progress, ProgressUnit, SupervisedSpec, TrialSpec};
 use tch::nn::VarStore;
 use tch::{Device, Reduction, Tensor};
 
-use crate::checkpoint::{self, CheckpointError};
+use crate::checkpoint::{self, CheckpointError, Saved};
 use crate::optimiser::{Adam, AdamOptions, AdamSteps};
 use crate::prepare::{Label, Labels};
 use crate::seeds::{self, Stream};
@@ -68,12 +68,12 @@ fn served_loss(label: &Label, probabilities: [f32; 3], standardised: f64, return
 pub(crate) fn train(
     (trial, task, micro_batch): (&TrialSpec, &SupervisedSpec, MicroBatch),
     data: &TrainingData,
-    resume: Option<&[u8]>,
+    resume: Option<Saved<'_>>,
     sink: &mut dyn Sink,
 ) -> Result<Ended, TrainError> {
     let mut run = Run { micro_batch, ..Run::start(trial, task, data)? };
-    if let Some(bytes) = resume {
-        run.restore(bytes)?;
+    if let Some(saved) = resume {
+        run.restore(saved)?;
     }
     match run.go(sink) {
         Ok(true) => Ok(Ended::Finished(Box::new(run.finish()))),
@@ -287,15 +287,15 @@ impl<'a> Run<'a> {
         );
         checkpoint::put(&mut tensors, "adam", moments);
         let step = steps.0;
-        let bytes = checkpoint::write(Digest::of(&canonical_json(self.trial)), &self.state, &tensors);
+        let bytes = checkpoint::write(self.trial.identity(), &self.state, &tensors);
         if sink.checkpoint(step, bytes).map_err(|source| TrainError::Sink { step, source })? == Kept::Durably {
             self.kept = LastGood::Step(step);
         }
         Ok(())
     }
 
-    fn restore(&mut self, bytes: &[u8]) -> Result<(), TrainError> {
-        let (state, tensors): (State, Named) = checkpoint::read(Digest::of(&canonical_json(self.trial)), bytes)?;
+    fn restore(&mut self, saved: Saved<'_>) -> Result<(), TrainError> {
+        let (state, tensors): (State, Named) = checkpoint::read(saved)?;
         let content = |error: models::ModelError| CheckpointError::Content { why: error.to_string() };
         weights::assign(&mut self.store, checkpoint::under(&tensors, "weights")).map_err(content)?;
         self.adam.restore(state.steps, &checkpoint::under(&tensors, "adam"))?;

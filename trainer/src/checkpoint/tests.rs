@@ -2,10 +2,10 @@
 
 use models::weights::Named;
 use proptest::prelude::*;
-use spec::{Digest, TaskSpec, TrialSpec, canonical_json};
+use spec::{Digest, Parent, Share, TaskSpec, TrialId, TrialSpec, canonical_json};
 use tch::Tensor;
 
-use super::{CheckpointError, put, read, under, write};
+use super::{CheckpointError, Saved, Start, put, under, write};
 use crate::fixtures;
 
 fn trial() -> TrialSpec {
@@ -15,6 +15,10 @@ fn trial() -> TrialSpec {
 
 fn identity(trial: &TrialSpec) -> Digest {
     Digest::of(&canonical_json(trial))
+}
+
+fn read<S: serde::de::DeserializeOwned>(of: Digest, bytes: &[u8]) -> Result<(S, Named), CheckpointError> {
+    super::read(Saved { bytes, of })
 }
 
 fn bytes(trial: &TrialSpec) -> Vec<u8> {
@@ -69,4 +73,23 @@ fn a_checkpoint_of_another_trial_is_refused() {
 fn a_state_of_another_shape_is_refused() {
     let (trial, bytes) = (trial(), bytes(&trial()));
     assert!(matches!(read::<String>(identity(&trial), &bytes), Err(CheckpointError::Content { .. })));
+}
+
+#[test]
+fn a_child_branches_from_its_parent_alone_and_resumes_from_itself_alone() {
+    let (parent, other) = (trial(), TrialSpec { seed: 99, ..trial() });
+    let name = |index: u32| TrialId { experiment: "test-1".parse().unwrap(), index };
+    let link = Parent { trial: name(0), spec: parent.identity(), share: Share::of(0.5), checkpoint: None };
+    let child = TrialSpec { trial: name(1), parent: Some(link), ..trial() };
+    let begins = |start: Start<'_>, trial: &TrialSpec| {
+        start.saved(trial).and_then(|saved| super::read::<Vec<f64>>(saved.expect("a checkpoint was given")))
+    };
+    let (own, inherited, foreign) = (bytes(&child), bytes(&parent), bytes(&other));
+    assert!(begins(Start::Branch(&inherited), &child).is_ok());
+    assert!(begins(Start::Resume(&own), &child).is_ok());
+    for refused in [Start::Resume(&inherited), Start::Branch(&own), Start::Branch(&foreign), Start::Resume(&foreign)] {
+        let error = begins(refused, &child).unwrap_err();
+        assert!(matches!(error, CheckpointError::OtherTrial { .. }), "{error}");
+    }
+    assert!(matches!(begins(Start::Branch(&own), &parent), Err(CheckpointError::NoParent { .. })));
 }

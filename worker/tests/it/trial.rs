@@ -11,7 +11,9 @@ use artifacts::Store;
 use dataset::{Adjustment, ImportOptions};
 use market::Interval;
 use protocol::Assignment;
-use spec::{AttemptId, CheckpointRef, Rung, Share, canonical_json};
+use spec::{
+    AttemptId, CheckpointRef, FailureClass, Parent, Rung, Share, TaskSpec, TrialOutcome, TrialSpec, canonical_json,
+};
 use worker::{Ended, Reporter, Runner as _, Trial};
 
 /// A home with AAPL imported, and the payload of a short trial on it.
@@ -62,6 +64,8 @@ fn assignment(payload: &[u8], checkpoints: Vec<CheckpointRef>) -> Assignment {
         gpus: Vec::new(),
         payload: payload.to_vec(),
         checkpoints,
+        parent: None,
+        lent: Vec::new(),
         rung: None,
         trace: None,
     }
@@ -146,4 +150,47 @@ fn a_trial_holds_at_its_rungs_with_what_it_measured_and_ends_in_the_same_bytes()
     assert_eq!((second, later.to_bits()), (straight, value.to_bits()), "a hold on the way changes nothing");
     assert!(second.step > first.step && later != early);
     assert_eq!(run(home.path(), &assignment(&payload, vec![second, first]), never()), expected);
+}
+
+/// The child of a trial at half of its training, ten times slower.
+fn child_of(payload: &[u8]) -> TrialSpec {
+    let parent: TrialSpec = serde_json::from_slice(payload).unwrap();
+    let TaskSpec::Supervised(mut task) = parent.task.clone() else { panic!("it is a forecaster") };
+    task.learning_rate /= 10.0;
+    let link = Parent { trial: parent.trial.clone(), spec: parent.identity(), share: Share::of(0.5), checkpoint: None };
+    let trial = "quick-1.1".parse().unwrap();
+    TrialSpec { trial, task: TaskSpec::Supervised(task), parent: Some(link), ..parent }
+}
+
+#[test]
+fn a_child_goes_on_from_the_rung_of_its_parent_and_its_bundle_says_so() {
+    let (home, payload) = home();
+    let never = || Arc::new(AtomicBool::new(false));
+    let rung = Some(Rung { index: 0, share: Share::of(0.5) });
+    let held = run(home.path(), &Assignment { rung, ..assignment(&payload, Vec::new()) }, never());
+    let Ended::Held { checkpoint: begun, .. } = held else { panic!("it did not hold: {held:?}") };
+
+    let child = child_of(&payload);
+    let asked = Assignment { parent: Some(begun), ..assignment(&canonical_json(&child), Vec::new()) };
+    let ended = run(home.path(), &asked, never());
+    let Ended::Succeeded(bytes) = &ended else { panic!("it did not end well: {ended:?}") };
+    let outcome: TrialOutcome = serde_json::from_slice(bytes).unwrap();
+    let store = Store::open(home.path().join("store").to_str().unwrap()).unwrap();
+    let lineage = store.get_bundle(outcome.bundle).unwrap().manifest().trial.parent.clone().unwrap();
+    assert_eq!((lineage.trial.to_string().as_str(), lineage.checkpoint), ("quick-1.0", Some(begun)));
+    assert_eq!(outcome.curve.len(), 60, "the epochs of its parent are its own");
+
+    // Interrupted in the middle, it goes on from its own checkpoint and ends in the same bundle.
+    let rung = Some(Rung { index: 1, share: Share::of(0.8) });
+    let held = run(home.path(), &Assignment { rung, ..asked.clone() }, never());
+    let Ended::Held { checkpoint: own, .. } = held else { panic!("it did not hold: {held:?}") };
+    assert_eq!(run(home.path(), &Assignment { checkpoints: vec![own], ..asked.clone() }, never()), ended);
+
+    // What a child needs outlives the parent; without children it is removed with the rest.
+    let parent = assignment(&payload, vec![begun]);
+    assert!(matches!(run(home.path(), &Assignment { lent: vec![begun], ..parent }, never()), Ended::Succeeded(_)));
+    assert!(store.get_checkpoint(begun.digest).is_ok(), "another trial goes on from it");
+    std::fs::remove_file(home.path().join("store/checkpoints").join(begun.digest.to_string())).unwrap();
+    let failed = Trial::new(home.path(), store, "test").run(&asked, &mut Reporter::detached(never())).unwrap_err();
+    assert_eq!(failed.class, FailureClass::Data, "a child never begins anew: {failed}");
 }

@@ -24,6 +24,8 @@ proptest! {
             degrade,
             gpus,
             payload,
+            parent: steps.first().copied().map(checkpoint),
+            lent: steps.iter().copied().map(checkpoint).collect(),
             checkpoints: steps.into_iter().map(checkpoint).collect(),
             rung: degrade.is_multiple_of(2).then_some(Rung { index, share: Share(index) }),
             trace: degrade.is_multiple_of(3).then(|| TraceContext::root([degrade; 32])),
@@ -89,11 +91,12 @@ proptest! {
 proptest! {
     #[test]
     fn an_ending_survives_the_wire(
-        payload: Vec<u8>, values: Vec<f64>, class in proptest::sample::select(FailureClass::ALL), message: String
+        payload: Vec<u8>, values: Vec<f64>, class in proptest::sample::select(FailureClass::ALL), message: String,
+        told: Vec<u32>
     ) {
         let rungs: Vec<_> = values.into_iter().map(Finite::new).collect();
         for end in [End::Succeeded(payload.clone()), End::Failed { class, message }, End::Pruned] {
-            let ending = Ending { payload: payload.clone(), rungs: rungs.clone(), end };
+            let ending = Ending { payload: payload.clone(), rungs: rungs.clone(), told: told.clone(), end };
             prop_assert_eq!(Ending::try_from(wire::Ending::from(ending.clone())).unwrap(), ending);
         }
     }

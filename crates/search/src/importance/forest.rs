@@ -63,9 +63,13 @@ struct Cut {
 }
 
 impl Tree {
-    /// Grows a tree on a bootstrap sample, each split over a random half of the axes, down to single values.
-    pub(super) fn grow(space: &Space, rows: &[Vec<f64>], values: &[f64], draws: &mut Draws) -> Self {
-        let sample: Vec<usize> = rows.iter().map(|_| draws.pick(rows.len())).collect();
+    /// Grows a tree on a sample of the rows, each split over a random half of the axes, down to single values.
+    pub(super) fn grow(
+        space: &Space,
+        (rows, values): (&[Vec<f64>], &[f64]),
+        sample: Vec<usize>,
+        draws: &mut Draws,
+    ) -> Self {
         let sides: Vec<Side> = (0..space.axes().len()).map(|axis| Side::whole(space.domain(axis))).collect();
         let mut open = vec![(sample, sides)];
         let mut leaves = Vec::new();

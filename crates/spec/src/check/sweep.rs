@@ -1,9 +1,9 @@
 //! The space of a sweep: every dimension exists, and its ends make a sound trial.
 
-use crate::check::{Facts, of_point};
+use crate::check::{Facts, of_point, population};
 use crate::problem::Finding;
 use crate::substitute::{reachable, substitute};
-use crate::{Dimension, Direction, ExperimentSpec, Objective, ParamValue, Sampler, SweepSpec, TaskSpec};
+use crate::{Dimension, Direction, ExperimentSpec, Mode, Objective, ParamValue, Pruner, Sampler, SweepSpec, TaskSpec};
 
 /// Values of an integer dimension that are all tried; of a longer one, both ends.
 const TRIED_MAX: i64 = 256;
@@ -20,6 +20,8 @@ pub(super) fn findings(spec: &ExperimentSpec, facts: Option<&Facts>) -> Vec<Find
     }
     findings.extend(conditions(spec));
     findings.extend(grid(spec));
+    findings.extend(population::findings(spec));
+    findings.extend(mode(spec));
     if spec.sweep.space.is_empty() && spec.sweep.trials > 1 {
         let what = format!("{} trials of one point", spec.sweep.trials);
         let why = "`sweep.space` is empty, so they differ in nothing";
@@ -172,6 +174,26 @@ fn values(dimension: &Dimension) -> Vec<ParamValue> {
         }
         Dimension::Choice(values) => values.clone(),
     }
+}
+
+/// Rules that need a whole batch cannot be asked a trial at a time.
+fn mode(spec: &ExperimentSpec) -> Option<Finding> {
+    let prunes = matches!(spec.sweep.pruner, Pruner::Median { .. } | Pruner::SuccessiveHalving { .. });
+    if spec.sweep.mode == Mode::Asynchronous && prunes && spec.sweep.seeds.len() > 1 {
+        let why = "a point is judged by all its seeds together, and here each is judged when it comes";
+        return Some(Finding::new("sweep.seeds", "several seeds, asynchronous and pruned", why, "name one seed"));
+    }
+    let whole = match (spec.sweep.mode, spec.sweep.pruner) {
+        (Mode::Asynchronous, Pruner::Hyperband { .. }) => "hyperband",
+        (Mode::Asynchronous, Pruner::Population { .. }) => "population",
+        (Mode::Batch, _)
+        | (Mode::Asynchronous, Pruner::None | Pruner::Median { .. } | Pruner::SuccessiveHalving { .. }) => {
+            return None;
+        }
+    };
+    let why = "it decides about whole batches";
+    let hint = "use `mode: batch`, or the pruner `successive_halving`";
+    Some(Finding::new("sweep.mode", format!("`asynchronous` with `{whole}`"), why, hint))
 }
 
 fn grid(spec: &ExperimentSpec) -> Vec<Finding> {

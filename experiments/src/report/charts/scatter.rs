@@ -68,7 +68,12 @@ fn tint_title(report: &Report<'_>) -> &'static str {
 }
 
 /// Where a trial stands on a parameter's axis: its number, or its place in the list of choices.
-fn place(report: &Report<'_>, trial: &TrialLine, path: &str, dimension: &Dimension) -> Option<f64> {
+pub(in crate::report) fn place(
+    report: &Report<'_>,
+    trial: &TrialLine,
+    path: &str,
+    dimension: &Dimension,
+) -> Option<f64> {
     let value = trial.params.get(path)?;
     match (dimension, value) {
         (Dimension::Choice(choices), value) => {

@@ -68,10 +68,11 @@ fn a_rung_out_of_turn_is_refused_and_the_attempt_goes_on() {
 }
 
 /// What a cluster's trials came to, as it would tell another.
-fn endings(cluster: &TestCluster) -> Vec<Ending> {
+pub(super) fn endings(cluster: &TestCluster) -> Vec<Ending> {
     let ending = |trial: &crate::trial::Trial| Ending {
         payload: trial.payload.clone(),
         rungs: trial.rungs.clone(),
+        told: trial.told.clone(),
         end: match &trial.state {
             TrialState::Succeeded { .. } => End::Succeeded(trial.outcome.clone().unwrap()),
             TrialState::Failed { class, message } => End::Failed { class: *class, message: message.clone() },

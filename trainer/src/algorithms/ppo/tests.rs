@@ -8,7 +8,7 @@ use super::*;
 use crate::fixtures::{self, Recorder, assert_resumes_exactly, bars, finished};
 use crate::probing::{learned, resumes_exactly};
 use crate::reference::{Reference, agent};
-use crate::{TrainingData, prepare, train};
+use crate::{Start, TrainingData, prepare, train};
 
 fn spec() -> PpoSpec {
     PpoSpec {
@@ -188,7 +188,7 @@ fn a_trading_agent_with_a_torso_resumes_bit_for_bit() {
 fn a_pattern_that_pays_is_traded() {
     let ppo = PpoSpec { envs: 8, rollout: 64, learning_rate: 0.003, gamma: 0.5, ..spec() };
     let (spec, data) = setting(Algorithm::Ppo(ppo), 15_000, ModelSpec::Mlp { hidden: vec![16, 16], activation: None });
-    let trained = finished(train(&spec, &data, None, &mut Recorder::default()));
+    let trained = finished(train(&spec, &data, Start::Anew, &mut Recorder::default()));
     // Orders fill at the next open, which is this close: being long after each fall earns most rises.
     let earned = trained.metrics[&Metric::EvaluationReturn];
     assert!(earned > 0.1, "{earned}");

@@ -5,7 +5,7 @@ use models::weights::unpack;
 use spec::{BundleId, DegradeSpec, Digest, FailureClass, Metric, Output, SupervisedSpec, TaskSpec, TrialSpec};
 
 use crate::fixtures::{self, Recorder, assert_resumes_exactly, bars, cnn_lstm, finished};
-use crate::{CheckpointError, MicroBatch, TrainError, TrainingData, prepare, train, train_in};
+use crate::{CheckpointError, MicroBatch, Start, TrainError, TrainingData, prepare, train, train_in};
 
 fn setting(turning: f64, dropout: f64, task: SupervisedSpec) -> (TrialSpec, TrainingData) {
     let data = fixtures::dataset(bars(400, turning, 1));
@@ -19,7 +19,7 @@ fn a_planted_signal_is_learned_and_noise_is_not() {
     let task = SupervisedSpec { epochs: 40, ..fixtures::supervised() };
     let accuracy = |turning: f64| {
         let (spec, data) = setting(turning, 0.0, task.clone());
-        finished(train(&spec, &data, None, &mut Recorder::default())).metrics[&Metric::ValidationAccuracy]
+        finished(train(&spec, &data, Start::Anew, &mut Recorder::default())).metrics[&Metric::ValidationAccuracy]
     };
     let (signal, noise) = (accuracy(0.9), accuracy(0.5));
     assert!(signal > 0.8, "the direction turns nine times of ten: {signal}");
@@ -37,7 +37,7 @@ fn another_seed_is_another_training_and_dropout_is_at_work() {
     let weights = |dropout: f64, seed: u64| {
         let (spec, data) = setting(0.8, dropout, fixtures::supervised());
         let spec = TrialSpec { seed, ..spec };
-        finished(train(&spec, &data, None, &mut Recorder::default())).weights
+        finished(train(&spec, &data, Start::Anew, &mut Recorder::default())).weights
     };
     assert_eq!(weights(0.3, 1), weights(0.3, 1));
     assert_ne!(weights(0.3, 1), weights(0.3, 2));
@@ -47,7 +47,7 @@ fn another_seed_is_another_training_and_dropout_is_at_work() {
 #[test]
 fn what_training_reports_is_to_the_bit_what_the_served_network_says() {
     let (spec, data) = setting(0.8, 0.3, fixtures::supervised());
-    let trained = finished(train(&spec, &data, None, &mut Recorder::default()));
+    let trained = finished(train(&spec, &data, Start::Anew, &mut Recorder::default()));
     let bundle = BundleId(Digest::of(b"any"));
     let served = Predictor::from_parts(&trained.network, &trained.weights, bundle).unwrap();
     let labels = data.labels(1, 0.1).unwrap();
@@ -69,7 +69,7 @@ fn the_best_weights_are_kept_and_patience_ends_training() {
     let task = SupervisedSpec { epochs: 60, patience: 2, learning_rate: 0.05, ..fixtures::supervised() };
     let (spec, data) = setting(0.5, 0.0, task);
     let mut sink = Recorder::default();
-    let trained = finished(train(&spec, &data, None, &mut sink));
+    let trained = finished(train(&spec, &data, Start::Anew, &mut sink));
     let losses: Vec<f64> = trained.curve.iter().map(|(_, metrics)| metrics[&Metric::ValidationLoss]).collect();
     assert!(losses.len() < 60, "noise cannot improve for sixty epochs");
     let best = losses.iter().copied().fold(f64::INFINITY, f64::min);
@@ -82,7 +82,7 @@ fn the_best_weights_are_kept_and_patience_ends_training() {
 fn the_expected_return_is_in_log_returns() {
     let task = SupervisedSpec { epochs: 40, ..fixtures::supervised() };
     let (spec, data) = setting(1.0, 0.0, task);
-    let trained = finished(train(&spec, &data, None, &mut Recorder::default()));
+    let trained = finished(train(&spec, &data, Start::Anew, &mut Recorder::default()));
     let served = Predictor::from_parts(&trained.network, &trained.weights, BundleId(Digest::of(b"any"))).unwrap();
     let labels = data.labels(1, 0.1).unwrap();
     let mut miss = 0.0;
@@ -163,10 +163,10 @@ fn training_in_parts_resumes_bit_for_bit_and_goes_on_from_where_the_whole_ran_ou
 fn a_broken_checkpoint_is_refused_before_anything_is_trained() {
     let (spec, data) = setting(0.5, 0.0, SupervisedSpec { epochs: 1, ..fixtures::supervised() });
     let mut sink = Recorder::default();
-    finished(train(&spec, &data, None, &mut sink));
+    finished(train(&spec, &data, Start::Anew, &mut sink));
     let (_, bytes) = sink.checkpoints.last().unwrap();
     let mut after = Recorder::default();
-    let error = train(&spec, &data, Some(&bytes[..bytes.len() / 2]), &mut after).unwrap_err();
+    let error = train(&spec, &data, Start::Resume(&bytes[..bytes.len() / 2]), &mut after).unwrap_err();
     assert!(matches!(error, TrainError::Checkpoint(CheckpointError::Changed { .. })), "{error}");
     assert!(after.progress.is_empty());
 }
