@@ -30,7 +30,7 @@ const TABLE: [(&str, &[&str]); 26] = [
     ("envs", &["dataset", "features", "venue", "portfolio"]),
     ("tradewind-envs", &["dataset", "features", "envs"]),
     ("trainer", &["dataset", "features", "neural", "models", "envs"]),
-    ("benchmarks", &["neural", "models", "envs", "trainer"]),
+    ("benchmarks", &["dataset", "neural", "models", "envs", "trainer"]),
     ("worker", &["telemetry", "protocol", "dataset", "artifacts", "trainer", "backtest"]),
     ("scheduler", &["telemetry", "protocol"]),
     ("experiments", &["protocol", "scheduler", "search", "dataset", "artifacts", "backtest"]),

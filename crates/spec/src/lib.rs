@@ -10,6 +10,7 @@ mod duration;
 mod ensemble;
 mod experiment;
 mod feature;
+mod forecast;
 mod ids;
 mod metric;
 mod parse;
@@ -40,10 +41,14 @@ pub use experiment::{
     PositionMode, PromoteSpec, Repair, ResourceSpec, RetrySpec, Reward, SplitSpec, StrategySpec, Version,
 };
 pub use feature::{FEATURE_BARS_MAX, FeatureSpec, Parameter, ParameterRange};
+pub use forecast::{
+    Directions, HeadSpec, Imbalance, LabelSpec, Normalisation, QUANTILES, RateSchedule, ReturnHead, Shortcut,
+    TaskWeights, VolatilityHead,
+};
 pub use ids::{AttemptId, ExperimentId, IdError, ModelName, NodeId, Owner, ResourceName, TrialId, WorkerId};
 pub use metric::{FailureClass, Metric, Progress, ProgressUnit};
 pub use parse::parse;
-pub use prediction::{Decision, Output, Prediction, Reason};
+pub use prediction::{Decision, Output, Prediction, Reason, Spread};
 pub use problem::{Place, Problem};
 pub use resolve::resolve;
 pub use rl::{
