@@ -75,6 +75,12 @@ impl Adam {
     }
 }
 
+/// weights ← (1 − share)·weights: decoupled weight decay (Loshchilov and Hutter 2019), before a step of Adam.
+pub fn decay(weights: &mut [f32], share: f64) {
+    let keep = (1.0 - share) as f32;
+    vectorised(|| weights.iter_mut().for_each(|weight| *weight *= keep));
+}
+
 /// target ← (1 − τ)·target + τ·weights.
 pub fn polyak(target: &mut [f32], weights: &[f32], tau: f64) {
     let (keep, take) = ((1.0 - tau) as f32, tau as f32);
@@ -128,6 +134,15 @@ mod tests {
         let mut weights = [5.0];
         assert_eq!(adam.step(&mut weights, &mut [f32::NAN], 0.1), Err(NotFinite));
         assert_eq!((weights, adam.steps), ([5.0], 0));
+    }
+
+    #[test]
+    fn decay_takes_its_share_of_every_weight() {
+        let mut weights = [2.0_f32, -4.0];
+        decay(&mut weights, 0.25);
+        assert_eq!(weights, [1.5, -3.0]);
+        decay(&mut weights, 0.0);
+        assert_eq!(weights, [1.5, -3.0]);
     }
 
     #[test]

@@ -1,0 +1,134 @@
+//! Hidden layers in a fixed order of operations, each with an activation: for networks whose bits must not depend on their
+//! batch. Agents have [`crate::Mlp`], which is faster at small batches.
+
+use crate::linear::{Linear, LinearPanels};
+use crate::vectors::{Tanh, Vectors};
+use crate::{Activation, Layout};
+
+/// The layers; at least one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stack {
+    inputs: usize,
+    layers: Vec<Linear>,
+    activation: Activation,
+}
+
+/// Activations of one batch, and their gradients: `[rows × units]` of each layer.
+#[derive(Clone, Debug)]
+pub struct StackTape {
+    outputs: Vec<Vec<f32>>,
+    gradients: Vec<Vec<f32>>,
+    width: usize,
+}
+
+impl Stack {
+    /// Adds its tensors, `name.layerN.weight` and `.bias`, to a layout.
+    ///
+    /// # Panics
+    /// Without any layer: a caller's bug.
+    pub fn new(layout: &mut Layout, name: &str, (inputs, hidden): (usize, &[usize]), activation: Activation) -> Self {
+        assert!(!hidden.is_empty(), "a stack has layers");
+        let before = [inputs].into_iter().chain(hidden.iter().copied());
+        let layers = before
+            .zip(hidden)
+            .enumerate()
+            .map(|(index, (inputs, outputs))| Linear::new(layout, &format!("{name}.layer{index}"), (inputs, *outputs)));
+        Self { inputs, layers: layers.collect(), activation }
+    }
+
+    /// Units of the last layer.
+    #[must_use]
+    pub fn outputs(&self) -> usize {
+        self.layers.last().map_or(self.inputs, Linear::outputs)
+    }
+
+    /// Multiply-adds of a forward pass over one row.
+    #[must_use]
+    pub fn multiply_adds(&self) -> u64 {
+        self.layers.iter().map(Linear::multiply_adds).sum()
+    }
+
+    /// Room for batches of up to `rows`.
+    #[must_use]
+    pub fn tape(&self, rows: usize) -> StackTape {
+        let room = || self.layers.iter().map(|layer| vec![0.0; rows * layer.outputs()]).collect();
+        StackTape { outputs: room(), gradients: room(), width: self.outputs() }
+    }
+
+    /// Room for its weights.
+    #[must_use]
+    pub fn panels(&self) -> Vec<LinearPanels> {
+        self.layers.iter().map(Linear::panels).collect()
+    }
+
+    /// Brings the weights into the order of the kernels.
+    pub fn pack(&self, weights: &[f32], panels: &mut [LinearPanels]) {
+        self.layers.iter().zip(panels).for_each(|(layer, panels)| layer.pack(weights, panels));
+    }
+
+    /// Computes a batch, `[rows × inputs]`; the result is [`StackTape::output`].
+    pub fn forward(
+        &self,
+        vectors: Vectors,
+        panels: &[LinearPanels],
+        (input, rows): (&[f32], usize),
+        tape: &mut StackTape,
+    ) {
+        for (index, (layer, panels)) in self.layers.iter().zip(panels).enumerate() {
+            let (before, after) = tape.outputs.split_at_mut(index);
+            let input = before.last().map_or(input, Vec::as_slice);
+            let output = &mut after[0][..rows * layer.outputs()];
+            layer.forward(vectors, panels, (input, rows), output);
+            match self.activation {
+                Activation::Tanh => vectors.run(Tanh(output)),
+                Activation::Relu => vectors.run(
+                    #[inline(always)]
+                    || output.iter_mut().for_each(|value| *value = value.max(0.0)),
+                ),
+            }
+        }
+    }
+
+    /// Goes back through the last forward pass, from the gradient that the caller wrote to
+    /// [`StackTape::output_gradient`]; adds to `gradient`.
+    pub fn backward(
+        &self,
+        vectors: Vectors,
+        (panels, gradient): (&[LinearPanels], &mut [f32]),
+        (input, rows): (&[f32], usize),
+        tape: &mut StackTape,
+    ) {
+        for (index, layer) in self.layers.iter().enumerate().rev() {
+            let (below, own) = tape.gradients.split_at_mut(index);
+            let d_output = &mut own[0][..rows * layer.outputs()];
+            let pairs = d_output.iter_mut().zip(&tape.outputs[index]);
+            vectors.run(
+                #[inline(always)]
+                || match self.activation {
+                    Activation::Tanh => pairs.for_each(|(d, y)| *d *= 1.0 - y * y),
+                    Activation::Relu => pairs.for_each(|(d, y)| *d = if *y > 0.0 { *d } else { 0.0 }),
+                },
+            );
+            let before = index.checked_sub(1).map_or(input, |below| tape.outputs[below].as_slice());
+            layer.learn((before, d_output), rows, gradient);
+            if let Some(d_input) = below.last_mut() {
+                d_input.fill(0.0);
+                layer.back(vectors, &panels[index], (d_output, rows), d_input);
+            }
+        }
+    }
+}
+
+impl StackTape {
+    /// `[rows × outputs]` of the last forward pass.
+    #[must_use]
+    pub fn output(&self, rows: usize) -> &[f32] {
+        self.outputs.last().map_or(&[], |output| &output[..rows * self.width])
+    }
+
+    /// To be written before a backward pass, `[rows × outputs]`.
+    pub fn output_gradient(&mut self, rows: usize) -> &mut [f32] {
+        let width = self.width;
+        self.gradients.last_mut().map_or(&mut [], |gradient| &mut gradient[..rows * width])
+    }
+}
