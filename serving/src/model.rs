@@ -187,7 +187,7 @@ fn describe(bundle: &Bundle, features: &FeatureState, model: String) -> Descript
 fn served(input: &Input, output: Output) -> Served {
     let (bar, row) = (input.bar, row_digest(&input.values));
     match output {
-        Output::Forecast { probabilities: [down, flat, up], expected_return } => {
+        Output::Forecast { probabilities: [down, flat, up], expected_return, .. } => {
             Served::Forecast { bar, probabilities: Probabilities { down, flat, up }, expected_return, row }
         }
         Output::Policy { action, probabilities } => Served::Policy { bar, action, probabilities, row },

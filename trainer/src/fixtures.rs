@@ -8,8 +8,9 @@ use rand::Rng as _;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 use spec::{
-    DataSpec, DateRange, Device, EnvSpec, FeatureSpec, ModelSpec, Params, Progress, SplitSpec, StrategySpec,
-    SupervisedSpec, TaskSpec, TrialSpec,
+    DataSpec, DateRange, Device, Directions, EnvSpec, FeatureSpec, HeadSpec, Imbalance, LabelSpec, ModelSpec,
+    Normalisation, Params, Progress, RateSchedule, Shortcut, SplitSpec, StrategySpec, SupervisedSpec, TaskSpec,
+    TaskWeights, TrialSpec,
 };
 
 use crate::{Ended, Kept, Sink, SinkError, TrainError, Trained, TrainingData};
@@ -59,6 +60,10 @@ pub(crate) fn cnn_lstm(dropout: f64) -> ModelSpec {
         layers: if dropout > 0.0 { 2 } else { 1 },
         dropout,
         burn_in: 0,
+        dilations: vec![1, 1],
+        normalisation: Normalisation::Off,
+        shortcut: Shortcut::Off,
+        directions: Directions::Forward,
     }
 }
 
@@ -74,6 +79,12 @@ pub(crate) fn supervised() -> SupervisedSpec {
         return_weight: 0.5,
         gradient_norm_max: 1.0,
         patience: 10,
+        labels: LabelSpec::Horizon,
+        heads: HeadSpec::default(),
+        task_weights: TaskWeights::Fixed,
+        imbalance: Imbalance::Off,
+        schedule: RateSchedule::Constant,
+        accumulate: 1,
     }
 }
 

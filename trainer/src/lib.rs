@@ -15,10 +15,10 @@ mod exploration;
 #[cfg(test)]
 mod fixtures;
 mod gae;
+mod labels;
 mod learn;
 mod moments;
 mod off_policy;
-mod optimiser;
 mod prepare;
 mod priorities;
 #[cfg(test)]
@@ -32,22 +32,18 @@ mod sink;
 mod trading;
 mod world;
 
-use std::sync::{Mutex, PoisonError};
-
 use spec::{Device, TaskSpec, TrialSpec};
 
 pub use agent::Window;
 pub use checkpoint::CheckpointError;
 pub use error::{LastGood, SinkError, TrainError};
 pub use gae::{Trace, advantages};
+pub use labels::{Label, Labels};
 pub use learn::{Learned, Problem, learn};
 pub use moments::Moments;
-pub use prepare::{Label, Labels, TrainingData, prepare};
+pub use prepare::{TrainingData, prepare};
 pub use replay::{Batch, Replay, Transition, Widths};
 pub use sink::{Ended, Kept, Sink, Trained};
-
-/// libtorch has one random generator per process: trainings in one process take turns.
-static GENERATOR: Mutex<()> = Mutex::new(());
 
 /// Runs a trial from the start or from a checkpoint. Killed anywhere and resumed from its last checkpoint, it ends in the
 /// same bytes.
@@ -66,11 +62,7 @@ pub fn train(
         Device::Cuda | Device::Auto => return Err(TrainError::Device(spec.device)),
     }
     match &spec.task {
-        TaskSpec::Supervised(task) => {
-            models::set_threads(spec.threads);
-            let _turn = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
-            algorithms::supervised::train((spec, task), data, resume, sink)
-        }
+        TaskSpec::Supervised(task) => algorithms::supervised::train((spec, task), data, resume, sink),
         TaskSpec::Rl(task) => trading::train((spec, task), data, resume, sink),
     }
 }

@@ -1,4 +1,4 @@
-//! From bars to what algorithms learn from: normalised rows, labels, and which rows belong to which split.
+//! From bars to what algorithms learn from: normalised rows, and which rows belong to which split.
 
 use std::ops::Range;
 
@@ -22,28 +22,6 @@ pub struct TrainingData {
     pub rows: Rows,
     /// Fitted on the training split, standing at the last bar before the test split.
     pub feature_state: FeatureState,
-}
-
-/// A decision bar with what came of it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Label {
-    /// The bar decided on.
-    pub bar: usize,
-    /// ln(close at bar + horizon / close at bar) over the deviation of the training labels.
-    pub standardised_return: f32,
-    /// 0 down, 1 flat, 2 up.
-    pub class: u8,
-}
-
-/// Labels of the two splits that training may see.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Labels {
-    /// Deviation of the training labels: log return of one standardised unit.
-    pub scale: f64,
-    /// To learn from.
-    pub train: Vec<Label>,
-    /// To compare by.
-    pub validation: Vec<Label>,
 }
 
 /// Splits the bars, fits the normaliser on the training split alone and normalises every row.
@@ -79,7 +57,7 @@ pub fn prepare(spec: &TrialSpec, dataset: &Dataset) -> Result<TrainingData, Trai
 }
 
 /// Fewest rows a split can be fitted or compared on: a deviation of fewer says nothing.
-const ROWS_MIN: usize = 8;
+pub(crate) const ROWS_MIN: usize = 8;
 
 impl TrainingData {
     /// The first bar with a full window.
@@ -101,39 +79,6 @@ impl TrainingData {
         let last = (split.end + self.purge).min(self.dataset.bars.len());
         let start = split.start.max(self.first_window());
         start..split.end.min(last.saturating_sub(horizon)).max(start)
-    }
-
-    /// Labels of the training and validation splits. A label of bar *t* reads the closes of *t* and *t* + horizon.
-    ///
-    /// # Errors
-    /// [`TrainError::TooFewRows`] when a split keeps too few.
-    pub fn labels(&self, horizon: usize, flat_band: f64) -> Result<Labels, TrainError> {
-        let bars = &self.dataset.bars;
-        let forward = |bar: usize| (bars[bar + horizon].close / bars[bar].close).ln();
-        let returns = |name: &'static str, split: &Range<usize>| {
-            let rows = self.labelled(split, horizon);
-            if rows.len() < ROWS_MIN {
-                return Err(TrainError::TooFewRows { split: name, rows: rows.len(), least: ROWS_MIN });
-            }
-            Ok(rows.map(|bar| (bar, forward(bar))).collect::<Vec<_>>())
-        };
-        let train = returns("train", &self.split.train)?;
-        let validation = returns("validation", &self.split.validation)?;
-        let count = train.len() as f64;
-        let mean = train.iter().map(|(_, value)| value).sum::<f64>() / count;
-        let variance = train.iter().map(|(_, value)| (value - mean).powi(2)).sum::<f64>() / count;
-        // Prices that never move have no unit: any will do.
-        let scale = if variance > 0.0 { variance.sqrt() } else { 1.0 };
-        let label = |&(bar, value): &(usize, f64)| {
-            let standardised = value / scale;
-            let class = u8::from(standardised >= -flat_band) + u8::from(standardised > flat_band);
-            Label { bar, standardised_return: standardised as f32, class }
-        };
-        Ok(Labels {
-            scale,
-            train: train.iter().map(label).collect(),
-            validation: validation.iter().map(label).collect(),
-        })
     }
 }
 

@@ -39,11 +39,6 @@ pub(crate) fn generator(seed: u64, stream: Stream, step: u64) -> ChaCha8Rng {
     ChaCha8Rng::seed_from_u64(derive(seed, stream, step))
 }
 
-/// Seeds libtorch's one generator.
-pub(crate) fn seed_torch(seed: u64, stream: Stream, step: u64) {
-    tch::manual_seed(derive(seed, stream, step).cast_signed());
-}
-
 /// SplitMix64's finaliser (Steele et al. 2014), a bijection that spreads neighbouring inputs.
 fn mix(value: u64) -> u64 {
     let mut z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);

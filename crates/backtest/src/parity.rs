@@ -2,7 +2,7 @@
 
 use models::{ModelError, Predictor};
 use serde::{Deserialize, Serialize};
-use spec::Output;
+use spec::{Output, Spread};
 
 /// Rows predicted in several ways, and how many of them came out differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,7 +57,14 @@ fn shuffled(count: usize) -> Vec<usize> {
 fn bits(output: &Output) -> (u32, Vec<u32>) {
     let of = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect();
     match output {
-        Output::Forecast { probabilities, expected_return } => (expected_return.to_bits(), of(probabilities)),
+        Output::Forecast { probabilities, expected_return, spread, volatility } => {
+            let spread = match spread {
+                None => &[][..],
+                Some(Spread::Deviation(deviation)) => std::slice::from_ref(deviation),
+                Some(Spread::Quantiles(quantiles)) => quantiles,
+            };
+            (expected_return.to_bits(), of(&[probabilities, spread, volatility.as_slice()].concat()))
+        }
         Output::Policy { action, probabilities: values } | Output::Values { action, values } => (*action, of(values)),
         Output::Control { action } => (0, of(action)),
     }

@@ -68,7 +68,9 @@ fn check(id: BundleId, combine: Combination, members: &[(Predictor, f64)]) -> Re
             return unfit("its members see rows of different widths");
         }
         match member.spec().kind {
-            NetworkKind::Forecaster => return unfit("a member forecasts, and has no action to combine"),
+            NetworkKind::Forecaster | NetworkKind::MultiTask { .. } => {
+                return unfit("a member forecasts, and has no action to combine");
+            }
             NetworkKind::Policy {
                 head: head @ (PolicyHead::Categorical { .. } | PolicyHead::Values { .. }), ..
             } => {

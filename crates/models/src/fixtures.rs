@@ -1,13 +1,49 @@
 //! What the tests of this crate share: shapes, drawn weights and made-up rows.
 
 use artifacts::{Bundle, BundleKind, Kernel, Parts};
-use spec::{BundleId, Digest, ModelSpec, QHead};
+use spec::{
+    BundleId, Digest, Directions, HeadSpec, ModelSpec, Normalisation, QHead, ReturnHead, Shortcut, VolatilityHead,
+};
 use tch::Tensor;
 
 use crate::{NetworkKind, NetworkSpec, PolicyHead, Predictor, weights};
 
 pub(crate) fn cnn_lstm() -> ModelSpec {
-    ModelSpec::CnnLstm { channels: 16, kernel: 3, hidden: 24, layers: 2, dropout: 0.3, burn_in: 0 }
+    plain_cnn_lstm((16, 24, 2), 0.3)
+}
+
+/// Channels, units and LSTM layers; all else as it is by default.
+pub(crate) fn plain_cnn_lstm((channels, hidden, layers): (u32, u32, u32), dropout: f64) -> ModelSpec {
+    ModelSpec::CnnLstm {
+        channels,
+        kernel: 3,
+        hidden,
+        layers,
+        dropout,
+        burn_in: 0,
+        dilations: vec![1, 1],
+        normalisation: Normalisation::Off,
+        shortcut: Shortcut::Off,
+        directions: Directions::Forward,
+    }
+}
+
+/// Everything that a forecaster may have.
+pub(crate) fn rich(returns: ReturnHead) -> NetworkSpec {
+    let model = ModelSpec::CnnLstm {
+        channels: 12,
+        kernel: 3,
+        hidden: 20,
+        layers: 2,
+        dropout: 0.3,
+        burn_in: 0,
+        dilations: vec![1, 2, 4],
+        normalisation: Normalisation::Group { groups: 3 },
+        shortcut: Shortcut::Residual,
+        directions: Directions::Both,
+    };
+    let heads = HeadSpec { returns, volatility: VolatilityHead::QuasiLikelihood };
+    NetworkSpec { kind: NetworkKind::MultiTask { heads }, ..forecaster(model) }
 }
 
 pub(crate) fn mlp() -> ModelSpec {

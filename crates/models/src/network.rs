@@ -1,21 +1,24 @@
-//! A network's shape as data, and the network built from it.
+//! A network's shape as data, and its first weights.
 
 use neural::Layout;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 use serde::{Deserialize, Serialize};
-use spec::ModelSpec;
-use tch::Device;
-use tch::nn::{Path, VarStore};
+use spec::{HeadSpec, ModelSpec, Normalisation};
 
-use crate::{Forecaster, Initial, ModelError, PolicyHead, PolicyNetwork, weights};
+use crate::{Forecaster, ModelError, PolicyHead, PolicyNetwork, Scales, weights};
 
 /// What a network puts out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum NetworkKind {
-    /// Direction and return.
+    /// Direction and return, as a number.
     Forecaster,
+    /// Direction, and what the heads say.
+    MultiTask {
+        /// Beside the direction.
+        heads: HeadSpec,
+    },
     /// An agent's actions.
     Policy {
         /// What the outputs mean.
@@ -46,7 +49,7 @@ impl NetworkSpec {
     #[must_use]
     pub fn input_width(&self) -> usize {
         match self.kind {
-            NetworkKind::Forecaster => self.window * self.width,
+            NetworkKind::Forecaster | NetworkKind::MultiTask { .. } => self.window * self.width,
             NetworkKind::Policy { observation_width, .. } => observation_width,
         }
     }
@@ -69,7 +72,9 @@ impl NetworkSpec {
             within("observation_width", observation_width, 1, 1 << 22, "1 to 2^22 values")?;
         }
         match &self.model {
-            ModelSpec::CnnLstm { channels, kernel, hidden, layers, dropout, burn_in } => {
+            ModelSpec::CnnLstm {
+                channels, kernel, hidden, layers, dropout, burn_in, dilations, normalisation, ..
+            } => {
                 within("channels", *channels as usize, 1, 1_024, "1 to 1024")?;
                 within("hidden", *hidden as usize, 1, 1_024, "1 to 1024")?;
                 within("layers", *layers as usize, 1, 3, "1 to 3")?;
@@ -80,6 +85,15 @@ impl NetworkSpec {
                 }
                 if !(0.0..1.0).contains(dropout) {
                     return shape("dropout", dropout.to_string(), "0 to below 1");
+                }
+                within("convolutions", dilations.len(), 1, 8, "1 to 8")?;
+                for dilation in dilations {
+                    within("dilation", *dilation as usize, 1, 128, "1 to 128")?;
+                }
+                if let Normalisation::Group { groups } = normalisation
+                    && (*groups == 0 || channels % groups != 0)
+                {
+                    return shape("groups", groups.to_string(), "a number that divides channels");
                 }
                 if *burn_in as usize >= self.window {
                     return shape("burn_in", burn_in.to_string(), "less than window");
@@ -107,34 +121,17 @@ fn within(what: &'static str, value: usize, least: usize, most: usize, range: &'
     }
 }
 
-impl Forecaster {
-    /// Builds the network with its variables under `path`.
-    ///
-    /// # Errors
-    /// As [`NetworkSpec::check`]; [`ModelError::Shape`] for a network that is an agent's.
-    pub fn build(spec: &NetworkSpec, path: &Path<'_>, initial: Initial) -> Result<Self, ModelError> {
-        spec.check()?;
-        match spec.kind {
-            NetworkKind::Forecaster => Ok(Self::new(path, spec, initial)),
-            NetworkKind::Policy { .. } => {
-                Err(ModelError::Shape { what: "kind", value: "policy".to_owned(), range: "a forecaster" })
-            }
-        }
-    }
-}
-
 /// Untrained weights as safetensors: what learning begins with. The same seed gives the same bytes.
 ///
 /// # Errors
 /// As [`NetworkSpec::check`].
 pub fn drawn(spec: &NetworkSpec, seed: u64) -> Result<Vec<u8>, ModelError> {
     match spec.kind {
-        NetworkKind::Forecaster => {
-            crate::single_threaded();
-            tch::manual_seed(seed.cast_signed());
-            let store = VarStore::new(Device::Cpu);
-            Forecaster::build(spec, &store.root(), Initial::Drawn)?;
-            Ok(weights::to_bytes(&store))
+        NetworkKind::Forecaster | NetworkKind::MultiTask { .. } => {
+            let mut layout = Layout::default();
+            let network = Forecaster::new(&mut layout, spec)?;
+            let weights = layout.draw(&mut ChaCha8Rng::seed_from_u64(seed));
+            Ok(network.to_bytes(&layout, &weights, Scales::default()))
         }
         NetworkKind::Policy { .. } => {
             let mut layout = Layout::default();

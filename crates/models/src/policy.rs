@@ -365,6 +365,7 @@ fn hidden(model: &ModelSpec, head: PolicyHead) -> (Vec<usize>, neural::Activatio
 fn torso(layout: &mut Layout, spec: &NetworkSpec, observation_width: usize) -> Torso {
     match spec.model {
         ModelSpec::Mlp { .. } => Torso::Identity { width: observation_width },
+        // Its other choices are a forecaster's alone: a spec's check refuses them for agents.
         ModelSpec::CnnLstm { channels, kernel, hidden, layers, burn_in, .. } => {
             let shape = CnnLstmShape {
                 window: spec.window,

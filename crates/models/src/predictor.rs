@@ -5,25 +5,27 @@ use std::sync::{Mutex, PoisonError};
 
 use artifacts::{Bundle, BundleKind};
 use market::Timestamp;
-use neural::Layout;
-use spec::{BundleId, Digest, Output, Prediction};
-use tch::nn::VarStore;
-use tch::{Device, Tensor};
+use neural::sequence::Purpose;
+use neural::{Dropout, Layout, Vectors};
+use spec::{BundleId, Digest, Output, Prediction, Spread};
 
 use crate::ensemble::Ensemble;
 use crate::{
-    Forecaster, Initial, ModelError, NetworkKind, NetworkSpec, PolicyHead, PolicyNetwork, PolicyTape, assign_flat,
-    weights,
+    Forecaster, ForecasterPanels, ForecasterTape, ModelError, NetworkKind, NetworkSpec, PolicyHead, PolicyNetwork,
+    PolicyTape, Scales, assign_flat, weights,
 };
 
-/// Rows computed at a time, always. Kernels round differently for different batch sizes, so every batch is cut into tiles
-/// of this size and the last one filled with zeros. Small, since a live decision pays for a whole tile: the quickstart's
-/// network takes 0.65 ms for 8 rows, 0.5 for 4 and 1.0 for 16.
+/// Rows a policy computes at a time, always. Its kernels round differently for different batch sizes, so every batch is cut
+/// into tiles of this size and the last one filled with zeros. Small, since a live decision pays for a whole tile.
 pub const TILE: usize = 8;
+
+/// Rows, or passes over one, that a forecaster computes at a time at most: activations of so many stay in the cache. A
+/// forecaster's kernels round each row alike in any company, so there is nothing to fill up.
+const ROWS: usize = 32;
 
 /// A network with its weights.
 enum Network {
-    Forecaster(Forecaster),
+    Forecaster(Box<Asked>),
     /// The tape is scratch: what an answer is depends on nothing left in it.
     Policy {
         network: Box<PolicyNetwork>,
@@ -31,6 +33,48 @@ enum Network {
         tape: Box<Mutex<PolicyTape>>,
     },
     Ensemble(Ensemble),
+}
+
+/// A forecaster with its weights. The tape is scratch, as a policy's.
+struct Asked {
+    network: Forecaster,
+    weights: Vec<f32>,
+    panels: ForecasterPanels,
+    scales: Scales,
+    vectors: Vectors,
+    tape: Mutex<ForecasterTape>,
+}
+
+impl Asked {
+    fn new(spec: &NetworkSpec, bytes: &[u8], vectors: Vectors) -> Result<Self, ModelError> {
+        let mut layout = Layout::default();
+        let network = Forecaster::new(&mut layout, spec)?;
+        let (weights, scales) = network.assign(&layout, weights::unpack(bytes)?)?;
+        let mut panels = network.panels();
+        network.pack(&weights, &mut panels);
+        let tape = Mutex::new(network.tape(ROWS, Purpose::Asking));
+        Ok(Self { network, weights, panels, scales, vectors, tape })
+    }
+
+    /// Adds what is said of some rows, at most [`ROWS`] of them and of passes.
+    fn answer(
+        &self,
+        rows: &[f32],
+        count: usize,
+        dropout: Dropout<'_>,
+        said: &mut Vec<Output>,
+    ) -> Result<(), ModelError> {
+        let mut tape = self.tape.lock().unwrap_or_else(PoisonError::into_inner);
+        self.network.forward(self.vectors, (&self.weights, &self.panels), (rows, count, dropout), &mut tape);
+        for row in tape.outputs(dropout.outputs(count)).chunks_exact(self.network.outputs()) {
+            let output = self.network.read(row, self.scales);
+            if !is_finite(&output) {
+                return Err(ModelError::Output { row: said.len() });
+            }
+            said.push(output);
+        }
+        Ok(())
+    }
 }
 
 /// A network with its weights, ready to be asked.
@@ -60,8 +104,9 @@ impl Predictor {
         let spec: NetworkSpec = serde_json::from_value(manifest.network.clone())
             .map_err(|error| ModelError::Unknown { bundle: id, why: error.to_string() })?;
         match (manifest.kind, spec.kind) {
-            (BundleKind::Forecaster, NetworkKind::Forecaster) | (BundleKind::Policy, NetworkKind::Policy { .. }) => {}
-            (kind, NetworkKind::Forecaster) => {
+            (BundleKind::Forecaster, NetworkKind::Forecaster | NetworkKind::MultiTask { .. })
+            | (BundleKind::Policy, NetworkKind::Policy { .. }) => {}
+            (kind, NetworkKind::Forecaster | NetworkKind::MultiTask { .. }) => {
                 return Err(ModelError::Kind { bundle: id, kind, network: "forecaster" });
             }
             (kind, NetworkKind::Policy { .. }) => {
@@ -77,13 +122,17 @@ impl Predictor {
     /// # Errors
     /// [`ModelError`] when the shape is out of range or the weights are not its.
     pub fn from_parts(spec: &NetworkSpec, bytes: &[u8], bundle: BundleId) -> Result<Self, ModelError> {
+        Self::on(spec, bytes, bundle, Vectors::default())
+    }
+
+    /// As [`Predictor::from_parts`], a forecaster on these vectors. Its answers do not depend on them.
+    ///
+    /// # Errors
+    /// As [`Predictor::from_parts`].
+    pub fn on(spec: &NetworkSpec, bytes: &[u8], bundle: BundleId, vectors: Vectors) -> Result<Self, ModelError> {
         let network = match spec.kind {
-            NetworkKind::Forecaster => {
-                let mut store = VarStore::new(Device::Cpu);
-                let network = Forecaster::build(spec, &store.root(), Initial::Zeros)?;
-                weights::load(&mut store, bytes)?;
-                store.freeze();
-                Network::Forecaster(network)
+            NetworkKind::Forecaster | NetworkKind::MultiTask { .. } => {
+                Network::Forecaster(Box::new(Asked::new(spec, bytes, vectors)?))
             }
             NetworkKind::Policy { .. } => {
                 let mut layout = Layout::default();
@@ -123,6 +172,47 @@ impl Predictor {
     /// # Errors
     /// [`ModelError::Width`], [`ModelError::NotFinite`] for a bad row; [`ModelError::Output`] when the network breaks on one.
     pub fn predict(&self, rows: &[&[f32]]) -> Result<Vec<Output>, ModelError> {
+        self.check(rows)?;
+        let mut outputs = Vec::with_capacity(rows.len());
+        match &self.network {
+            Network::Forecaster(asked) => {
+                for chunk in rows.chunks(ROWS) {
+                    match chunk {
+                        [row] => asked.answer(row, 1, Dropout::Off, &mut outputs)?,
+                        _ => asked.answer(&chunk.concat(), chunk.len(), Dropout::Off, &mut outputs)?,
+                    }
+                }
+            }
+            Network::Policy { network, weights, tape } => {
+                let mut tape = tape.lock().unwrap_or_else(PoisonError::into_inner);
+                self.act((network, weights, &mut tape), rows, &mut outputs)?;
+            }
+            Network::Ensemble(ensemble) => return ensemble.outputs(rows),
+        }
+        Ok(outputs)
+    }
+
+    /// What a forecaster says of a row in `passes` forward passes with dropout (Gal and Ghahramani 2016): how much they
+    /// differ is its doubt about itself. Masks are a function of bundle, row and pass, so the same passes are the same
+    /// again. Layers below the first dropout are computed once.
+    ///
+    /// # Errors
+    /// As [`Predictor::predict`]; [`ModelError::Shape`] for a network that is no forecaster.
+    pub fn sample(&self, row: &[f32], passes: usize) -> Result<Vec<Output>, ModelError> {
+        self.check(&[row])?;
+        let Network::Forecaster(asked) = &self.network else {
+            return Err(ModelError::Shape { what: "kind", value: "a policy".to_owned(), range: "a forecaster" });
+        };
+        let start = first_word(&self.bundle.0) ^ first_word(&row_digest(row)).rotate_left(32);
+        let keys: Vec<u64> = (0..passes as u64).map(|pass| spread_out(start.wrapping_add(pass))).collect();
+        let mut outputs = Vec::with_capacity(passes);
+        for keys in keys.chunks(ROWS) {
+            asked.answer(row, 1, Dropout::On(keys), &mut outputs)?;
+        }
+        Ok(outputs)
+    }
+
+    fn check(&self, rows: &[&[f32]]) -> Result<(), ModelError> {
         let width = self.input_width();
         for (row, values) in rows.iter().enumerate() {
             if values.len() != width {
@@ -132,24 +222,7 @@ impl Predictor {
                 return Err(ModelError::NotFinite { row, index });
             }
         }
-        if let Network::Ensemble(ensemble) = &self.network {
-            return ensemble.outputs(rows);
-        }
-        let mut outputs = Vec::with_capacity(rows.len());
-        let mut tile = vec![0.0; TILE * width];
-        for chunk in rows.chunks(TILE) {
-            let (filled, empty) = tile.split_at_mut(chunk.len() * width);
-            filled.chunks_exact_mut(width).zip(chunk).for_each(|(slot, row)| slot.copy_from_slice(row));
-            empty.fill(0.0);
-            let values = self.compute(&tile)?;
-            for row in values.chunks_exact(values.len() / TILE).take(chunk.len()) {
-                if row.iter().any(|value| !value.is_finite()) {
-                    return Err(ModelError::Output { row: outputs.len() });
-                }
-                outputs.push(self.output(row));
-            }
-        }
-        Ok(outputs)
+        Ok(())
     }
 
     /// A prediction with all that is needed to make it again.
@@ -158,42 +231,67 @@ impl Predictor {
         Prediction { bundle: self.bundle, bar, row: row_digest(row), output }
     }
 
-    /// `[TILE × input_width]` → `[TILE × outputs]`.
-    fn compute(&self, tile: &[f32]) -> Result<Vec<f32>, ModelError> {
-        match &self.network {
-            Network::Forecaster(network) => {
-                let _guard = tch::no_grad_guard();
-                let input = Tensor::f_from_slice(tile)?.f_view([TILE as i64, self.input_width() as i64])?;
-                let outputs = network.outputs(&input).f_contiguous()?;
-                let mut values = vec![0.0; outputs.numel()];
-                outputs.f_copy_data(&mut values, outputs.numel())?;
-                Ok(values)
+    /// A policy's answers, tile by tile.
+    fn act(
+        &self,
+        (network, weights, tape): (&PolicyNetwork, &[f32], &mut PolicyTape),
+        rows: &[&[f32]],
+        outputs: &mut Vec<Output>,
+    ) -> Result<(), ModelError> {
+        let (width, head) = (self.input_width(), network.head());
+        let (mut tile, mut values) = (vec![0.0; TILE * width], vec![0.0; TILE * head.size()]);
+        for chunk in rows.chunks(TILE) {
+            let (filled, empty) = tile.split_at_mut(chunk.len() * width);
+            filled.chunks_exact_mut(width).zip(chunk).for_each(|(slot, row)| slot.copy_from_slice(row));
+            empty.fill(0.0);
+            network.respond(weights, &tile, tape, &mut values);
+            for row in values.chunks_exact(head.size()).take(chunk.len()) {
+                if row.iter().any(|value| !value.is_finite()) {
+                    return Err(ModelError::Output { row: outputs.len() });
+                }
+                outputs.push(action(head, row));
             }
-            Network::Policy { network, weights, tape } => {
-                let mut values = vec![0.0; TILE * network.head().size()];
-                let mut tape = tape.lock().unwrap_or_else(PoisonError::into_inner);
-                network.respond(weights, tile, &mut tape, &mut values);
-                Ok(values)
-            }
-            Network::Ensemble(_) => unreachable!("its members are asked for themselves"),
         }
+        Ok(())
     }
+}
 
-    fn output(&self, row: &[f32]) -> Output {
-        let NetworkKind::Policy { head, .. } = self.spec.kind else {
-            let [down, flat, up, expected_return] = *row.first_chunk().expect("a forecaster puts out four values");
-            return Output::Forecast { probabilities: [down, flat, up], expected_return };
-        };
-        match head {
-            PolicyHead::Categorical { .. } => {
-                Output::Policy { action: first_largest(row), probabilities: row.to_vec() }
-            }
-            PolicyHead::Values { .. } => Output::Values { action: first_largest(row), values: row.to_vec() },
-            PolicyHead::Gaussian { .. } | PolicyHead::Deterministic { .. } | PolicyHead::SquashedGaussian { .. } => {
-                Output::Control { action: row.to_vec() }
-            }
+fn action(head: PolicyHead, row: &[f32]) -> Output {
+    match head {
+        PolicyHead::Categorical { .. } => Output::Policy { action: first_largest(row), probabilities: row.to_vec() },
+        PolicyHead::Values { .. } => Output::Values { action: first_largest(row), values: row.to_vec() },
+        PolicyHead::Gaussian { .. } | PolicyHead::Deterministic { .. } | PolicyHead::SquashedGaussian { .. } => {
+            Output::Control { action: row.to_vec() }
         }
     }
+}
+
+fn is_finite(output: &Output) -> bool {
+    let all = |values: &[f32]| values.iter().all(|value| value.is_finite());
+    match output {
+        Output::Forecast { probabilities, expected_return, spread, volatility } => {
+            let spread = match spread {
+                None => true,
+                Some(Spread::Deviation(deviation)) => deviation.is_finite(),
+                Some(Spread::Quantiles(quantiles)) => all(quantiles),
+            };
+            all(probabilities) && expected_return.is_finite() && spread && volatility.is_none_or(f32::is_finite)
+        }
+        Output::Policy { probabilities: values, .. } | Output::Values { values, .. } => all(values),
+        Output::Control { action } => all(action),
+    }
+}
+
+/// The first 64 bits of a digest.
+fn first_word(digest: &Digest) -> u64 {
+    u64::from_le_bytes(*digest.as_bytes().first_chunk().expect("a digest has 32 bytes"))
+}
+
+/// SplitMix64's finaliser (Steele et al. 2014): neighbours come out far apart.
+const fn spread_out(value: u64) -> u64 {
+    let z = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
 }
 
 /// The digest of a network's input: SHA-256 over its values as little-endian f32.

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
-use tch::nn::VarStore;
 use tch::{Kind, Tensor};
 
 use crate::ModelError;
@@ -14,56 +13,6 @@ const HEADER_BYTES_MAX: u64 = 1 << 20;
 
 /// Tensors by name.
 pub type Named = BTreeMap<String, Tensor>;
-
-/// The variables of a store, sorted by name.
-#[must_use]
-pub fn named(store: &VarStore) -> Named {
-    store.variables().into_iter().collect()
-}
-
-/// Copies of the variables of a store, as they are now.
-#[must_use]
-pub fn snapshot(store: &VarStore) -> Named {
-    named(store).into_iter().map(|(name, tensor)| (name, tensor.detach().copy())).collect()
-}
-
-/// Every variable of `store`, as safetensors.
-#[must_use]
-pub fn to_bytes(store: &VarStore) -> Vec<u8> {
-    pack(&named(store))
-}
-
-/// Copies weights into a store. Exactly its variables must be there, each of its shape and finite.
-///
-/// # Errors
-/// [`ModelError::Unreadable`], [`ModelError::Tensor`]; the store is then unchanged.
-pub fn load(store: &mut VarStore, bytes: &[u8]) -> Result<(), ModelError> {
-    assign(store, unpack(bytes)?)
-}
-
-/// Copies tensors into a store, as [`load`].
-///
-/// # Errors
-/// [`ModelError::Tensor`]; the store is then unchanged.
-pub fn assign(store: &mut VarStore, mut read: Named) -> Result<(), ModelError> {
-    let mut pairs = Vec::new();
-    for (name, variable) in named(store) {
-        let tensor = read.remove(&name).ok_or_else(|| problem(&name, "is missing"))?;
-        let (wanted, given) = (variable.size(), tensor.size());
-        if wanted != given {
-            return Err(problem(&name, format!("has shape {given:?}, the network needs {wanted:?}")));
-        }
-        if tensor.isfinite().all().int64_value(&[]) == 0 {
-            return Err(problem(&name, "holds NaN or infinity"));
-        }
-        pairs.push((variable, tensor));
-    }
-    if let Some(name) = read.keys().next() {
-        return Err(problem(name, "is none of the network's"));
-    }
-    tch::no_grad(|| pairs.iter_mut().try_for_each(|(variable, tensor)| variable.f_copy_(tensor)))?;
-    Ok(())
-}
 
 /// Tensors as safetensors: f32, little-endian.
 ///

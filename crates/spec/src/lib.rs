@@ -9,6 +9,7 @@ mod digest;
 mod duration;
 mod ensemble;
 mod experiment;
+mod forecast;
 mod ids;
 mod metric;
 mod parse;
@@ -38,10 +39,14 @@ pub use experiment::{
     ActionMode, CostSpec, DataSpec, DateRange, DegradeSpec, Device, EnvSpec, ExperimentSpec, FeatureSpec, GateSpec,
     PositionMode, PromoteSpec, ResourceSpec, RetrySpec, Reward, SplitSpec, StrategySpec, Version,
 };
+pub use forecast::{
+    Directions, HeadSpec, Imbalance, LabelSpec, Normalisation, QUANTILES, RateSchedule, ReturnHead, Shortcut,
+    TaskWeights, VolatilityHead,
+};
 pub use ids::{AttemptId, ExperimentId, IdError, ModelName, NodeId, Owner, ResourceName, TrialId, WorkerId};
 pub use metric::{FailureClass, Metric, Progress, ProgressUnit};
 pub use parse::parse;
-pub use prediction::{Decision, Output, Prediction, Reason};
+pub use prediction::{Decision, Output, Prediction, Reason, Spread};
 pub use problem::{Place, Problem};
 pub use resolve::resolve;
 pub use rl::{

@@ -15,6 +15,12 @@ pub enum Output {
         probabilities: [f32; 3],
         /// Expected log return over the horizon.
         expected_return: f32,
+        /// How far it may lie from that; of a network that says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        spread: Option<Spread>,
+        /// Deviation of one-bar log returns over the horizon; of a network that says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        volatility: Option<f32>,
     },
     /// A policy's choice.
     Policy {
@@ -35,6 +41,16 @@ pub enum Output {
         /// Each component in halves of its range: −1 is its least value, 1 its largest.
         action: Vec<f32>,
     },
+}
+
+/// How sure a forecaster is of its expected return: noise in the data, not doubt about the network.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Spread {
+    /// Deviation of a Gaussian, log return.
+    Deviation(f32),
+    /// Log returns at the levels [`crate::QUANTILES`], ascending.
+    Quantiles([f32; 5]),
 }
 
 /// One prediction, with all that is needed to make it again.

@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::RlSpec;
+use crate::forecast::is_default;
+use crate::{Directions, HeadSpec, Imbalance, LabelSpec, Normalisation, RateSchedule, RlSpec, Shortcut, TaskWeights};
 
 /// The kind of learning.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -61,13 +62,32 @@ pub struct SupervisedSpec {
     /// Epochs without a better validation loss before training stops. Default: 10.
     #[serde(default = "patience")]
     pub patience: u32,
+    /// What a row's direction is. Default: `horizon`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub labels: LabelSpec,
+    /// What is forecast beside the direction. Default: the return as a number.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub heads: HeadSpec,
+    /// How losses are added. Default: `fixed`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub task_weights: TaskWeights,
+    /// What is done about rare directions. Default: `off`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub imbalance: Imbalance,
+    /// How the learning rate goes. Default: `constant`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub schedule: RateSchedule,
+    /// Mini-batches whose gradients are averaged for a step. Default: 1. Range: 1 to 1024.
+    #[serde(default = "one_batch", skip_serializing_if = "is_one")]
+    #[schemars(range(min = 1, max = 1024))]
+    pub accumulate: u32,
 }
 
 /// The network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ModelSpec {
-    /// Conv1d ×2 → LSTM → attention pooling → heads.
+    /// Conv1d → LSTM → attention pooling → heads.
     CnnLstm {
         /// Convolution channels. Range: 1 to 1024.
         channels: u32,
@@ -85,6 +105,19 @@ pub enum ModelSpec {
         /// Bars at the start of the window that only warm the LSTM up: no gradient reaches them. Default: 0. Agents only.
         #[serde(default, skip_serializing_if = "is_zero")]
         burn_in: u32,
+        /// Bars between the taps of each convolution: one convolution for each. Default: `[1, 1]`, and so for agents.
+        /// 1 to 8 of 1 to 128.
+        #[serde(default = "dilations", skip_serializing_if = "are_plain")]
+        dilations: Vec<u32>,
+        /// After each convolution. Default: `off`, and so for agents.
+        #[serde(default, skip_serializing_if = "is_default")]
+        normalisation: Normalisation,
+        /// Past each convolution. Default: `off`, and so for agents.
+        #[serde(default, skip_serializing_if = "is_default")]
+        shortcut: Shortcut,
+        /// Of each LSTM layer. Default: `forward`, and so for agents.
+        #[serde(default, skip_serializing_if = "is_default")]
+        directions: Directions,
     },
     /// Fully connected layers.
     Mlp {
@@ -111,6 +144,20 @@ const fn is_zero(value: &u32) -> bool {
     *value == 0
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_one(value: &u32) -> bool {
+    *value == 1
+}
+
+/// Two convolutions that are not dilated.
+fn dilations() -> Vec<u32> {
+    vec![1, 1]
+}
+
+fn are_plain(dilations: &[u32]) -> bool {
+    dilations == [1, 1]
+}
+
 macro_rules! defaults {
     ($($name:ident: $type:ty = $value:expr;)*) => { $(const fn $name() -> $type { $value })* };
 }
@@ -121,6 +168,7 @@ defaults! {
     return_weight: f64 = 0.5;
     one: f64 = 1.0;
     patience: u32 = 10;
+    one_batch: u32 = 1;
     kernel: u32 = 3;
     layers: u32 = 1;
     dropout: f64 = 0.1;

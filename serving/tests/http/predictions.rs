@@ -45,7 +45,7 @@ fn predicted(bundle: &Bundle, rows: &[Vec<f32>]) -> Vec<(Vec<u32>, String)> {
     let predictor = Predictor::load(bundle).unwrap();
     let of = |row: &Vec<f32>| {
         let bits = match predictor.predict(&[row]).unwrap().remove(0) {
-            Output::Forecast { probabilities: [down, flat, up], expected_return } => {
+            Output::Forecast { probabilities: [down, flat, up], expected_return, .. } => {
                 [down, flat, up, expected_return].map(f32::to_bits).to_vec()
             }
             Output::Policy { action, probabilities: values } | Output::Values { action, values } => {

@@ -1,32 +1,40 @@
-//! Multi-task forecasting: cross-entropy over three directions plus a Huber loss on the standardised return, by AdamW.
+//! Multi-task forecasting: direction, return and volatility from one encoding, by AdamW (Loshchilov and Hutter 2019).
 //!
-//! Mini-batches are shuffled anew each epoch. Validation goes through [`models::Predictor`], the same tiles that backtests
-//! and serving compute, so what is selected here is bit for bit what will be served. Training stops early once validation
-//! has not improved for `patience` epochs, and the best weights are kept.
+//! Mini-batches are shuffled anew each epoch and computed in tiles, whose gradients add up; forward and backward passes are
+//! `neural`'s, on one thread. Validation goes through [`models::Predictor`], the same kernels that backtests and serving
+//! compute with, so what is selected here is bit for bit what will be served. Training stops early once validation has not
+//! improved for `patience` epochs, and the best weights are kept.
+
+mod losses;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
-use models::weights::{self, Named};
-use models::{Forecast, Initial, Mode, NetworkKind, NetworkSpec, Predictor};
+use models::weights::Named;
+use models::{Forecaster, ForecasterPanels, ForecasterTape, NetworkKind, NetworkSpec, Predictor};
+use neural::sequence::Purpose;
+use neural::{Adam, AdamOptions, Draw, Dropout, Layout, Vectors, decay};
 use rand::seq::SliceRandom as _;
 use serde::{Deserialize, Serialize};
-use spec::{BundleId, Digest, Metric, Output, Progress, ProgressUnit, SupervisedSpec, TrialSpec, canonical_json};
-use tch::nn::VarStore;
-use tch::{Device, Reduction, Tensor};
+use spec::{
+    BundleId, Digest, HeadSpec, Metric, Output, Progress, ProgressUnit, RateSchedule, SupervisedSpec, TrialSpec,
+    canonical_json,
+};
 
-use crate::checkpoint::{self, CheckpointError};
-use crate::optimiser::{Adam, AdamOptions, AdamSteps};
-use crate::prepare::{Label, Labels};
+use crate::checkpoint;
+use crate::labels::Labels;
+use crate::learn::{fill, put, put_adam, take_adam};
 use crate::seeds::{self, Stream};
 use crate::{Ended, Kept, LastGood, Sink, TrainError, Trained, TrainingData};
+use losses::{TASKS, UNCERTAINTY_MAX, Weighing};
 
 /// Optimiser steps between checkpoints inside an epoch: some seconds of work for the networks this is meant for.
 const CHECKPOINT_STEPS: u64 = 500;
 
-/// Where the return loss turns from square to linear, in standard deviations: returns have fat tails.
-const HUBER_BETA: f64 = 1.0;
+/// Rows computed at a time: their activations stay in the last cache.
+const TILE: usize = 32;
 
-const EPSILON: f64 = 1e-8;
+const EPSILON: f32 = 1e-8;
 
 type Metrics = BTreeMap<Metric, f64>;
 
@@ -36,32 +44,17 @@ type Metrics = BTreeMap<Metric, f64>;
 struct State {
     /// Epochs closed.
     epoch: u32,
-    /// Mini-batches done in the open epoch.
+    /// Steps done in the open epoch.
     batch: usize,
     /// Sum of the losses of the rows seen in the open epoch.
     loss: f64,
     /// Steps of the optimiser, over all epochs.
-    steps: AdamSteps,
+    steps: u64,
     /// Epochs since the best.
     stale: u32,
     /// What the best weights measured.
     best: Option<Metrics>,
     curve: Vec<(u64, Metrics)>,
-}
-
-/// Loss of each row's forecast: `[batch]` of both tasks, averaged.
-fn loss(forecast: &Forecast, classes: &Tensor, returns: &Tensor, return_weight: f64) -> Tensor {
-    let direction = forecast.direction.cross_entropy_loss(classes, None::<&Tensor>, Reduction::Mean, -100, 0.0);
-    let value = forecast.standardised_return.smooth_l1_loss(returns, Reduction::Mean, HUBER_BETA);
-    direction + value * return_weight
-}
-
-/// The same loss of one served output.
-fn served_loss(label: &Label, probabilities: [f32; 3], standardised: f64, return_weight: f64) -> f64 {
-    let direction = -f64::from(probabilities[usize::from(label.class)]).max(f64::from(f32::MIN_POSITIVE)).ln();
-    let miss = (standardised - f64::from(label.standardised_return)).abs();
-    let value = if miss < HUBER_BETA { 0.5 * miss * miss / HUBER_BETA } else { miss - 0.5 * HUBER_BETA };
-    direction + return_weight * value
 }
 
 /// Learns to forecast.
@@ -82,37 +75,45 @@ pub(crate) fn train(
     }
 }
 
-/// Training examples as tensors, made once.
-struct Examples {
-    /// `[windows, width, window]`: a view that repeats no row.
-    windows: Tensor,
-    /// `[rows]`: which window, which direction, which return.
-    window: Tensor,
-    classes: Tensor,
-    returns: Tensor,
+/// The network with what a step needs, allocated once.
+struct Learner {
+    spec: NetworkSpec,
+    layout: Layout,
+    network: Forecaster,
+    /// The network's, then the logarithms of the tasks' uncertainties.
+    weights: Vec<f32>,
+    gradient: Vec<f32>,
+    uncertainties: Range<usize>,
+    panels: ForecasterPanels,
+    tape: ForecasterTape,
+    adam: Adam,
+    /// `[TILE × input_width]`, and a key of each row's dropout.
+    input: Vec<f32>,
+    keys: Vec<u64>,
 }
 
-impl Examples {
-    fn new(data: &TrainingData, labels: &[Label]) -> Self {
-        let rows = &data.rows;
-        let first = data.first_window();
-        let window: Vec<i64> = labels.iter().map(|label| (label.bar - first) as i64).collect();
-        let classes: Vec<i64> = labels.iter().map(|label| i64::from(label.class)).collect();
-        let returns: Vec<f32> = labels.iter().map(|label| label.standardised_return).collect();
-        Self {
-            windows: Tensor::from_slice(&rows.values).view([-1, rows.width as i64]).unfold(0, rows.window as i64, 1),
-            window: Tensor::from_slice(&window),
-            classes: Tensor::from_slice(&classes),
-            returns: Tensor::from_slice(&returns),
-        }
+impl Learner {
+    fn new(trial: &TrialSpec, task: &SupervisedSpec, data: &TrainingData) -> Result<Self, TrainError> {
+        let kind = if task.heads == HeadSpec::default() {
+            NetworkKind::Forecaster
+        } else {
+            NetworkKind::MultiTask { heads: task.heads }
+        };
+        let (window, width) = (data.rows.window, data.rows.width);
+        let spec = NetworkSpec { kind, model: trial.model.clone(), window, width };
+        let mut layout = Layout::default();
+        let network = Forecaster::new(&mut layout, &spec)?;
+        let uncertainties = layout.add("uncertainties", &[TASKS], Draw::Constant(0.0));
+        let weights = layout.draw(&mut seeds::generator(trial.seed, Stream::Weights, 0));
+        let options = AdamOptions { epsilon: EPSILON, norm_max: Some(task.gradient_norm_max) };
+        let (panels, tape) = (network.panels(), network.tape(TILE, Purpose::Learning));
+        let (gradient, adam) = (vec![0.0; layout.len()], Adam::new(layout.len(), options));
+        let (input, keys) = (vec![0.0; TILE * spec.input_width()], Vec::with_capacity(TILE));
+        Ok(Self { spec, layout, network, weights, gradient, uncertainties, panels, tape, adam, input, keys })
     }
 
-    /// Inputs `[batch, window × width]`, directions and returns of some rows.
-    fn pick(&self, rows: &[i64]) -> (Tensor, Tensor, Tensor) {
-        let rows = Tensor::from_slice(rows);
-        let windows = self.windows.index_select(0, &self.window.index_select(0, &rows));
-        let inputs = windows.transpose(1, 2).contiguous().view([rows.size()[0], -1]);
-        (inputs, self.classes.index_select(0, &rows), self.returns.index_select(0, &rows))
+    fn uncertainties(&self) -> [f32; TASKS] {
+        *self.weights[self.uncertainties.clone()].first_chunk().expect("a task has one each")
     }
 }
 
@@ -121,47 +122,34 @@ struct Run<'a> {
     task: &'a SupervisedSpec,
     data: &'a TrainingData,
     labels: Labels,
-    examples: Examples,
-    spec: NetworkSpec,
-    network: models::Forecaster,
-    store: VarStore,
-    adam: Adam,
-    best: Named,
+    weighing: Weighing,
+    learner: Learner,
+    best: Option<Vec<f32>>,
     state: State,
     kept: LastGood,
 }
 
 impl<'a> Run<'a> {
     fn start(trial: &'a TrialSpec, task: &'a SupervisedSpec, data: &'a TrainingData) -> Result<Self, TrainError> {
-        let labels = data.labels(task.horizon as usize, task.flat_band)?;
-        let spec = NetworkSpec {
-            kind: NetworkKind::Forecaster,
-            model: trial.model.clone(),
-            window: data.rows.window,
-            width: data.rows.width,
-        };
-        let store = VarStore::new(Device::Cpu);
-        seeds::seed_torch(trial.seed, Stream::Weights, 0);
-        let mut network = models::Forecaster::build(&spec, &store.root(), Initial::Drawn)?;
-        network.set_return_scale(labels.scale);
-        let adam = Adam::new(&store, AdamOptions { epsilon: EPSILON, weight_decay: task.weight_decay });
-        let examples = Examples::new(data, &labels.train);
-        let (best, state, kept) = (Named::new(), State::default(), LastGood::Start);
-        Ok(Self { trial, task, data, labels, examples, spec, network, store, adam, best, state, kept })
+        let labels = data.labels(task)?;
+        let learner = Learner::new(trial, task, data)?;
+        let weighing = Weighing::new(&learner.network, task, &labels);
+        let (best, state, kept) = (None, State::default(), LastGood::Start);
+        Ok(Self { trial, task, data, labels, weighing, learner, best, state, kept })
     }
 
     /// True when all is learned, false when the sink asked to stop.
     fn go(&mut self, sink: &mut dyn Sink) -> Result<bool, TrainError> {
         while !self.is_over() {
             let mut order = self.order();
-            order.drain(..(self.state.batch * self.batch()).min(order.len()));
-            for rows in order.chunks(self.batch()) {
+            order.drain(..(self.state.batch * self.rows_per_step()).min(order.len()));
+            for rows in order.chunks(self.rows_per_step()) {
                 self.step(rows)?;
                 if sink.should_stop() {
                     self.hand_over(sink)?;
                     return Ok(false);
                 }
-                if self.state.steps.0.is_multiple_of(CHECKPOINT_STEPS) {
+                if self.state.steps.is_multiple_of(CHECKPOINT_STEPS) {
                     self.hand_over(sink)?;
                 }
             }
@@ -173,8 +161,8 @@ impl<'a> Run<'a> {
         Ok(true)
     }
 
-    fn batch(&self) -> usize {
-        self.task.batch as usize
+    fn rows_per_step(&self) -> usize {
+        self.task.batch as usize * self.task.accumulate as usize
     }
 
     fn is_over(&self) -> bool {
@@ -182,34 +170,86 @@ impl<'a> Run<'a> {
     }
 
     /// The rows of the open epoch, in the order they are learned from.
-    fn order(&self) -> Vec<i64> {
-        let mut order: Vec<i64> = (0..self.labels.train.len() as i64).collect();
+    fn order(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.labels.train.len()).collect();
         order.shuffle(&mut seeds::generator(self.trial.seed, Stream::Order, u64::from(self.state.epoch)));
         order
     }
 
-    fn step(&mut self, rows: &[i64]) -> Result<(), TrainError> {
-        let step = self.state.steps.0;
-        let (inputs, classes, returns) = self.examples.pick(rows);
-        seeds::seed_torch(self.trial.seed, Stream::Dropout, step);
-        self.adam.zero_gradient();
-        let forecast = self.network.forward(&inputs, Mode::Training);
-        let loss = loss(&forecast, &classes, &returns, self.task.return_weight);
-        let value = loss.double_value(&[]);
+    fn step(&mut self, rows: &[usize]) -> Result<(), TrainError> {
+        let step = self.state.steps;
+        let factors = self.weighing.factors(&self.learner.uncertainties());
+        let dropout = seeds::derive(self.trial.seed, Stream::Dropout, step);
+        self.learner.network.pack(&self.learner.weights, &mut self.learner.panels);
+        let mut losses = [0.0; TASKS];
+        for (index, tile) in rows.chunks(TILE).enumerate() {
+            let keys = (0..tile.len()).map(|row| seeds::derive(dropout, Stream::Dropout, (index * TILE + row) as u64));
+            self.learner.keys.clear();
+            self.learner.keys.extend(keys);
+            let sums = self.tile(tile, (factors, rows.len()));
+            losses.iter_mut().zip(sums).for_each(|(sum, value)| *sum += value);
+        }
+        let means = losses.map(|loss| loss / rows.len() as f64);
+        let value: f64 = means.iter().zip(factors).map(|(loss, factor)| loss * f64::from(factor)).sum();
         if !value.is_finite() {
             return Err(TrainError::not_finite("the training loss", step));
         }
-        loss.backward();
-        self.adam.clip(self.task.gradient_norm_max).map_err(|_| TrainError::not_finite("the gradient", step))?;
-        self.state.steps = self.adam.step(self.task.learning_rate);
+        let rate = self.rate(step);
+        let Learner { weights, gradient, uncertainties, adam, .. } = &mut self.learner;
+        if self.weighing.learns_uncertainties() {
+            gradient[uncertainties.clone()].copy_from_slice(&self.weighing.uncertainty_gradients(factors, means));
+        }
+        decay(&mut weights[..uncertainties.start], rate * self.task.weight_decay);
+        adam.step(weights, gradient, rate).map_err(|_| TrainError::not_finite("the gradient", step))?;
+        weights[uncertainties.clone()].iter_mut().for_each(|log| *log = log.clamp(-UNCERTAINTY_MAX, UNCERTAINTY_MAX));
+        self.state.steps += 1;
         self.state.loss += value * rows.len() as f64;
         self.state.batch += 1;
         Ok(())
     }
 
+    /// Sums of the losses of some rows; adds the gradient of all tasks' means over `rows.1`.
+    fn tile(&mut self, rows: &[usize], weights_and_rows: ([f32; TASKS], usize)) -> [f64; TASKS] {
+        let Learner { network, weights, gradient, panels, tape, input, keys, spec, .. } = &mut self.learner;
+        let (count, vectors) = (rows.len(), Vectors::default());
+        for (to, row) in input.chunks_exact_mut(spec.input_width()).zip(rows) {
+            let window = self.data.window(self.labels.train[*row].bar);
+            to.copy_from_slice(window.expect("a labelled bar has a full window"));
+        }
+        network.forward(vectors, (&*weights, &*panels), (&*input, count, Dropout::On(keys)), tape);
+        let (outputs, d_outputs) = tape.outputs_and_gradient(count);
+        let width = network.outputs();
+        let mut losses = [0.0; TASKS];
+        for ((row, outputs), gradient) in
+            rows.iter().zip(outputs.chunks_exact(width)).zip(d_outputs.chunks_exact_mut(width))
+        {
+            let own = self.weighing.row(&self.labels.train[*row], outputs, weights_and_rows, gradient);
+            losses.iter_mut().zip(own).for_each(|(sum, value)| *sum += value);
+        }
+        network.backward(vectors, (&*weights, &*panels, gradient), (&*input, count), tape);
+        losses
+    }
+
+    /// The learning rate of a step.
+    fn rate(&self, step: u64) -> f64 {
+        let peak = self.task.learning_rate;
+        match self.task.schedule {
+            RateSchedule::Constant => peak,
+            RateSchedule::WarmUpCosine { warm_up, floor } => {
+                let steps = self.labels.train.len().div_ceil(self.rows_per_step()) as u64 * u64::from(self.task.epochs);
+                let (rising, done) = (warm_up * steps as f64, step as f64 + 1.0);
+                if done <= rising {
+                    return peak * done / rising;
+                }
+                let share = ((done - rising) / (steps as f64 - rising).max(1.0)).min(1.0);
+                peak * (floor + (1.0 - floor) * (1.0 + (std::f64::consts::PI * share).cos()) / 2.0)
+            }
+        }
+    }
+
     /// Validates and decides what is best.
     fn close_epoch(&mut self) -> Result<Metrics, TrainError> {
-        let step = self.state.steps.0;
+        let step = self.state.steps;
         let (validation, accuracy) = self.validate()?;
         if !validation.is_finite() {
             return Err(TrainError::not_finite("the validation loss", step));
@@ -227,24 +267,29 @@ impl<'a> Run<'a> {
         if best.is_none_or(|best| validation < *best) {
             state.best = Some(metrics.clone());
             state.stale = 0;
-            self.best = weights::snapshot(&self.store);
+            self.best = Some(self.learner.weights.clone());
         } else {
             state.stale += 1;
         }
         Ok(metrics)
     }
 
+    /// The network's tensors as safetensors.
+    fn to_bytes(&self, weights: &[f32]) -> Vec<u8> {
+        let Learner { network, layout, .. } = &self.learner;
+        network.to_bytes(layout, weights, self.labels.scales())
+    }
+
     /// Loss and accuracy of what would be served.
     fn validate(&self) -> Result<(f64, f64), TrainError> {
-        let bytes = weights::to_bytes(&self.store);
-        let predictor = Predictor::from_parts(&self.spec, &bytes, BundleId(Digest::of(&bytes)))?;
+        let bytes = self.to_bytes(&self.learner.weights);
+        let predictor = Predictor::from_parts(&self.learner.spec, &bytes, BundleId(Digest::of(&bytes)))?;
         let labels = &self.labels.validation;
         let rows: Vec<&[f32]> = labels.iter().filter_map(|label| self.data.window(label.bar)).collect();
-        let (mut loss, mut right) = (0.0, 0u32);
+        let (mut loss, mut right) = (0.0, 0_u32);
         for (label, output) in labels.iter().zip(predictor.predict(&rows)?) {
-            if let Output::Forecast { probabilities, expected_return } = output {
-                let standardised = f64::from(expected_return) / self.labels.scale;
-                loss += served_loss(label, probabilities, standardised, self.task.return_weight);
+            loss += self.weighing.served(label, &output, &self.labels);
+            if let Output::Forecast { probabilities, .. } = output {
                 let said = probabilities.iter().copied().fold(f32::MIN, f32::max);
                 right += u32::from(probabilities[usize::from(label.class)] == said);
             }
@@ -254,16 +299,12 @@ impl<'a> Run<'a> {
     }
 
     fn hand_over(&mut self, sink: &mut dyn Sink) -> Result<(), TrainError> {
-        let (steps, moments) = self.adam.state();
         let mut tensors = Named::new();
-        checkpoint::put(&mut tensors, "weights", weights::named(&self.store));
-        checkpoint::put(
-            &mut tensors,
-            "best",
-            self.best.iter().map(|(name, t)| (name.clone(), t.shallow_clone())).collect(),
-        );
-        checkpoint::put(&mut tensors, "adam", moments);
-        let step = steps.0;
+        put(&mut tensors, "weights", &self.learner.weights);
+        if let Some(best) = &self.best {
+            put(&mut tensors, "best", best);
+        }
+        let step = put_adam(&mut tensors, "adam", &self.learner.adam);
         let bytes = checkpoint::write(Digest::of(&canonical_json(self.trial)), &self.state, &tensors);
         if sink.checkpoint(step, bytes).map_err(|source| TrainError::Sink { step, source })? == Kept::Durably {
             self.kept = LastGood::Step(step);
@@ -273,19 +314,23 @@ impl<'a> Run<'a> {
 
     fn restore(&mut self, bytes: &[u8]) -> Result<(), TrainError> {
         let (state, tensors): (State, Named) = checkpoint::read(Digest::of(&canonical_json(self.trial)), bytes)?;
-        let content = |error: models::ModelError| CheckpointError::Content { why: error.to_string() };
-        weights::assign(&mut self.store, checkpoint::under(&tensors, "weights")).map_err(content)?;
-        self.adam.restore(state.steps, &checkpoint::under(&tensors, "adam"))?;
-        self.best = checkpoint::under(&tensors, "best");
+        fill(&tensors, "weights", &mut self.learner.weights)?;
+        take_adam(&tensors, "adam", (&mut self.learner.adam, state.steps))?;
+        if state.best.is_some() {
+            let mut best = vec![0.0; self.learner.weights.len()];
+            fill(&tensors, "best", &mut best)?;
+            self.best = Some(best);
+        }
         self.state = state;
-        self.kept = LastGood::Step(self.state.steps.0);
+        self.kept = LastGood::Step(self.state.steps);
         Ok(())
     }
 
     fn finish(self) -> Trained {
+        let weights = self.to_bytes(self.best.as_ref().unwrap_or(&self.learner.weights));
         Trained {
-            network: self.spec,
-            weights: weights::pack(&self.best),
+            network: self.learner.spec,
+            weights,
             metrics: self.state.best.unwrap_or_default(),
             curve: self.state.curve,
             feature_state: self.data.feature_state.clone(),

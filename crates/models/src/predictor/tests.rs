@@ -4,16 +4,24 @@ use std::sync::OnceLock;
 
 use artifacts::BundleKind;
 use market::Timestamp;
+use neural::Vectors;
 use proptest::prelude::*;
-use spec::{BundleId, Digest, Output};
+use spec::{BundleId, Digest, Output, ReturnHead, Spread};
 
 use super::{Predictor, TILE, first_largest, row_digest};
-use crate::fixtures::{bundle, cnn_lstm, drawn, forecaster, heads, mlp, policy, predictor, row};
+use crate::fixtures::{bundle, cnn_lstm, drawn, forecaster, heads, mlp, policy, predictor, rich, row};
 use crate::{ModelError, NetworkSpec, PolicyHead};
 
 fn bits(output: &Output) -> Vec<u32> {
     let values = match output {
-        Output::Forecast { probabilities, expected_return } => [&probabilities[..], &[*expected_return]].concat(),
+        Output::Forecast { probabilities, expected_return, spread, volatility } => {
+            let spread = match spread {
+                None => Vec::new(),
+                Some(Spread::Deviation(deviation)) => vec![*deviation],
+                Some(Spread::Quantiles(quantiles)) => quantiles.to_vec(),
+            };
+            [&probabilities[..], &[*expected_return], &spread, volatility.as_slice()].concat()
+        }
         Output::Policy { probabilities, .. } => probabilities.clone(),
         Output::Values { values, .. } => values.clone(),
         Output::Control { action } => action.clone(),
@@ -21,13 +29,14 @@ fn bits(output: &Output) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
 }
 
-const SHAPES: usize = 14;
+const SHAPES: usize = 16;
 
 /// Each network with each encoder.
 fn shapes() -> [NetworkSpec; SHAPES] {
     let models = [cnn_lstm(), mlp()];
     let policies = heads().into_iter().flat_map(|head| models.clone().map(|model| policy(head, model)));
-    let all: Vec<_> = models.clone().map(forecaster).into_iter().chain(policies).collect();
+    let rich = [ReturnHead::Gaussian, ReturnHead::Quantiles].map(rich);
+    let all: Vec<_> = models.clone().map(forecaster).into_iter().chain(rich).chain(policies).collect();
     all.try_into().expect("two of each")
 }
 
@@ -66,6 +75,52 @@ proptest! {
 }
 
 #[test]
+fn a_forecast_has_the_same_bits_on_avx2_and_on_wider_vectors() {
+    let Some(narrow) = Vectors::avx2() else { return };
+    for (shape, spec) in shapes().iter().enumerate().filter(|(_, spec)| !spec.observes_position()) {
+        let (bytes, (rows, answers)) = alone(shape);
+        let predictor = Predictor::on(spec, bytes, BundleId(Digest::of(b"any")), narrow).unwrap();
+        let batch: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
+        let outputs = predictor.predict(&batch).unwrap();
+        let alike = outputs.iter().zip(answers).all(|(output, answer)| bits(output) == *answer);
+        assert!(alike, "shape {shape}: {} and {} differ", narrow.name(), Vectors::default().name());
+    }
+}
+
+#[test]
+fn passes_with_dropout_are_a_function_of_bundle_row_and_pass() {
+    let spec = rich(ReturnHead::Quantiles);
+    let (bytes, rows) = (drawn(&spec), [row(140, 1), row(140, 2)]);
+    let ask = |bundle: &[u8], row: &[f32], passes: usize| -> Vec<Vec<u32>> {
+        let predictor = Predictor::from_parts(&spec, &bytes, BundleId(Digest::of(bundle))).unwrap();
+        predictor.sample(row, passes).unwrap().iter().map(bits).collect()
+    };
+    let many = ask(b"one", &rows[0], 70);
+    assert_eq!(many[..5], ask(b"one", &rows[0], 5), "a pass does not know how many follow");
+    assert!((1..70).all(|pass| many[pass] != many[0]), "each has a mask of its own");
+    assert_ne!(many[..5], ask(b"other", &rows[0], 5));
+    assert_ne!(many[..5], ask(b"one", &rows[1], 5));
+    assert!(predictor(&policy(PolicyHead::Deterministic { width: 2 }, mlp())).sample(&row(142, 1), 2).is_err());
+}
+
+#[test]
+fn quantiles_ascend_and_deviations_are_positive() {
+    for seed in 0..20 {
+        for head in [ReturnHead::Gaussian, ReturnHead::Quantiles] {
+            let output = predictor(&rich(head)).predict(&[&row(140, seed)]).unwrap().remove(0);
+            let Output::Forecast { expected_return, spread, volatility, .. } = output else { panic!("it forecasts") };
+            assert!(volatility.unwrap() > 0.0);
+            match spread.unwrap() {
+                Spread::Deviation(deviation) => assert!(deviation > 0.0),
+                Spread::Quantiles(levels) => {
+                    assert!(levels.is_sorted() && levels[0] < levels[4] && levels[2] == expected_return, "{levels:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn rows_differ_so_equal_bits_mean_something() {
     for shape in 0..SHAPES {
         let (_, (_, answers)) = alone(shape);
@@ -76,7 +131,7 @@ fn rows_differ_so_equal_bits_mean_something() {
 #[test]
 fn probabilities_sum_to_one_and_a_policy_takes_the_most_probable() {
     let output = predictor(&forecaster(cnn_lstm())).predict(&[&row(140, 1)]).unwrap().remove(0);
-    let Output::Forecast { probabilities, expected_return } = output else { panic!("a forecaster forecasts") };
+    let Output::Forecast { probabilities, expected_return, .. } = output else { panic!("a forecaster forecasts") };
     assert!((probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-6 && expected_return.is_finite());
     let output =
         predictor(&policy(PolicyHead::Categorical { actions: 3 }, mlp())).predict(&[&row(142, 1)]).unwrap().remove(0);

@@ -1,6 +1,7 @@
 //! Ranges of the learning algorithms.
 
 use super::Ranges;
+use crate::forecast::is_default;
 use crate::{
     Algorithm, DqnSpec, Exploration, ModelSpec, PpoSpec, ReplaySpec, RlSpec, SacSpec, TargetUpdate, Td3Spec,
     Temperature,
@@ -25,10 +26,25 @@ impl Ranges {
 
     /// What only agents ask of a network.
     pub(super) fn agent_model(&mut self, task: &RlSpec, model: &ModelSpec) {
-        let ModelSpec::CnnLstm { dropout, burn_in, .. } = model else { return };
+        let ModelSpec::CnnLstm { dropout, burn_in, dilations, normalisation, shortcut, directions, .. } = model else {
+            return;
+        };
         if *dropout != 0.0 {
             let why = "an agent must act as it was judged";
             self.refuse("model.cnn_lstm.dropout", format!("dropout {dropout} in an agent"), why, "use `dropout: 0`");
+        }
+        let choices = [
+            ("dilations", dilations.as_slice() == [1, 1]),
+            ("normalisation", is_default(normalisation)),
+            ("shortcut", is_default(shortcut)),
+            ("directions", is_default(directions)),
+        ];
+        for (name, plain) in choices {
+            if !plain {
+                let (what, why) =
+                    (format!("`{name}` in an agent"), "agents have two plain convolutions and go forward");
+                self.refuse(format!("model.cnn_lstm.{name}"), what, why, "leave it out, or train a forecaster");
+            }
         }
         if *burn_in > 0 && *burn_in >= task.window {
             let what = format!("burn_in {burn_in} of a window of {}", task.window);

@@ -1,7 +1,7 @@
 //! Ranges of tasks and networks.
 
 use super::Ranges;
-use crate::{ModelSpec, SupervisedSpec, TaskSpec};
+use crate::{Imbalance, LabelSpec, ModelSpec, Normalisation, RateSchedule, SupervisedSpec, TaskSpec};
 
 impl Ranges {
     pub(super) fn task(&mut self, task: &TaskSpec) {
@@ -23,11 +23,30 @@ impl Ranges {
         self.within(at("return_weight"), task.return_weight, 0.0..=100.0);
         self.above(at("gradient_norm_max"), task.gradient_norm_max, 0.0, f64::INFINITY);
         self.within(at("patience"), task.patience, 1..=10_000);
+        match task.labels {
+            LabelSpec::Horizon => {}
+            LabelSpec::TripleBarrier { width, bars } => {
+                self.above(at("labels.triple_barrier.width"), width, 0.0, 10.0);
+                self.within(at("labels.triple_barrier.bars"), bars, 2..=1_000);
+            }
+        }
+        match task.imbalance {
+            Imbalance::Off | Imbalance::Balanced => {}
+            Imbalance::Focal { gamma } => self.above(at("imbalance.focal.gamma"), gamma, 0.0, 10.0),
+        }
+        match task.schedule {
+            RateSchedule::Constant => {}
+            RateSchedule::WarmUpCosine { warm_up, floor } => {
+                self.within(at("schedule.warm_up_cosine.warm_up"), warm_up, 0.0..=1.0);
+                self.within(at("schedule.warm_up_cosine.floor"), floor, 0.0..=1.0);
+            }
+        }
+        self.within(at("accumulate"), task.accumulate, 1..=1_024);
     }
 
     pub(super) fn model(&mut self, model: &ModelSpec) {
         match model {
-            ModelSpec::CnnLstm { channels, kernel, hidden, layers, dropout, .. } => {
+            ModelSpec::CnnLstm { channels, kernel, hidden, layers, dropout, dilations, normalisation, .. } => {
                 let at = |field: &str| format!("model.cnn_lstm.{field}");
                 self.within(at("channels"), *channels, 1..=1_024);
                 self.within(at("kernel"), *kernel, 1..=63);
@@ -38,6 +57,23 @@ impl Ranges {
                 self.within(at("hidden"), *hidden, 1..=1_024);
                 self.within(at("layers"), *layers, 1..=3);
                 self.below(at("dropout"), *dropout, 0.0, 1.0);
+                if !(1..=8).contains(&dilations.len()) {
+                    let what = format!("{} convolutions", dilations.len());
+                    self.refuse(at("dilations"), what, "that is out of range", "list the dilations of 1 to 8");
+                }
+                for (index, dilation) in dilations.iter().enumerate() {
+                    self.within(format!("model.cnn_lstm.dilations.{index}"), *dilation, 1..=128);
+                }
+                match *normalisation {
+                    Normalisation::Off | Normalisation::Layer => {}
+                    Normalisation::Group { groups } => {
+                        if groups == 0 || !channels.is_multiple_of(groups) {
+                            let what = format!("{groups} groups of {channels} channels");
+                            let hint = "use a number that divides `channels`";
+                            self.refuse(at("normalisation.group.groups"), what, "groups are equally wide", hint);
+                        }
+                    }
+                }
             }
             ModelSpec::Mlp { hidden, .. } => {
                 if !(1..=8).contains(&hidden.len()) {

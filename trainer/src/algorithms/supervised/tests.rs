@@ -1,8 +1,14 @@
 //! Supervised training: learns what is there, and resumes to the same bytes.
 
-use models::Predictor;
-use spec::{BundleId, Digest, FailureClass, Metric, Output, SupervisedSpec, TaskSpec, TrialSpec};
+use models::{Forecaster, Predictor};
+use neural::Layout;
+use spec::{
+    BundleId, Digest, Directions, FailureClass, HeadSpec, Imbalance, LabelSpec, Metric, ModelSpec, Normalisation,
+    Output, RateSchedule, ReturnHead, Shortcut, Spread, SupervisedSpec, TaskSpec, TaskWeights, TrialSpec,
+    VolatilityHead,
+};
 
+use super::losses::Weighing;
 use crate::fixtures::{self, Recorder, assert_resumes_exactly, bars, cnn_lstm, finished};
 use crate::{CheckpointError, TrainError, TrainingData, prepare, train};
 
@@ -31,6 +37,93 @@ fn training_with_dropout_resumes_bit_for_bit_from_every_checkpoint_and_stop() {
     assert_resumes_exactly(&spec, &data, &[1, 5, 8, 13, 20]);
 }
 
+/// Everything that a forecaster may be asked for.
+fn everything(returns: ReturnHead) -> (TrialSpec, TrainingData) {
+    let task = SupervisedSpec {
+        labels: LabelSpec::TripleBarrier { width: 0.7, bars: 10 },
+        heads: HeadSpec { returns, volatility: VolatilityHead::QuasiLikelihood },
+        task_weights: TaskWeights::Uncertainty,
+        imbalance: Imbalance::Focal { gamma: 1.0 },
+        schedule: RateSchedule::WarmUpCosine { warm_up: 0.2, floor: 0.1 },
+        accumulate: 2,
+        horizon: 3,
+        ..fixtures::supervised()
+    };
+    let data = fixtures::dataset(bars(400, 0.8, 1));
+    let model = ModelSpec::CnnLstm {
+        channels: 8,
+        kernel: 3,
+        hidden: 6,
+        layers: 2,
+        dropout: 0.2,
+        burn_in: 0,
+        dilations: vec![1, 2],
+        normalisation: Normalisation::Layer,
+        shortcut: Shortcut::Residual,
+        directions: Directions::Both,
+    };
+    let spec = fixtures::trial(&data, TaskSpec::Supervised(task), model);
+    let data = prepare(&spec, &data).unwrap();
+    (spec, data)
+}
+
+#[test]
+fn with_every_choice_made_training_resumes_bit_for_bit() {
+    for returns in [ReturnHead::Gaussian, ReturnHead::Quantiles] {
+        let (spec, data) = everything(returns);
+        assert_resumes_exactly(&spec, &data, &[1, 4, 7]);
+        let trained = finished(train(&spec, &data, None, &mut Recorder::default()));
+        let (first, last) = (&trained.curve[0].1, &trained.curve[trained.curve.len() - 1].1);
+        assert!(last[&Metric::ValidationLoss] < first[&Metric::ValidationLoss], "it learns: {first:?} {last:?}");
+    }
+}
+
+#[test]
+fn a_volatility_that_is_known_is_forecast_and_so_is_a_deviation() {
+    // One-bar moves are uniform within 0.5 to 1.5 %, up or down by a coin: their root mean square is 1.04 %.
+    let heads = HeadSpec { returns: ReturnHead::Gaussian, volatility: VolatilityHead::QuasiLikelihood };
+    let (spec, data) = setting(0.5, 0.0, SupervisedSpec { heads, epochs: 12, patience: 12, ..fixtures::supervised() });
+    let trained = finished(train(&spec, &data, None, &mut Recorder::default()));
+    let served = Predictor::from_parts(&trained.network, &trained.weights, BundleId(Digest::of(b"any"))).unwrap();
+    let labels = data.labels(task_of(&spec)).unwrap();
+    let rows: Vec<&[f32]> = labels.validation.iter().map(|label| data.window(label.bar).unwrap()).collect();
+    let (mut deviations, mut volatilities) = (0.0, 0.0);
+    for output in served.predict(&rows).unwrap() {
+        let Output::Forecast { spread: Some(Spread::Deviation(deviation)), volatility: Some(volatility), .. } = output
+        else {
+            panic!("it says both: {output:?}")
+        };
+        deviations += f64::from(deviation) / rows.len() as f64;
+        volatilities += f64::from(volatility) / rows.len() as f64;
+    }
+    assert!((0.0085..0.0125).contains(&deviations), "{deviations}");
+    assert!((0.0085..0.0125).contains(&volatilities), "{volatilities}");
+}
+
+#[test]
+fn the_rate_rises_to_its_peak_and_falls_to_its_floor() {
+    let schedule = RateSchedule::WarmUpCosine { warm_up: 0.25, floor: 0.1 };
+    let task = SupervisedSpec { schedule, epochs: 5, learning_rate: 0.01, ..fixtures::supervised() };
+    let (spec, data) = setting(0.5, 0.0, task);
+    let run = super::Run::start(&spec, task_of(&spec), &data).unwrap();
+    let steps = run.labels.train.len().div_ceil(32) as u64 * 5;
+    let rates: Vec<f64> = (0..steps).map(|step| run.rate(step)).collect();
+    let peak = (0.25 * steps as f64).floor() as usize;
+    assert!(rates[..peak].is_sorted() && rates[0] < 0.01 / peak as f64 * 1.1, "{rates:?}");
+    assert!(rates[peak..].iter().rev().is_sorted());
+    assert!((rates[peak - 1] - 0.01).abs() < 1e-3 && (rates[rates.len() - 1] - 0.001).abs() < 1e-9, "{rates:?}");
+}
+
+#[test]
+fn accumulated_batches_are_one_larger_batch() {
+    let weights = |batch: u32, accumulate: u32| {
+        let (spec, data) = setting(0.8, 0.3, SupervisedSpec { batch, accumulate, ..fixtures::supervised() });
+        finished(train(&spec, &data, None, &mut Recorder::default())).weights
+    };
+    assert_eq!(weights(16, 4), weights(64, 1));
+    assert_ne!(weights(16, 4), weights(16, 1));
+}
+
 #[test]
 fn another_seed_is_another_training_and_dropout_is_at_work() {
     let weights = |dropout: f64, seed: u64| {
@@ -49,15 +142,16 @@ fn what_training_reports_is_to_the_bit_what_the_served_network_says() {
     let trained = finished(train(&spec, &data, None, &mut Recorder::default()));
     let bundle = BundleId(Digest::of(b"any"));
     let served = Predictor::from_parts(&trained.network, &trained.weights, bundle).unwrap();
-    let labels = data.labels(1, 0.1).unwrap();
+    let labels = data.labels(task_of(&spec)).unwrap();
+    let network = Forecaster::new(&mut Layout::default(), &trained.network).unwrap();
+    let weighing = Weighing::new(&network, task_of(&spec), &labels);
     let mut loss = 0.0;
     for label in &labels.validation {
         // One row at a time, as live does; training asked for all at once.
         let output = served.predict(&[data.window(label.bar).unwrap()]).unwrap().remove(0);
-        let Output::Forecast { probabilities, expected_return } = output else { panic!("a forecaster forecasts") };
+        let Output::Forecast { probabilities, .. } = output else { panic!("a forecaster forecasts") };
         assert!((probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-5);
-        let standardised = f64::from(expected_return) / labels.scale;
-        loss += super::served_loss(label, probabilities, standardised, 0.5);
+        loss += weighing.served(label, &output, &labels);
     }
     let loss = loss / labels.validation.len() as f64;
     assert_eq!(loss.to_bits(), trained.metrics[&Metric::ValidationLoss].to_bits());
@@ -83,7 +177,7 @@ fn the_expected_return_is_in_log_returns() {
     let (spec, data) = setting(1.0, 0.0, task);
     let trained = finished(train(&spec, &data, None, &mut Recorder::default()));
     let served = Predictor::from_parts(&trained.network, &trained.weights, BundleId(Digest::of(b"any"))).unwrap();
-    let labels = data.labels(1, 0.1).unwrap();
+    let labels = data.labels(task_of(&spec)).unwrap();
     let mut miss = 0.0;
     for label in &labels.validation {
         let output = served.predict(&[data.window(label.bar).unwrap()]).unwrap().remove(0);

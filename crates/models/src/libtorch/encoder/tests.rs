@@ -1,13 +1,14 @@
 //! The encoder: shapes, dropout and what attention looks at.
 
-use spec::ModelSpec;
 use tch::nn::VarStore;
 use tch::{Device, Tensor};
 
 use super::Encoder;
 use crate::fixtures::row;
-use crate::weights::{Named, named};
-use crate::{Initial, Mode, NetworkKind, NetworkSpec, single_threaded};
+use crate::libtorch::layers::{Initial, Mode};
+use crate::libtorch::named;
+use crate::weights::Named;
+use crate::{NetworkKind, NetworkSpec, single_threaded};
 
 const WINDOW: usize = 5;
 const WIDTH: usize = 2;
@@ -16,7 +17,7 @@ const HIDDEN: usize = 4;
 
 fn shape(dropout: f64) -> NetworkSpec {
     let [channels, hidden] = [CHANNELS as u32, HIDDEN as u32];
-    let model = ModelSpec::CnnLstm { channels, kernel: 3, hidden, layers: 1, dropout, burn_in: 0 };
+    let model = crate::fixtures::plain_cnn_lstm((channels, hidden, 1), dropout);
     NetworkSpec { kind: NetworkKind::Forecaster, model, window: WINDOW, width: WIDTH }
 }
 

@@ -6,7 +6,7 @@ use tch::nn::{Init, Path};
 
 /// What a network is computed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
+pub(crate) enum Mode {
     /// Dropout is active.
     Training,
     /// Dropout is off: the same input gives the same output.
@@ -21,7 +21,7 @@ impl Mode {
 
 /// What weights hold before anything is learned or loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Initial {
+pub(crate) enum Initial {
     /// Drawn from libtorch's generator: seed it first.
     Drawn,
     /// Zeros, to be loaded; draws nothing.

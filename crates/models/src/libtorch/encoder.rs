@@ -4,12 +4,12 @@ use spec::{Activation, ModelSpec};
 use tch::Tensor;
 use tch::nn::{Init, Path};
 
-use crate::layers::{Dense, Mlp};
-use crate::{Initial, Mode, NetworkSpec};
+use super::layers::{Dense, Initial, Mlp, Mode};
+use crate::NetworkSpec;
 
 /// Conv1d ×2 with ReLU → LSTM → additive attention pooling (Bahdanau et al. 2015).
 #[derive(Debug)]
-pub struct CnnLstm {
+pub(crate) struct CnnLstm {
     window: i64,
     width: i64,
     kernel: i64,
@@ -26,7 +26,7 @@ pub struct CnnLstm {
 impl CnnLstm {
     /// # Shapes
     /// `[batch, window × width]`, oldest bar first → `[batch, hidden]`.
-    pub fn forward(&self, input: &Tensor, mode: Mode) -> Tensor {
+    pub(crate) fn forward(&self, input: &Tensor, mode: Mode) -> Tensor {
         let window = input.reshape([-1, self.window, self.width]);
         self.pool(&self.recur(&self.convolve(&window), mode)).dropout(self.dropout, mode.is_training())
     }
