@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use benchmarks::forecast::Planted;
+use benchmarks::forecast::speed::Mode as SpeedMode;
 use benchmarks::market::MarketKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use envs::ClassicKind;
@@ -354,6 +356,33 @@ pub(crate) enum Bench {
     Rl(BenchRl),
     /// An agent on a made-up market, beside the policy that knows it.
     Market(BenchMarket),
+    /// Speed of the benchmark forecaster: batch 256, window 60, 16 features, 264 thousand weights, one thread.
+    Forecaster {
+        /// train, infer, latency or mc.
+        #[arg(long)]
+        mode: SpeedMode,
+        /// Seconds to measure for.
+        #[arg(long, default_value_t = 6.0)]
+        seconds: f64,
+    },
+    /// Forecasters on series whose best forecast is known.
+    Learnable {
+        /// autoregression, regime-switch, season or noise.
+        #[arg(long)]
+        series: Planted,
+        /// Values of the series.
+        #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1_000..=10_000_000))]
+        rows: u32,
+        /// Longest training, epochs.
+        #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        epochs: u32,
+        /// Series, each with a seed of its own.
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1_000))]
+        seeds: u64,
+        /// The first seed.
+        #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=1 << 53))]
+        first_seed: u64,
+    },
     /// Stepping an environment at random.
     Env {
         /// Gymnasium's id, trading or trading-by-reference.

@@ -29,7 +29,7 @@ const TABLE: [(&str, &[&str]); 25] = [
     ("envs", &["dataset", "features", "venue", "portfolio"]),
     ("tradewind-envs", &["dataset", "features", "envs"]),
     ("trainer", &["dataset", "features", "neural", "models", "envs"]),
-    ("benchmarks", &["neural", "models", "envs", "trainer"]),
+    ("benchmarks", &["dataset", "neural", "models", "envs", "trainer"]),
     ("worker", &["protocol", "dataset", "artifacts", "trainer", "backtest"]),
     ("scheduler", &["protocol"]),
     ("experiments", &["protocol", "scheduler", "search", "dataset", "artifacts", "backtest"]),

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use benchmarks::clock::Moment;
+use benchmarks::forecast::speed::{self, Mode};
+use benchmarks::forecast::{Planted, learnable};
 use benchmarks::{agent, figures, gemm, market, recipes};
 use envs::bench::Stepped;
 use serde_json::json;
@@ -108,6 +110,37 @@ pub(crate) fn market(context: &Context, options: &BenchMarket) -> Result<Exit> {
         "steps": recipe.agent.steps,
         "seeds": runs,
     });
+    crate::view::line(&line);
+    Ok(Exit::Ok)
+}
+
+/// Speed of the benchmark network.
+pub(crate) fn forecaster(mode: Mode, seconds: f64) -> Result<Exit> {
+    let line = speed::run(mode, seconds).context("the benchmark network cannot be run")?;
+    crate::view::line(&serde_json::to_value(line).context("the figures are no JSON")?);
+    Ok(Exit::Ok)
+}
+
+/// Trains forecasters on series whose best forecast is known, seed after seed.
+pub(crate) fn learnable(
+    context: &Context,
+    series: Planted,
+    (rows, epochs): (usize, u32),
+    seeds: std::ops::Range<u64>,
+) -> Result<Exit> {
+    let mut runs = Vec::new();
+    for seed in seeds {
+        let run = learnable::run(series, (rows, epochs), seed)?;
+        if context.audience == Audience::People {
+            let [low, high] = run.accuracy_interval;
+            eprintln!(
+                "seed {seed:>3}  R2 {:7.4}  best {:7.4}  accuracy {:6.4} [{low:6.4}, {high:6.4}]  {:3} epochs  {:6.1} CPU s",
+                run.r2, run.bayes_r2, run.accuracy, run.epochs, run.cpu_s
+            );
+        }
+        runs.push(run);
+    }
+    let line = json!({ "bench": "learnable", "series": series, "rows": rows, "seeds": runs });
     crate::view::line(&line);
     Ok(Exit::Ok)
 }

@@ -105,6 +105,10 @@ pub(crate) fn dispatch(cli: &Cli) -> Result<Exit> {
         Command::Bench(Bench::Scheduler { trials, workers }) => bench::scheduler(&context, *trials, *workers),
         Command::Bench(Bench::Rl(options)) => bench::rl(&context, options),
         Command::Bench(Bench::Market(options)) => bench::market(&context, options),
+        Command::Bench(Bench::Forecaster { mode, seconds }) => bench::forecaster(*mode, *seconds),
+        Command::Bench(Bench::Learnable { series, rows, epochs, seeds, first_seed }) => {
+            bench::learnable(&context, *series, (*rows as usize, *epochs), *first_seed..first_seed + seeds)
+        }
         Command::Bench(Bench::Env { env, envs }) => Ok(bench::env(*env, *envs)),
         Command::Schema | Command::Completions { .. } => Ok(Exit::Ok),
     }
