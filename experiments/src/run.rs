@@ -262,6 +262,7 @@ fn policy(spec: &ExperimentSpec) -> Policy {
         owner: None,
         after: spec.after.clone(),
         deadline: spec.deadline,
+        trace: None,
         degrade_max: (!spec.degrade.is_empty()).then(|| u8::try_from(spec.degrade.len()).unwrap_or(u8::MAX)),
     }
 }

@@ -66,7 +66,7 @@ pub fn train(
 }
 
 /// The same, computing no more than a micro-batch at once. Gradients are summed up to the mini-batch, so each update is the
-/// one that the whole would give, up to the order in which numbers are added; dropout, where there is any, draws other masks.
+/// one that the whole would give, up to the order in which numbers are added; a row's dropout is its own.
 ///
 /// # Errors
 /// As [`train`]; an agent's batches are never split.

@@ -8,7 +8,7 @@ use rand_chacha::rand_core::SeedableRng as _;
 use serde::Serialize;
 use spec::{BundleId, Digest, FeatureSpec, ModelSpec, Output, SupervisedSpec};
 use statistics::bootstrap::{Blocks, interval};
-use trainer::{Ended, Kept, Sink, SinkError, TrainError, TrainingData};
+use trainer::{Ended, Kept, Sink, SinkError, Start, TrainError, TrainingData};
 
 use super::{Planted, UNIT, trial};
 use crate::clock::Moment;
@@ -85,7 +85,7 @@ pub fn run(planted: Planted, (rows, epochs): (usize, u32), seed: u64) -> Result<
     let (task, features) = (task(epochs), [FeatureSpec::LogReturn { bars: 1 }]);
     let (spec, data) = trial(&values, &features, (&task, &model()), seed)?;
     let began = Moment::now();
-    let trained = match trainer::train(&spec, &data, None, &mut Quiet)? {
+    let trained = match trainer::train(&spec, &data, Start::Anew, &mut Quiet)? {
         Ended::Finished(trained) => trained,
         Ended::Stopped => unreachable!("nobody asks it to stop"),
     };

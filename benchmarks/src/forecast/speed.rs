@@ -9,7 +9,7 @@ use models::{Forecaster, NetworkKind, NetworkSpec, Predictor};
 use neural::{Layout, Vectors};
 use serde::Serialize;
 use spec::{BundleId, Digest, FeatureSpec, ModelSpec, SupervisedSpec};
-use trainer::{Ended, Kept, Sink, SinkError, TrainError};
+use trainer::{Ended, Kept, Sink, SinkError, Start, TrainError};
 
 use super::{Planted, trial};
 use crate::clock::{Elapsed, Moment};
@@ -211,7 +211,7 @@ fn train(seconds: f64) -> Result<Vec<Elapsed>, TrainError> {
     let (spec, data) = trial(&Planted::Noise.draw(ROWS, 1).0, &features, (&task, &model()), 1)?;
     let now = Moment::now();
     let mut watch = Stopwatch { seconds, began: now, steps: RefCell::new((now, Vec::new())) };
-    match trainer::train(&spec, &data, None, &mut watch)? {
+    match trainer::train(&spec, &data, Start::Anew, &mut watch)? {
         Ended::Finished(_) | Ended::Stopped => {}
     }
     let steps = watch.steps.into_inner().1;

@@ -228,9 +228,8 @@ pub(crate) fn owner(view: &ExperimentView) -> String {
 /// Shows an experiment's trials.
 pub(crate) fn show(context: &Context, experiment: &ExperimentId) -> Result<Exit> {
     let detail = match scheduler::joined(context.home.path()) {
-        Some(_) => {
-            runtime()?.block_on(async { Ok::<_, anyhow::Error>(connect(context, None).await?.show(experiment).await?) })?
-        }
+        Some(_) => runtime()?
+            .block_on(async { Ok::<_, anyhow::Error>(connect(context, None).await?.show(experiment).await?) })?,
         None => scheduler::history(context.home.path())?
             .detail(experiment)
             .ok_or_else(|| bad_input(format!("no experiment {experiment}: `tradewind ls` lists what there is")))?,
@@ -339,8 +338,8 @@ pub(crate) fn explain(context: &Context, trial: &TrialId, scheduler: Option<&str
     if find(context, scheduler).is_none() {
         return explain_offline(context, trial);
     }
-    let explanation =
-        runtime()?.block_on(async { Ok::<_, anyhow::Error>(connect(context, scheduler).await?.explain(trial).await?) })?;
+    let explanation = runtime()?
+        .block_on(async { Ok::<_, anyhow::Error>(connect(context, scheduler).await?.explain(trial).await?) })?;
     context.show(&explanation, || explanation.sentence.clone())?;
     Ok(Exit::Ok)
 }

@@ -58,8 +58,8 @@ fn create(context: &Context, options: &Create) -> Result<Exit> {
 }
 
 fn list(context: &Context, scheduler: Option<&str>) -> Result<Exit> {
-    let members = runtime()?
-        .block_on(async { Ok::<_, anyhow::Error>(connect(context, scheduler).await?.members().await?) })?;
+    let members =
+        runtime()?.block_on(async { Ok::<_, anyhow::Error>(connect(context, scheduler).await?.members().await?) })?;
     context.show(&json!({ "members": members }), || table(&members))?;
     Ok(Exit::Ok)
 }

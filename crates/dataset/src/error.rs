@@ -25,7 +25,9 @@ pub enum DataError {
         path: PathBuf,
     },
     /// What a spec names lies elsewhere.
-    #[error("data source `{source_name}` leads out of {folder}: import it with `tradewind data import` and write its name")]
+    #[error(
+        "data source `{source_name}` leads out of {folder}: import it with `tradewind data import` and write its name"
+    )]
     Outside {
         /// As the spec says it.
         source_name: String,

@@ -377,11 +377,8 @@ impl Client {
     /// # Errors
     /// [`Refusal::Conflict`] when the name is taken; else [`ClientError`].
     pub async fn invite(&self, name: &Owner, role: Role, life: Span) -> Result<(MemberView, Invitation), ClientError> {
-        let request = wire::InviteRequest {
-            name: name.to_string(),
-            role: role.as_str().to_owned(),
-            life_ms: life.millis(),
-        };
+        let request =
+            wire::InviteRequest { name: name.to_string(), role: role.as_str().to_owned(), life_ms: life.millis() };
         let reply = self.heard(self.line().invite(timed(request, CALL)).await)?;
         let view = from_json(&reply.json).map_err(|error| self.malformed(error))?;
         let token = Token::parse(&Zeroizing::new(reply.token));
@@ -442,4 +439,3 @@ impl Updates {
         }
     }
 }
-

@@ -118,11 +118,9 @@ impl From<Refusal> for Status {
             Refusal::Invalid(_) | Refusal::Infeasible(_) => Code::InvalidArgument,
             Refusal::Fenced => Code::Aborted,
             Refusal::NotRegistered => Code::FailedPrecondition,
-            Refusal::Unauthenticated
-            | Refusal::Stranger
-            | Refusal::Spent
-            | Refusal::Expired
-            | Refusal::Revoked => Code::Unauthenticated,
+            Refusal::Unauthenticated | Refusal::Stranger | Refusal::Spent | Refusal::Expired | Refusal::Revoked => {
+                Code::Unauthenticated
+            }
             Refusal::Forbidden(_) => Code::PermissionDenied,
             Refusal::Stopping => Code::Unavailable,
         };

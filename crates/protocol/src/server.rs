@@ -11,15 +11,15 @@ use tokio_stream::{Stream, StreamExt as _};
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
+use crate::door::Porter;
+use crate::gate::{Admission, Gate, accept, caller};
 use crate::generated as wire;
 use crate::generated::door_server::DoorServer;
 use crate::generated::scheduler_server::{Scheduler, SchedulerServer};
-use crate::door::Porter;
-use crate::gate::{Admission, Gate, accept, caller};
 use crate::wire::{Malformed, parse, required, to_json};
 use crate::{
-    Access, AccessError, Assignment, Caller, Cordon, Directive, Ending, ExperimentDetail, ExperimentView, Explanation, NodeView, Refusal, Refusals,
-    Registration, Report, Role, Submission, Target, Terms, TrialView, Update,
+    Access, AccessError, Assignment, Caller, Cordon, Directive, Ending, ExperimentDetail, ExperimentView, Explanation,
+    NodeView, Refusal, Refusals, Registration, Report, Role, Submission, Target, Terms, TrialView, Update,
 };
 
 /// Version of the wire. A worker of another one is refused: it would misread what it is told.

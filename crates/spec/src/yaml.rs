@@ -100,8 +100,12 @@ pub(crate) fn join(parent: &str, name: impl std::fmt::Display) -> String {
 
 /// Reads one document.
 pub(crate) fn read(file: &str, text: &str) -> Result<(Value, Positions), Box<Problem>> {
-    let mut reader =
-        Reader { positions: Positions { file: file.to_owned(), sites: BTreeMap::new() }, open: Vec::new(), values: 0, root: None };
+    let mut reader = Reader {
+        positions: Positions { file: file.to_owned(), sites: BTreeMap::new() },
+        open: Vec::new(),
+        values: 0,
+        root: None,
+    };
     if text.len() > BYTES_MAX {
         let place = reader.positions.at((1, 1));
         return Err(refusal(place, format!("a file of {} bytes", text.len()), "the limit is 1 MiB", "cut it"));
@@ -162,7 +166,12 @@ impl Reader {
             self.values += 1;
         }
         if self.values > VALUES_MAX {
-            return Err(refusal(place, format!("more than {VALUES_MAX} values"), "no experiment has so many", "cut it"));
+            return Err(refusal(
+                place,
+                format!("more than {VALUES_MAX} values"),
+                "no experiment has so many",
+                "cut it",
+            ));
         }
         match event {
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),

@@ -82,7 +82,12 @@ mod tests {
     }
 
     fn forecast(down: f32, up: f32) -> Prediction {
-        prediction(Output::Forecast { probabilities: [down, 1.0 - down - up, up], expected_return: 0.0, spread: None, volatility: None })
+        prediction(Output::Forecast {
+            probabilities: [down, 1.0 - down - up, up],
+            expected_return: 0.0,
+            spread: None,
+            volatility: None,
+        })
     }
 
     #[test]

@@ -95,7 +95,9 @@ pub struct Span {
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// The address is not one.
-    #[error("OTEL_EXPORTER_OTLP_ENDPOINT `{0}` is not a collector: write http://HOST:PORT, where it speaks gRPC (4317)")]
+    #[error(
+        "OTEL_EXPORTER_OTLP_ENDPOINT `{0}` is not a collector: write http://HOST:PORT, where it speaks gRPC (4317)"
+    )]
     Endpoint(String),
     /// Another way of speaking is asked for.
     #[error("OTEL_EXPORTER_OTLP_PROTOCOL `{0}` is not spoken here: use grpc")]
@@ -298,7 +300,8 @@ mod tests {
             let error = Tracer::configured(get, "test").unwrap_err();
             assert!(error.to_string().contains(&format!("`{endpoint}` is not a collector")), "{error}");
         }
-        let http = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://box:4318"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")];
+        let http =
+            [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://box:4318"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")];
         let get = |name: &str| http.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
         let error = Tracer::configured(get, "test").unwrap_err();
         assert_eq!(error.to_string(), "OTEL_EXPORTER_OTLP_PROTOCOL `http/protobuf` is not spoken here: use grpc");

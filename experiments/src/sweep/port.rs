@@ -88,7 +88,9 @@ pub enum SweepError {
         trials: u32,
     },
     /// Its trials would fill the memory of any scheduler.
-    #[error("{trials} trials of a spec of {bytes} bytes are more than {BYTES_MAX} bytes: shorten the spec, or run fewer")]
+    #[error(
+        "{trials} trials of a spec of {bytes} bytes are more than {BYTES_MAX} bytes: shorten the spec, or run fewer"
+    )]
     Size {
         /// Points times seeds.
         trials: u32,

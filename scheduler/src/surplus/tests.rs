@@ -33,7 +33,7 @@ impl Story {
             policy: Policy::default(),
         }));
         for index in 0..trials {
-            story.push(Event::Asked { trial: trial(index), payload: Vec::new() });
+            story.push(Event::Asked { trial: trial(index), parent: None, told: Vec::new(), payload: Vec::new() });
         }
         story
     }

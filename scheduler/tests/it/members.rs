@@ -196,9 +196,14 @@ async fn what_strangers_and_liars_bring_is_refused_counted_and_disturbs_nobody()
     );
     assert!(matches!(refused(liar.register(registration("box-1-b")).await), Refusal::Forbidden(_)));
 
-    for (kind, least) in
-        [("spent", 1), ("unauthenticated", 1), ("certificate", 1), ("plain_text", 1), ("forbidden", 2), ("handshake", 1)]
-    {
+    for (kind, least) in [
+        ("spent", 1),
+        ("unauthenticated", 1),
+        ("certificate", 1),
+        ("plain_text", 1),
+        ("forbidden", 2),
+        ("handshake", 1),
+    ] {
         let enough = async {
             while counted(&handle, kind) < least {
                 tokio::time::sleep(std::time::Duration::from_millis(5)).await;
@@ -223,7 +228,11 @@ async fn who_submits_owns_what_it_submits_and_cancels_nothing_else() {
     let bob = connect(&handle, member(&client, "bob", Role::Submit).await).await;
     let view = alice.submit(submission("2")).await.unwrap();
     assert_eq!(view.policy.owner, Some("alice".parse().unwrap()));
-    assert_eq!(alice.submit(submission("2")).await.unwrap().policy.owner, view.policy.owner, "repeating it is harmless");
+    assert_eq!(
+        alice.submit(submission("2")).await.unwrap().policy.owner,
+        view.policy.owner,
+        "repeating it is harmless"
+    );
     let policy = Policy { owner: Some("alice".parse().unwrap()), ..Policy::default() };
     let false_flag = Submission { experiment: "other".parse().unwrap(), policy, ..submission("2") };
     assert_eq!(
@@ -300,9 +309,6 @@ async fn a_scheduler_in_plain_text_has_no_members() {
     let home = tempfile::tempdir().unwrap();
     let (handle, client) = begin(home.path()).await;
     let refusal = refused(client.invite(&"box-1".parse().unwrap(), Role::Worker, HOUR).await);
-    assert_eq!(
-        refusal.to_string(),
-        "this scheduler serves its own machine and has no members: start it with --tls"
-    );
+    assert_eq!(refusal.to_string(), "this scheduler serves its own machine and has no members: start it with --tls");
     handle.stop().await.unwrap();
 }

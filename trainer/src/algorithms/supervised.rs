@@ -16,7 +16,9 @@ use neural::sequence::Purpose;
 use neural::{Adam, AdamOptions, Draw, Dropout, Layout, Vectors, decay};
 use rand::seq::SliceRandom as _;
 use serde::{Deserialize, Serialize};
-use spec::{BundleId, HeadSpec, Metric, Output, Progress, ProgressUnit, RateSchedule, SupervisedSpec, TrialSpec};
+use spec::{
+    BundleId, Digest, HeadSpec, Metric, Output, Progress, ProgressUnit, RateSchedule, SupervisedSpec, TrialSpec,
+};
 
 use crate::checkpoint::{self, Saved};
 use crate::labels::Labels;

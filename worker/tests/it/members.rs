@@ -27,10 +27,7 @@ async fn a_member_works_over_tls_and_one_that_is_revoked_stops_at_once_while_ano
     until(&client, |update| matches!(update, Update::Progress { .. })).await;
     client.revoke(&"box-1".parse().unwrap()).await.unwrap();
     let ended_by = tokio::time::timeout(Duration::from_secs(10), revoked).await.expect("it stops at once").unwrap();
-    assert!(
-        matches!(ended_by, Err(WorkerError::Client(ClientError::Refused(Refusal::Revoked)))),
-        "{ended_by:?}"
-    );
+    assert!(matches!(ended_by, Err(WorkerError::Client(ClientError::Refused(Refusal::Revoked)))), "{ended_by:?}");
     let honest = hire("box-2").await;
     let detail = ended(&client).await;
     honest.abort();

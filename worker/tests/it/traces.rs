@@ -34,10 +34,8 @@ async fn one_trace_links_submission_leases_attempts_and_results_across_a_restart
 
     let (handle, client) = traced(home.path(), &collector).await;
     let tracer = Tracer::to(collector.endpoint(), "worker").unwrap();
-    let options = Options {
-        tracer: tracer.clone(),
-        ..Options::new(handle.url(), handle.token().clone(), "w".parse().unwrap())
-    };
+    let options =
+        Options { tracer: tracer.clone(), ..Options::new(handle.url(), handle.token().clone(), "w".parse().unwrap()) };
     let working = tokio::spawn(worker::run(options, Rehearsal, std::future::pending()));
     let detail = ended(&client).await;
     working.abort();

@@ -164,7 +164,7 @@ fn child_of(payload: &[u8]) -> TrialSpec {
 
 #[test]
 fn a_child_goes_on_from_the_rung_of_its_parent_and_its_bundle_says_so() {
-    let (home, payload) = home();
+    let (home, payload) = home_and_payload();
     let never = || Arc::new(AtomicBool::new(false));
     let rung = Some(Rung { index: 0, share: Share::of(0.5) });
     let held = run(home.path(), &Assignment { rung, ..assignment(&payload, Vec::new()) }, never());

@@ -135,12 +135,8 @@ impl Invitation {
             token: Cow::Borrowed(self.token.expose()),
         };
         let text = Zeroizing::new(serde_json::to_string_pretty(&file).expect("a struct of text is JSON"));
-        let mut file = std::fs::File::options()
-            .create_new(true)
-            .write(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(file_error(path))?;
+        let mut file =
+            std::fs::File::options().create_new(true).write(true).mode(0o600).open(path).map_err(file_error(path))?;
         file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(file_error(path))
     }
 
@@ -228,10 +224,7 @@ impl Identity {
 }
 
 fn trusting(authority: &str) -> ClientTlsConfig {
-    ClientTlsConfig::new()
-        .ca_certificate(Certificate::from_pem(authority))
-        .domain_name(SERVER_NAME)
-        .timeout(HANDSHAKE)
+    ClientTlsConfig::new().ca_certificate(Certificate::from_pem(authority)).domain_name(SERVER_NAME).timeout(HANDSHAKE)
 }
 
 #[cfg(test)]

@@ -154,7 +154,9 @@ impl Roll {
             return Err(Refusal::Invalid(format!("a membership of {life} is not within {LIFE_MIN} to {LIFE_MAX}")));
         }
         if name.as_str().len() > NAME_MAX {
-            return Err(Refusal::Invalid(format!("name {name} has more than {NAME_MAX} letters: choose a shorter one")));
+            return Err(Refusal::Invalid(format!(
+                "name {name} has more than {NAME_MAX} letters: choose a shorter one"
+            )));
         }
         let live = |(other, grant): &(&Owner, &Grant)| grant.live(now).is_ok() && clash(name, other);
         if let Some((other, _)) = self.grants.iter().find(live) {
@@ -217,9 +219,10 @@ impl Roll {
 
     /// Takes a membership back. Repeating it is harmless.
     pub(crate) fn revoke(&mut self, now: Timestamp, name: &Owner) -> Result<MemberView, Refusal> {
-        let grant = self.grants.get_mut(name).ok_or_else(|| {
-            Refusal::NotFound(format!("{name} is not a member: `tradewind token list` lists them"))
-        })?;
+        let grant = self
+            .grants
+            .get_mut(name)
+            .ok_or_else(|| Refusal::NotFound(format!("{name} is not a member: `tradewind token list` lists them")))?;
         grant.revoked.get_or_insert(now);
         Ok(view(name, grant, now))
     }

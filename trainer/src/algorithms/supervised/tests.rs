@@ -5,8 +5,8 @@ use models::{Forecaster, Predictor};
 use neural::Layout;
 use spec::{
     BundleId, DegradeSpec, Digest, Directions, FailureClass, HeadSpec, Imbalance, LabelSpec, Metric, ModelSpec,
-    Normalisation, Output, RateSchedule, ReturnHead, Shortcut, Spread, SupervisedSpec, TaskSpec, TaskWeights, TrialSpec,
-    VolatilityHead,
+    Normalisation, Output, RateSchedule, ReturnHead, Shortcut, Spread, SupervisedSpec, TaskSpec, TaskWeights,
+    TrialSpec, VolatilityHead,
 };
 
 use super::losses::Weighing;
@@ -73,7 +73,7 @@ fn with_every_choice_made_training_resumes_bit_for_bit() {
     for returns in [ReturnHead::Gaussian, ReturnHead::Quantiles] {
         let (spec, data) = everything(returns);
         assert_resumes_exactly(&spec, &data, &[1, 4, 7]);
-        let trained = finished(train(&spec, &data, None, &mut Recorder::default()));
+        let trained = finished(train(&spec, &data, Start::Anew, &mut Recorder::default()));
         let (first, last) = (&trained.curve[0].1, &trained.curve[trained.curve.len() - 1].1);
         assert!(last[&Metric::ValidationLoss] < first[&Metric::ValidationLoss], "it learns: {first:?} {last:?}");
     }
@@ -84,7 +84,7 @@ fn a_volatility_that_is_known_is_forecast_and_so_is_a_deviation() {
     // One-bar moves are uniform within 0.5 to 1.5 %, up or down by a coin: their root mean square is 1.04 %.
     let heads = HeadSpec { returns: ReturnHead::Gaussian, volatility: VolatilityHead::QuasiLikelihood };
     let (spec, data) = setting(0.5, 0.0, SupervisedSpec { heads, epochs: 12, patience: 12, ..fixtures::supervised() });
-    let trained = finished(train(&spec, &data, None, &mut Recorder::default()));
+    let trained = finished(train(&spec, &data, Start::Anew, &mut Recorder::default()));
     let served = Predictor::from_parts(&trained.network, &trained.weights, BundleId(Digest::of(b"any"))).unwrap();
     let labels = data.labels(task_of(&spec)).unwrap();
     let rows: Vec<&[f32]> = labels.validation.iter().map(|label| data.window(label.bar).unwrap()).collect();
@@ -119,7 +119,7 @@ fn the_rate_rises_to_its_peak_and_falls_to_its_floor() {
 fn accumulated_batches_are_one_larger_batch() {
     let weights = |batch: u32, accumulate: u32| {
         let (spec, data) = setting(0.8, 0.3, SupervisedSpec { batch, accumulate, ..fixtures::supervised() });
-        finished(train(&spec, &data, None, &mut Recorder::default())).weights
+        finished(train(&spec, &data, Start::Anew, &mut Recorder::default())).weights
     };
     assert_eq!(weights(16, 4), weights(64, 1));
     assert_ne!(weights(16, 4), weights(16, 1));
@@ -214,8 +214,8 @@ fn rows(micro_batch: u32) -> MicroBatch {
 /// Largest difference of two weights, after `epochs` of training in parts of a mini-batch of 32 and in one.
 fn apart(micro_batch: MicroBatch) -> (f64, f64) {
     let (spec, data) = setting(0.8, 0.0, fixtures::supervised());
-    let whole = finished(train(&spec, &data, None, &mut Recorder::default()));
-    let parts = finished(train_in(micro_batch, (&spec, &data), None, &mut Recorder::default()));
+    let whole = finished(train(&spec, &data, Start::Anew, &mut Recorder::default()));
+    let parts = finished(train_in(micro_batch, (&spec, &data), Start::Anew, &mut Recorder::default()));
     let losses = whole.curve.iter().zip(&parts.curve).map(|((_, whole), (_, parts))| {
         (whole[&Metric::Loss] - parts[&Metric::Loss])
             .abs()
@@ -241,15 +241,15 @@ fn a_mini_batch_in_parts_gives_the_same_updates_up_to_rounding() {
 fn training_in_parts_resumes_bit_for_bit_and_goes_on_from_where_the_whole_ran_out_of_memory() {
     let (spec, data) = setting(0.8, 0.3, fixtures::supervised());
     let mut sink = Recorder::default();
-    let expected = finished(train_in(rows(8), (&spec, &data), None, &mut sink));
+    let expected = finished(train_in(rows(8), (&spec, &data), Start::Anew, &mut sink));
     for (step, bytes) in &sink.checkpoints {
-        let resumed = finished(train_in(rows(8), (&spec, &data), Some(bytes), &mut Recorder::default()));
+        let resumed = finished(train_in(rows(8), (&spec, &data), Start::Resume(bytes), &mut Recorder::default()));
         fixtures::assert_same(&resumed, &expected, &format!("resumed after step {step}"));
     }
     let mut before = Recorder { stop_at: Some(5), ..Recorder::default() };
-    train(&spec, &data, None, &mut before).unwrap();
+    train(&spec, &data, Start::Anew, &mut before).unwrap();
     let (_, bytes) = before.checkpoints.last().unwrap();
-    let after = finished(train_in(rows(8), (&spec, &data), Some(bytes), &mut Recorder::default()));
+    let after = finished(train_in(rows(8), (&spec, &data), Start::Resume(bytes), &mut Recorder::default()));
     assert_eq!(after.curve.len(), expected.curve.len());
 }
 

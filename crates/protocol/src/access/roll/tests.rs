@@ -62,10 +62,7 @@ fn a_name_is_free_again_once_its_holder_is_gone_and_the_old_key_opens_nothing() 
     let mut roll = invited();
     roll.join(at(1), &token(1), key(7)).unwrap();
     let again = roll.invite(at(2), (&name("box-1"), Role::Admin), digest(2), HOUR).unwrap_err();
-    assert_eq!(
-        again.to_string(),
-        "box-1 is a member already: revoke that first, or choose another name"
-    );
+    assert_eq!(again.to_string(), "box-1 is a member already: revoke that first, or choose another name");
     roll.revoke(at(3), &name("box-1")).unwrap();
     roll.invite(at(4), (&name("box-1"), Role::Admin), digest(2), HOUR).unwrap();
     assert_eq!(roll.member(at(5), &key(7)), Err(Refusal::Stranger));
