@@ -57,6 +57,8 @@ const fn may_go_on(experiment: &Experiment, trial: &Trial) -> bool {
 
 fn need(experiment: &Experiment, trial: &Trial, needed: &mut BTreeSet<Digest>) {
     needed.extend(trial.checkpoints.iter().map(|checkpoint| checkpoint.digest));
+    // Before its own, and should they all be damaged, there is that of the trial it came from.
+    needed.extend(trial.parent.iter().map(|parent| parent.checkpoint.digest));
     match &trial.state {
         TrialState::Queued { from: Some(checkpoint), .. } | TrialState::Paused { checkpoint, .. } => {
             needed.insert(checkpoint.digest);

@@ -1,7 +1,7 @@
 //! Journals of few events: what is surplus, and above all what is not.
 
 use market::Timestamp;
-use protocol::{Policy, Submission};
+use protocol::{Descent, Policy, Submission};
 use spec::{AttemptId, CheckpointRef, FailureClass};
 
 use super::*;
@@ -104,6 +104,21 @@ fn what_ended_trials_handed_in_is_surplus_with_all_that_their_workers_left_behin
     story.leaves(&["a-1", "a-2", "a-3"]);
     story.change(1, Change::Prune);
     story.leaves(&["a-1", "a-2", "a-3", "b"]);
+}
+
+#[test]
+fn what_a_child_begins_with_outlives_its_parent_and_not_the_child() {
+    let mut story = Story::of(1);
+    let attempt = story.run(0);
+    let begun = checkpoint("rung", 3);
+    story.change(0, Change::Pause { attempt, rung: 0, checkpoint: begun, value: None });
+    let parent = Some(Descent { trial: 0, checkpoint: begun });
+    story.push(Event::Asked { trial: trial(1), parent, told: Vec::new(), payload: Vec::new() });
+    story.change(0, Change::Prune);
+    let attempt = story.trained(1, &["own"]);
+    story.leaves(&[]);
+    story.change(1, Change::Succeed { attempt, outcome: Vec::new() });
+    story.leaves(&["rung", "own"]);
 }
 
 #[test]
