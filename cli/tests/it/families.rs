@@ -79,6 +79,9 @@ fn an_asynchronous_sweep_says_what_each_suggestion_had_seen() {
         ("batch: 8", "batch: 2\n  mode: asynchronous\n  sampler: tpe"),
         ("epochs: 8", "epochs: 1"),
         ("channels: 16, hidden: 32", "channels: 4, hidden: 4"),
+        // After one epoch most forecasters take the same side all along, and earn the same.
+        ("objective: validation_sharpe", "objective: validation_loss"),
+        ("direction: maximise", "direction: minimise"),
     ]);
     let outcome = site.json(&["run", &spec]);
     let trials = trials(&site, &outcome["experiment"]);

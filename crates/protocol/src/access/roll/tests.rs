@@ -1,3 +1,5 @@
+//! Invitations and memberships over time.
+
 use super::*;
 
 const HOUR: Span = Span::from_secs(3_600);
