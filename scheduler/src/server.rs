@@ -17,7 +17,7 @@ use crate::cluster::Cluster;
 use crate::config::{self, Config, JournalAt, SchedulerError, Transport};
 use crate::core::{CALLS_WAITING_MAX, Call, Core};
 use crate::engine::{Engine, Fleet};
-use crate::journal::{Journal, PostgresJournal, SqliteJournal, fold};
+use crate::journal::{Journal, JournalError, PostgresJournal, SqliteJournal, fold};
 use crate::ledger::Ledger;
 use crate::side_log::{self, SideLog};
 use crate::sweep::Sweeps;
@@ -194,7 +194,15 @@ pub fn surplus(home: &Path) -> Result<BTreeSet<Digest>, SchedulerError> {
 fn recorded(home: &Path) -> Result<Option<SqliteJournal>, SchedulerError> {
     let path = config::journal_path(home);
     let exists = path.try_exists().map_err(|why| SchedulerError::Home { path: path.clone(), why })?;
-    Ok(if exists { Some(SqliteJournal::open_read_only(&path)?) } else { None })
+    if !exists {
+        return Ok(None);
+    }
+    match SqliteJournal::open_read_only(&path) {
+        Ok(journal) => Ok(Some(journal)),
+        // Its scheduler ended while it made it: nothing had happened yet.
+        Err(JournalError::Format { found: 0, .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The journal, once this scheduler may write it.

@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn an_autoregression_is_learned() {
-        let learned = run(Planted::Autoregression, (20_000, 8), 1).unwrap();
+        let learned = run(Planted::Autoregression, (20_000, 24), 1).unwrap();
         assert!(learned.share.unwrap() > 0.8, "{learned:?}");
         assert!(learned.share.unwrap() < 1.05 && !learned.coin_inside, "{learned:?}");
     }

@@ -51,9 +51,9 @@ fn generations_are_the_same_on_one_worker_and_on_two_and_every_member_counts() {
 #[allow(clippy::disallowed_methods, reason = "waits for another process to get going")]
 fn a_generation_that_is_killed_half_way_ends_in_the_same_bits() {
     let undisturbed = Site::new();
-    let expected = undisturbed.json(&["run", &family(&undisturbed, "epochs: 16")]);
+    let expected = undisturbed.json(&["run", &family(&undisturbed, "epochs: 96")]);
     let site = Site::new();
-    let mut run = site.start(&["run", &family(&site, "epochs: 16"), "--json"]);
+    let mut run = site.start(&["run", &family(&site, "epochs: 96"), "--json"]);
     let experiment = loop {
         std::thread::sleep(Duration::from_millis(50));
         let listed = site.json(&["ls"]);

@@ -20,12 +20,12 @@ fn chaos(layout: &str, kills: &str, trials: &str) {
 
 #[test]
 fn a_sweep_whose_workers_and_scheduler_are_killed_ends_in_the_same_bits() {
-    chaos("run", "3", "6");
+    chaos("run", "3", "24");
 }
 
 #[test]
 fn separate_processes_reconnect_after_kills_and_end_in_the_same_bits() {
-    chaos("separate", "3", "6");
+    chaos("separate", "3", "24");
 }
 
 #[test]

@@ -66,8 +66,13 @@ impl SqliteJournal {
     /// # Errors
     /// [`JournalError`].
     pub fn open_read_only(path: &Path) -> Result<Self, JournalError> {
-        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
-            .map_err(|error| explain(&path.display().to_string(), &error))?;
+        // What a killed scheduler left in its log is put right by whoever opens next, who must be able to write for that.
+        let open = || -> Result<Connection, rusqlite::Error> {
+            let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+            connection.pragma_update(None, "query_only", true)?;
+            Ok(connection)
+        };
+        let connection = open().map_err(|error| explain(&path.display().to_string(), &error))?;
         Self { path: path.to_owned(), connection, _lock: None }.checked()
     }
 
