@@ -155,7 +155,6 @@ fn some_rows<S: Simd, const R: usize>(
 }
 
 /// Adds the products of a panel's rows, in their order.
-#[expect(clippy::needless_range_loop, reason = "sums stay in registers where every index is a constant")]
 #[inline(always)]
 fn chain<S: Simd, const R: usize>(simd: S, rows: [&[f32]; R], (panel, lane): (&[f32], usize), sums: &mut Sums<S, R>) {
     let inner = panel.len() / PANEL;

@@ -174,6 +174,7 @@ impl Book {
         chapter
     }
 
+    #[allow(clippy::too_many_lines, reason = "one row for each change, as the table it is held against")]
     fn change(&mut self, at: Timestamp, id: &TrialId, change: &Change, (lease, excuses): (u64, &Excuses)) {
         if let Change::Lease { attempt, worker, .. } = change {
             assert!(!excuses.draining, "{id} is leased by a scheduler that stops");

@@ -66,9 +66,10 @@ async fn ask(channel: &Channel, rpc: Rpc) -> Result<(), Status> {
     client.ready().await.unwrap();
     let path: PathAndQuery = format!("/tradewind.v1.Scheduler/{}", rpc.name()).parse().unwrap();
     let codec = ProstCodec::<Nothing, Nothing>::default();
-    match rpc {
-        Rpc::Watch => client.server_streaming(Request::new(Nothing {}), path, codec).await.map(drop),
-        _ => client.unary(Request::new(Nothing {}), path, codec).await.map(drop),
+    if rpc == Rpc::Watch {
+        client.server_streaming(Request::new(Nothing {}), path, codec).await.map(drop)
+    } else {
+        client.unary(Request::new(Nothing {}), path, codec).await.map(drop)
     }
 }
 
@@ -179,9 +180,8 @@ async fn what_strangers_and_liars_bring_is_refused_counted_and_disturbs_nobody()
     let mut raw = tonic::client::Grpc::new(channel);
     let path: PathAndQuery = "/tradewind.v1.Scheduler/List".parse().unwrap();
     let codec = ProstCodec::<Nothing, Nothing>::default();
-    match raw.ready().await {
-        Ok(()) => assert!(raw.unary(Request::new(Nothing {}), path, codec).await.is_err()),
-        Err(_) => {}
+    if let Ok(()) = raw.ready().await {
+        assert!(raw.unary(Request::new(Nothing {}), path, codec).await.is_err());
     }
     // Plain text at a port of TLS.
     let plain = handle.url().replace("https", "http");

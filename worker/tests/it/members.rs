@@ -5,6 +5,7 @@ use scheduler::Transport;
 
 use super::*;
 
+#[allow(clippy::async_yields_async, reason = "who hires need not wait for the end of the work")]
 #[tokio::test]
 async fn a_member_works_over_tls_and_one_that_is_revoked_stops_at_once_while_another_takes_over() {
     let home = tempfile::tempdir().unwrap();

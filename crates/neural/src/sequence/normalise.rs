@@ -70,6 +70,7 @@ impl Norm {
     }
 
     /// Where the values of a set lie: pieces of so many values, and the first channel of each.
+    #[allow(clippy::manual_checked_ops, reason = "no group is another layout, not a division that fails")]
     fn pieces(&self, set: usize, rows: usize) -> (impl Iterator<Item = Range<usize>> + Clone + use<>, usize) {
         let channels = self.channels;
         let (count, first, stride, width) = if self.groups == 0 {

@@ -25,11 +25,14 @@ const SHADES: usize = 7;
 /// Choices written beside an axis; of more, the first and the last.
 const CHOICES_MAX: usize = 8;
 
+/// What a trial says on an axis.
+type Reading<'a> = Box<dyn Fn(&TrialLine) -> Option<f64> + 'a>;
+
 /// An axis with its place, its ends and what a trial says on it.
 struct Column<'a> {
     path: &'a str,
     axis: Axis,
-    value: Box<dyn Fn(&TrialLine) -> Option<f64> + 'a>,
+    value: Reading<'a>,
 }
 
 /// The chart as inline SVG; nothing with fewer than two dimensions or measured trials.
