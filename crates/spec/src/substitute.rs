@@ -68,22 +68,37 @@ fn whole(spec: &ExperimentSpec) -> Value {
 
 /// Refuses a path that leads nowhere or to what must not differ between trials.
 pub(crate) fn reachable(spec: &ExperimentSpec, path: &str) -> Result<(), Finding> {
-    target(&mut whole(spec), path).map(|_| ())
+    let mut root = whole(spec);
+    match target(&mut root, path) {
+        Some(_) => Ok(()),
+        None => Err(unreachable(&root, path)),
+    }
 }
 
 fn put(root: &mut Value, path: &str, param: &ParamValue) -> Result<(), Finding> {
-    *target(root, path)? = serde_json::to_value(param).expect("a parameter is JSON");
+    match target(root, path) {
+        Some(place) => *place = serde_json::to_value(param).expect("a parameter is JSON"),
+        None => return Err(unreachable(root, path)),
+    }
     Ok(())
 }
 
-fn target<'a>(root: &'a mut Value, path: &str) -> Result<&'a mut Value, Finding> {
-    let hint = near(root, path);
-    if !SWEPT.contains(&path.split('.').next().unwrap_or_default()) {
-        let why = "it has to be the same in all trials";
-        return Err(Finding::new(path, format!("`{path}` cannot be swept"), why, hint));
-    }
-    let missing = || Finding::new(path, format!("no `{path}`"), "a trial of this experiment has no such value", hint);
-    path.split('.').try_fold(root, child).ok_or_else(missing)
+fn target<'a>(root: &'a mut Value, path: &str) -> Option<&'a mut Value> {
+    is_swept(path).then(|| path.split('.').try_fold(root, child)).flatten()
+}
+
+fn is_swept(path: &str) -> bool {
+    SWEPT.contains(&path.split('.').next().unwrap_or_default())
+}
+
+/// Why `path` has no target. Looks for names that are like it, which takes longer than all else a trial needs.
+fn unreachable(root: &Value, path: &str) -> Finding {
+    let (what, why) = if is_swept(path) {
+        (format!("no `{path}`"), "a trial of this experiment has no such value")
+    } else {
+        (format!("`{path}` cannot be swept"), "it has to be the same in all trials")
+    };
+    Finding::new(path, what, why, near(root, path))
 }
 
 /// What else `path` may have meant.
