@@ -23,5 +23,5 @@ pub use error::ModelError;
 pub use forecaster::{CLASSES, Forecaster, ForecasterPanels, ForecasterTape, Scales, ascending, bounded_exp, softmax};
 pub use network::{NetworkKind, NetworkSpec, drawn};
 pub use policy::{OBSERVATION_MAX, PolicyHead, PolicyNetwork, PolicyTape, assign_flat, duel};
-pub use predictor::{Predictor, TILE, row_digest};
+pub use predictor::{Inspector, Predictor, TILE, Target, row_digest};
 pub use threads::single_threaded;
