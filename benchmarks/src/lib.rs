@@ -2,12 +2,14 @@
 //!
 //! [`agent::run`] follows a recipe (`experiments/benchmarks/`) for some seeds, [`market::run`] does so on a made-up
 //! market beside its oracle, [`forecast`] trains forecasters on
-//! series whose best forecast is known and measures their speed, [`gemm::peak`] is what one core can multiply. CPU time is the process's own: other work on
+//! series whose best forecast is known and measures their speed, [`explanations`] holds what is said of their forecasts
+//! against what is known, [`gemm::peak`] is what one core can multiply. CPU time is the process's own: other work on
 //! the machine disturbs it least.
 
 pub mod agent;
 pub mod clock;
 pub mod evaluation;
+pub mod explanations;
 pub mod figures;
 pub mod flops;
 pub mod forecast;
