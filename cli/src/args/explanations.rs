@@ -70,7 +70,7 @@ pub(crate) struct BenchExplanations {
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) epochs: u32,
     /// Bars of the market with a planted driver.
-    #[arg(long, default_value_t = 12_000, value_parser = clap::value_parser!(u32).range(1_000..=10_000_000))]
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1_000..=10_000_000))]
     pub(crate) rows: u32,
     /// Trainings, each with a seed of its own.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1_000))]
