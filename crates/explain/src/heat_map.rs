@@ -14,7 +14,7 @@ const MAP: f64 = 720.0;
 const CELL_MAX: f64 = 36.0;
 const LETTER: f64 = 7.2;
 const SUMS: f64 = 108.0;
-const TOP: f64 = 56.0;
+const TOP: f64 = 72.0;
 const STRIP: f64 = 14.0;
 /// Between two dates.
 const DATES: f64 = 84.0;
