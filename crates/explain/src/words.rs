@@ -140,7 +140,10 @@ fn digits(value: f64) -> String {
     if value.abs() < 1e-6 {
         return "0".to_owned();
     }
-    let decimals = (2.0 - value.abs().log10().floor()).clamp(0.0, 8.0) as usize;
+    // The power of ten once it is rounded: 0.9999 is 1.00.
+    let rounded = format!("{value:.2e}");
+    let power: i32 = rounded.split_once('e').and_then(|(_, power)| power.parse().ok()).unwrap_or(0);
+    let decimals = (2 - power).clamp(0, 8) as usize;
     format!("{value:.decimals$}").replace('-', "−")
 }
 

@@ -47,8 +47,8 @@ fn nothing_that_pulls_has_no_share() {
 
 #[test]
 fn numbers_have_units_signs_and_three_digits() {
-    let shown = [0.0, 1e-9, 0.012_345, -0.5, 12.345, 123.4].map(digits);
-    assert_eq!(shown, ["0", "0", "0.0123", "−0.500", "12.3", "123"]);
+    let shown = [0.0, 1e-9, 0.012_345, -0.5, 0.999_999_9, 12.345, 123.4].map(digits);
+    assert_eq!(shown, ["0", "0", "0.0123", "−0.500", "1.00", "12.3", "123"]);
     assert_eq!(level(Target::Up, 0.412), "41.2 %");
     assert_eq!(level(Target::ExpectedReturn, -0.001), "−0.100 %");
     assert_eq!(change(Target::Up, 0.031), "+3.10 points");
