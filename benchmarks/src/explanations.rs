@@ -4,8 +4,11 @@
 pub mod driver;
 pub mod real;
 
-use dataset::{DataError, Dataset};
+use std::path::Path;
+
+use dataset::{Adjustment, DataError, Dataset, ImportOptions};
 use explain::ExplainError;
+use market::{Interval, Symbol};
 use models::{ModelError, Predictor};
 use serde_json::json;
 use spec::{BundleId, Digest, FeatureSpec, ModelSpec, SplitSpec, SupervisedSpec, TaskSpec, TrialSpec};
@@ -39,16 +42,48 @@ impl ExplanationsError {
 }
 
 /// What is trained before it is explained.
-struct Recipe {
-    features: Vec<FeatureSpec>,
+pub(crate) struct Recipe {
+    pub(crate) features: Vec<FeatureSpec>,
     task: SupervisedSpec,
-    model: ModelSpec,
+    pub(crate) model: ModelSpec,
     split: SplitSpec,
     seed: u64,
 }
 
-/// A forecaster trained on these bars by a recipe.
-fn trained(bars: &Dataset, recipe: &Recipe) -> Result<(Predictor, TrainingData), TrainError> {
+impl Recipe {
+    /// From `features`, `task`, `model` and `split`.
+    pub(crate) fn of(json: serde_json::Value, seed: u64) -> Self {
+        const WRITTEN: &str = "recipes are written beside their use";
+        let part = |name: &str| json[name].clone();
+        Self {
+            features: serde_json::from_value(part("features")).expect(WRITTEN),
+            task: serde_json::from_value(part("task")).expect(WRITTEN),
+            model: serde_json::from_value(part("model")).expect(WRITTEN),
+            split: serde_json::from_value(part("split")).expect(WRITTEN),
+            seed,
+        }
+    }
+}
+
+/// The features of `experiments/quickstart.yaml`.
+pub(crate) fn quickstart_features() -> serde_json::Value {
+    json!([
+        { "log_return": { "bars": 1 } }, { "log_return": { "bars": 5 } }, { "log_return": { "bars": 20 } },
+        { "realised_volatility": { "bars": 20 } }, { "rsi": { "bars": 14 } },
+        { "macd": { "fast": 12, "slow": 26, "signal": 9 } }, { "atr": { "bars": 14 } },
+        { "bollinger": { "bars": 20, "width": 2.0 } }, { "volume_z": { "bars": 20 } }
+    ])
+}
+
+/// The daily bars of AAPL that the repository ships.
+pub(crate) fn aapl(csv: &Path) -> Result<Dataset, DataError> {
+    let symbol = Symbol::try_from("AAPL".to_owned()).expect("letters make a symbol");
+    let (interval, adjustment) = (Interval::Day, Adjustment::AdjustedClose);
+    Ok(dataset::read_csv(csv, &ImportOptions { symbol: Some(symbol), interval, adjustment })?.remove(0))
+}
+
+/// What a recipe learns from these bars.
+pub(crate) fn prepared(bars: &Dataset, recipe: &Recipe) -> Result<(TrialSpec, TrainingData), TrainError> {
     let trial = json!({
         "trial": "explained-1.0", "params": {}, "seed": recipe.seed,
         "data": { "source": "explained", "symbols": [bars.symbol], "interval": bars.interval, "split": recipe.split },
@@ -57,6 +92,12 @@ fn trained(bars: &Dataset, recipe: &Recipe) -> Result<(Predictor, TrainingData),
     });
     let trial: TrialSpec = serde_json::from_value(trial).expect("the spec is written here");
     let data = trainer::prepare(&trial, bars)?;
+    Ok((trial, data))
+}
+
+/// A forecaster trained on these bars by a recipe.
+pub(crate) fn trained(bars: &Dataset, recipe: &Recipe) -> Result<(Predictor, TrainingData), TrainError> {
+    let (trial, data) = prepared(bars, recipe)?;
     let trained = match trainer::train(&trial, &data, Start::Anew, &mut Quiet)? {
         Ended::Finished(trained) => trained,
         Ended::Stopped => unreachable!("nobody asks it to stop"),

@@ -17,7 +17,7 @@ use spec::{ExperimentId, ModelName, Owner, Span, TrialId};
 
 mod members;
 
-pub(crate) use explanations::{BenchExplanations, ExplainPrediction, MethodKind};
+pub(crate) use explanations::{BenchExplanations, BenchLearnedFeatures, ExplainPrediction, MethodKind};
 pub(crate) use members::{Create, Join, Token};
 
 /// From an experiment file to a live order, with one artifact all the way.
@@ -430,6 +430,8 @@ pub(crate) enum Bench {
     },
     /// What explanations miss, and whether they name a driver that is planted.
     Explanations(BenchExplanations),
+    /// PPO on an encoder's features beside indicators, and on indicators alone, on real bars.
+    LearnedFeatures(BenchLearnedFeatures),
     /// Stepping an environment at random.
     Env {
         /// Gymnasium's id, trading or trading-by-reference.

@@ -81,7 +81,6 @@ fn market(rows: usize, seed: u64) -> Dataset {
 }
 
 fn recipe(bars: &Dataset, epochs: u32, seed: u64) -> Recipe {
-    const WRITTEN: &str = "the recipe is written here";
     let count = bars.bars.len();
     let (learned, compared) = (count * 3 / 5, count * 3 / 4);
     let range = |from: usize, to: usize| json!([bars.bars[from].time, bars.bars[to - 1].time]);
@@ -98,13 +97,7 @@ fn recipe(bars: &Dataset, epochs: u32, seed: u64) -> Recipe {
         "train": range(0, learned), "validation": range(learned, compared), "test": range(compared, count),
         "purge": 1, "embargo": 0
     });
-    Recipe {
-        features: serde_json::from_value(features).expect(WRITTEN),
-        task: serde_json::from_value(task).expect(WRITTEN),
-        model: serde_json::from_value(model).expect(WRITTEN),
-        split: serde_json::from_value(split).expect(WRITTEN),
-        seed,
-    }
+    Recipe::of(json!({ "features": features, "task": task, "model": model, "split": split }), seed)
 }
 
 fn explained(predictor: &Predictor, data: &TrainingData, seed: u64) -> Result<Driven, ExplanationsError> {

@@ -3,15 +3,13 @@
 use std::num::NonZeroU32;
 use std::path::Path;
 
-use dataset::{Adjustment, ImportOptions};
 use explain::{Forecast, Grain, Players, Scored as _, Target, importance, integrated_gradients, shapley};
-use market::{Interval, Symbol};
 use models::Predictor;
 use serde::Serialize;
 use serde_json::json;
 use trainer::TrainingData;
 
-use super::{ExplanationsError, Recipe, quantile, trained};
+use super::{ExplanationsError, Recipe, aapl, quantile, quickstart_features, trained};
 use crate::clock::Moment;
 
 /// Points on the way from the mean to a row, each measured.
@@ -98,10 +96,7 @@ pub struct Real {
 /// # Errors
 /// [`ExplanationsError`].
 pub fn run(csv: &Path, (epochs, seed): (u32, u64)) -> Result<Real, ExplanationsError> {
-    let symbol = Symbol::try_from("AAPL".to_owned()).expect("letters make a symbol");
-    let (interval, adjustment) = (Interval::Day, Adjustment::AdjustedClose);
-    let options = ImportOptions { symbol: Some(symbol), interval, adjustment };
-    let bars = dataset::read_csv(csv, &options)?.remove(0);
+    let bars = aapl(csv)?;
     let (predictor, data) = trained(&bars, &recipe(epochs, seed))?;
     let test: Vec<usize> = data.split.test.clone().filter(|bar| data.window(*bar).is_some()).collect();
     let rows: Vec<f32> = test.iter().filter_map(|bar| data.window(*bar)).flatten().copied().collect();
@@ -117,29 +112,18 @@ pub fn run(csv: &Path, (epochs, seed): (u32, u64)) -> Result<Real, ExplanationsE
 
 /// That of `experiments/quickstart.yaml`, its first point.
 fn recipe(epochs: u32, seed: u64) -> Recipe {
-    let json = json!({
-        "features": [
-            { "log_return": { "bars": 1 } }, { "log_return": { "bars": 5 } }, { "log_return": { "bars": 20 } },
-            { "realised_volatility": { "bars": 20 } }, { "rsi": { "bars": 14 } },
-            { "macd": { "fast": 12, "slow": 26, "signal": 9 } }, { "atr": { "bars": 14 } },
-            { "bollinger": { "bars": 20, "width": 2.0 } }, { "volume_z": { "bars": 20 } }
-        ],
-        "task": { "window": 30, "horizon": 5, "epochs": epochs, "learning_rate": 0.001, "patience": 5 },
-        "model": { "cnn_lstm": { "channels": 32, "hidden": 48, "dropout": 0.2 } },
-        "split": {
-            "train": ["2013-01-02", "2018-12-31"], "validation": ["2019-01-02", "2020-12-31"],
-            "test": ["2021-01-04", "2023-09-21"], "purge": 5, "embargo": 5
-        }
-    });
-    let part = |name: &str| json[name].clone();
-    const WRITTEN: &str = "the recipe is written here";
-    Recipe {
-        features: serde_json::from_value(part("features")).expect(WRITTEN),
-        task: serde_json::from_value(part("task")).expect(WRITTEN),
-        model: serde_json::from_value(part("model")).expect(WRITTEN),
-        split: serde_json::from_value(part("split")).expect(WRITTEN),
+    Recipe::of(
+        json!({
+            "features": quickstart_features(),
+            "task": { "window": 30, "horizon": 5, "epochs": epochs, "learning_rate": 0.001, "patience": 5 },
+            "model": { "cnn_lstm": { "channels": 32, "hidden": 48, "dropout": 0.2 } },
+            "split": {
+                "train": ["2013-01-02", "2018-12-31"], "validation": ["2019-01-02", "2020-12-31"],
+                "test": ["2021-01-04", "2023-09-21"], "purge": 5, "embargo": 5
+            }
+        }),
         seed,
-    }
+    )
 }
 
 /// Integrated gradients of each row against the mean row.

@@ -123,6 +123,7 @@ pub(crate) fn dispatch(cli: &Cli) -> Result<Exit> {
             bench::learnable(&context, *series, (*rows as usize, *epochs), *first_seed..first_seed + seeds)
         }
         Command::Bench(Bench::Explanations(options)) => explanations::bench(&context, options),
+        Command::Bench(Bench::LearnedFeatures(options)) => bench::learned_features(options),
         Command::Bench(Bench::Env { env, envs }) => Ok(bench::env(*env, *envs)),
         Command::Schema | Command::Completions { .. } => Ok(Exit::Ok),
     }

@@ -132,6 +132,12 @@ impl Forecaster {
         self.end
     }
 
+    /// Features that the encoder makes of a row: what the heads see.
+    #[must_use]
+    pub fn features(&self) -> usize {
+        self.encoder.features()
+    }
+
     /// Values of an output row: logits of the directions, the return's, the volatility's.
     #[must_use]
     pub fn outputs(&self) -> usize {
@@ -284,6 +290,12 @@ impl ForecasterTape {
     /// Outputs and, to be written before a backward pass, their gradient; both `[rows × outputs]`.
     pub fn outputs_and_gradient(&mut self, rows: usize) -> (&[f32], &mut [f32]) {
         (&self.outputs[..rows * self.width], &mut self.gradient[..rows * self.width])
+    }
+
+    /// What the heads saw, `[rows × features]`, in the last forward pass.
+    #[must_use]
+    pub fn features(&self, rows: usize) -> &[f32] {
+        self.encoder.output(rows)
     }
 
     /// Gradient of the input, `[rows × input_width]`, of the last backward pass on a tape for explaining.

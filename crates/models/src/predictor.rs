@@ -1,5 +1,6 @@
 //! The one way a prediction is made. A row's bits depend on nothing but the row.
 
+mod encoder;
 mod inspector;
 
 use std::fmt;

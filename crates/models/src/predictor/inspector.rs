@@ -100,7 +100,7 @@ impl Predictor {
         Ok(Inspector { predictor: self, target, tape, unused: vec![0.0; asked.weights.len()] })
     }
 
-    fn asked(&self) -> Result<&Asked, ModelError> {
+    pub(super) fn asked(&self) -> Result<&Asked, ModelError> {
         match &self.network {
             Network::Forecaster(asked) => Ok(asked),
             Network::Policy { .. } | Network::Ensemble(_) => {
