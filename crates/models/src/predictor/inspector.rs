@@ -1,5 +1,5 @@
-//! Looks into a forecaster: how each of its numbers hangs on each value of a row, and where its attention lies. What it
-//! says of a row is the Predictor's; nothing here changes that.
+//! Looks into a forecaster: how each of its numbers hangs on each value of a row, and where its attention lies. What the
+//! network says of a row is the Predictor's; nothing here changes that.
 
 use std::fmt;
 use std::str::FromStr;
@@ -103,9 +103,11 @@ impl Predictor {
     pub(super) fn asked(&self) -> Result<&Asked, ModelError> {
         match &self.network {
             Network::Forecaster(asked) => Ok(asked),
-            Network::Policy { .. } | Network::Ensemble(_) => {
-                Err(ModelError::Shape { what: "kind", value: "a policy".to_owned(), range: "a forecaster" })
-            }
+            Network::Policy { .. } | Network::Ensemble(_) => Err(ModelError::Shape {
+                what: "kind",
+                value: "a policy or an ensemble".to_owned(),
+                range: "a forecaster",
+            }),
         }
     }
 }
@@ -117,12 +119,16 @@ impl Inspector<'_> {
         self.predictor.input_width()
     }
 
-    /// The number for each row: bit for bit what [`Predictor::predict`] says.
+    /// The number for each row: bit for bit what [`Predictor::predict`] says where nothing is calibrated.
     ///
     /// # Errors
     /// As [`Predictor::predict`].
     pub fn values(&self, rows: &[&[f32]]) -> Result<Vec<f32>, ModelError> {
-        let outputs = self.predictor.predict(rows)?;
+        self.predictor.check(rows)?;
+        let (asked, mut outputs) = (self.predictor.asked()?, Vec::with_capacity(rows.len()));
+        for rows in rows.chunks(ROWS) {
+            asked.answer(&rows.concat(), rows.len(), Dropout::Off, &mut outputs)?;
+        }
         let value = |(row, output): (usize, &Output)| self.target.of(output).ok_or(ModelError::Output { row });
         outputs.iter().enumerate().map(value).collect()
     }
