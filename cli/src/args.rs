@@ -1,6 +1,7 @@
 //! The command line, as types. Says what can be asked; asks nothing itself.
 
 pub(crate) mod data;
+mod explanations;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use spec::{ExperimentId, ModelName, Owner, Span, TrialId};
 
 mod members;
 
+pub(crate) use explanations::{BenchExplanations, BenchLearnedFeatures, ExplainPrediction, MethodKind};
 pub(crate) use members::{Create, Join, Token};
 
 /// From an experiment file to a live order, with one artifact all the way.
@@ -157,6 +159,8 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Asks a serving process for the prediction of the last bar.
     Predict(Predict),
+    /// Says which features of which bars drive a forecast, and draws a map of them.
+    ExplainPrediction(ExplainPrediction),
     /// Trades a registered model on paper.
     Live(Live),
     /// Derives every decision of a live journal again and compares.
@@ -424,6 +428,10 @@ pub(crate) enum Bench {
         #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=1 << 53))]
         first_seed: u64,
     },
+    /// What explanations miss, and whether they name a driver that is planted.
+    Explanations(BenchExplanations),
+    /// PPO on an encoder's features beside indicators, and on indicators alone, on real bars.
+    LearnedFeatures(BenchLearnedFeatures),
     /// Stepping an environment at random.
     Env {
         /// Gymnasium's id, trading or trading-by-reference.
@@ -505,6 +513,6 @@ fn parse_sampler(text: &str) -> Result<spec::Sampler, String> {
     serde_json::from_value(text.into()).map_err(|error| error.to_string())
 }
 
-fn parse_symbol(text: &str) -> Result<Symbol, String> {
+pub(crate) fn parse_symbol(text: &str) -> Result<Symbol, String> {
     Symbol::try_from(text.to_owned()).map_err(|error| error.to_string())
 }

@@ -50,6 +50,10 @@ impl Home {
         self.0.join("live")
     }
 
+    pub(crate) fn explanations(&self) -> PathBuf {
+        self.0.join("explanations")
+    }
+
     pub(crate) fn serving_key(&self) -> PathBuf {
         self.0.join("keys").join("serve.key")
     }

@@ -9,7 +9,7 @@ use spec::{DateRange, ProgressUnit, TaskSpec};
 
 use crate::question::Question;
 use crate::record::{RecordError, write_whole};
-use crate::report::{self, GateLine, Report, Tone};
+use crate::report::{self, Explained, GateLine, Report, Tone};
 use crate::run::Prepared;
 use crate::summary::{Best, Ended, GateFigure, Promotion, Summary};
 use crate::sweep::Insight;
@@ -126,6 +126,7 @@ fn report<'a>(
         sentence: String::new(),
         tone: verdict.map_or(Tone::Open, |verdict| verdict.tone),
         test: verdict.map(|verdict| verdict.test.clone()),
+        explained: verdict.map_or(Explained::Nothing, |verdict| verdict.explained.clone()),
         gates: verdict.map(|verdict| verdict.gates.iter().map(gate_line).collect()).unwrap_or_default(),
         promotion: verdict.and_then(|verdict| verdict.promotion.as_ref()).map(promotion_text).unwrap_or_default(),
         facts: facts(prepared, verdict, now),

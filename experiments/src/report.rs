@@ -8,6 +8,7 @@ mod page;
 
 use std::collections::BTreeMap;
 
+use explain::Explanation;
 use market::Timestamp;
 use spec::{Digest, Dimension, Direction, ExperimentId, Metric, Objective, Params, ProgressUnit};
 
@@ -48,6 +49,8 @@ pub struct Report<'a> {
     pub tone: Tone,
     /// The test split, seen once by the best trial.
     pub test: Option<TestRun>,
+    /// Why it says what it says of the last bar of that split.
+    pub explained: Explained,
     /// Gates, in the order judged.
     pub gates: Vec<GateLine>,
     /// Where the best trial stands now, such as `quickstart v3 is challenger`.
@@ -67,6 +70,17 @@ pub enum Tone {
     Refused,
     /// Nothing could be judged.
     Open,
+}
+
+/// Why a forecaster says what it says of one bar.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Explained {
+    /// There is no forecast: an agent, or nothing that was tested.
+    Nothing,
+    /// What drives it.
+    Shown(Box<Explanation>),
+    /// Why nothing can be said.
+    Refused(String),
 }
 
 /// One trial, for tables and charts.

@@ -8,12 +8,13 @@ mod standing;
 
 use std::path::Path;
 
-use artifacts::{Bundle, Evidence, Registry, RegistryError, Store, StoreError, gate};
+use artifacts::{Bundle, BundleKind, Evidence, Registry, RegistryError, Store, StoreError, gate};
 use backtest::{BacktestError, Model, Parity, Setting};
+use explain::Question;
 use market::Timestamp;
 use spec::{BundleId, GateSpec, PromoteSpec, TrialId, TrialOutcome, TrialSpec};
 
-use crate::report::{TestRun, Tone};
+use crate::report::{Explained, TestRun, Tone};
 use crate::run::Prepared;
 use crate::summary::{Ended, GateFigure, Promotion};
 use crate::trials::Trial;
@@ -30,6 +31,8 @@ pub struct Verdict {
     pub tone: Tone,
     /// The test split.
     pub test: TestRun,
+    /// Why it says what it says of the last bar of that split.
+    pub explained: Explained,
     /// Every gate.
     pub gates: Vec<GateFigure>,
     /// What became of the bundle; `None` when the spec promotes nowhere.
@@ -99,7 +102,8 @@ pub(crate) fn reach(
     let luck = (trial_sharpes(trials), trials_ever);
     let Settled { sentence, tone, gates, promotion } =
         settle((&tested, parity), luck, subject, &mut books.registry, now)?;
-    Ok(Verdict { sentence, tone, test: tested.test_run(), gates, promotion, trials_ever })
+    let (test, explained) = (tested.test_run(), explained(prepared, &bundle));
+    Ok(Verdict { sentence, tone, test, explained, gates, promotion, trials_ever })
 }
 
 /// A bundle on its way through the gates.
@@ -164,6 +168,21 @@ fn test(prepared: &Prepared, trial: &TrialSpec, bundle: &Bundle) -> Result<(Test
         zero: backtest::zero(&setting)?,
     };
     Ok((tested, model.parity(&setting)?))
+}
+
+/// Why a forecaster says what it says of the last bar that was tested. That nothing can be said is no reason to have no
+/// verdict.
+fn explained(prepared: &Prepared, bundle: &Bundle) -> Explained {
+    match bundle.manifest().kind {
+        BundleKind::Policy | BundleKind::Ensemble => return Explained::Nothing,
+        BundleKind::Forecaster => {}
+    }
+    let bars = &prepared.dataset.bars;
+    let last = bars[prepared.split.test.clone()].last().map(|bar| bar.time);
+    match explain::explain(bundle, bars, last, &Question::default()) {
+        Ok(explanation) => Explained::Shown(Box::new(explanation)),
+        Err(error) => Explained::Refused(error.to_string()),
+    }
 }
 
 fn evidence(tested: &Tested, parity: Parity, trial_sharpes: Vec<f64>, trials_ever: u64) -> Evidence {

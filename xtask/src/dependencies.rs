@@ -9,7 +9,7 @@ const NOUNS: [&str; 3] = ["market", "spec", "statistics"];
 const COMPOSERS: [&str; 2] = ["cli", "xtask"];
 
 /// Each crate and what it may use beside the nouns. The nouns themselves use only what stands here.
-const TABLE: [(&str, &[&str]); 26] = [
+const TABLE: [(&str, &[&str]); 27] = [
     ("market", &[]),
     ("statistics", &[]),
     ("spec", &["market"]),
@@ -24,16 +24,17 @@ const TABLE: [(&str, &[&str]); 26] = [
     ("artifacts", &[]),
     ("neural", &[]),
     ("models", &["features", "artifacts", "neural"]),
+    ("explain", &["features", "artifacts", "models"]),
     ("strategy", &["venue", "portfolio"]),
     ("backtest", &["dataset", "features", "venue", "portfolio", "risk", "strategy", "artifacts", "models"]),
     ("brokers", &["venue", "portfolio", "risk"]),
     ("envs", &["dataset", "features", "venue", "portfolio"]),
     ("tradewind-envs", &["dataset", "features", "envs"]),
     ("trainer", &["dataset", "features", "neural", "models", "envs"]),
-    ("benchmarks", &["dataset", "neural", "models", "envs", "trainer"]),
+    ("benchmarks", &["dataset", "neural", "models", "explain", "envs", "trainer"]),
     ("worker", &["telemetry", "protocol", "dataset", "artifacts", "trainer", "backtest"]),
     ("scheduler", &["telemetry", "protocol"]),
-    ("experiments", &["protocol", "scheduler", "search", "dataset", "artifacts", "backtest"]),
+    ("experiments", &["protocol", "scheduler", "search", "dataset", "artifacts", "backtest", "explain"]),
     ("serving", &["protocol", "dataset", "features", "artifacts", "models"]),
     ("live", &["dataset", "features", "artifacts", "models", "venue", "risk", "strategy", "portfolio", "brokers"]),
 ];

@@ -43,7 +43,7 @@ pub struct Learned {
 }
 
 /// Keeps nothing, never stops.
-struct Quiet;
+pub(crate) struct Quiet;
 
 impl Sink for Quiet {
     fn progress(&mut self, _progress: spec::Progress) {}

@@ -5,6 +5,7 @@ mod clean;
 mod cluster;
 mod data;
 mod ensemble;
+mod explanations;
 mod live;
 mod logs;
 mod members;
@@ -108,6 +109,7 @@ pub(crate) fn dispatch(cli: &Cli) -> Result<Exit> {
         Command::History { model } => models::history(&context, model),
         Command::Serve(options) => serve::serve(&context, options),
         Command::Predict(options) => serve::predict(&context, options),
+        Command::ExplainPrediction(options) => explanations::explain_prediction(&context, options),
         Command::Live(options) => live::live(&context, options),
         Command::Replay { journal } => live::replay(&context, journal),
         Command::Data(Data::Import(options)) => data::import(&context, options),
@@ -120,6 +122,8 @@ pub(crate) fn dispatch(cli: &Cli) -> Result<Exit> {
         Command::Bench(Bench::Learnable { series, rows, epochs, seeds, first_seed }) => {
             bench::learnable(&context, *series, (*rows as usize, *epochs), *first_seed..first_seed + seeds)
         }
+        Command::Bench(Bench::Explanations(options)) => explanations::bench(&context, options),
+        Command::Bench(Bench::LearnedFeatures(options)) => bench::learned_features(options),
         Command::Bench(Bench::Env { env, envs }) => Ok(bench::env(*env, *envs)),
         Command::Schema | Command::Completions { .. } => Ok(Exit::Ok),
     }

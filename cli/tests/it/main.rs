@@ -5,6 +5,7 @@
 mod agents;
 mod checkpoints;
 mod elsewhere;
+mod explanations;
 mod families;
 mod kills;
 mod members;

@@ -132,6 +132,12 @@ impl Forecaster {
         self.end
     }
 
+    /// Features that the encoder makes of a row: what the heads see.
+    #[must_use]
+    pub fn features(&self) -> usize {
+        self.encoder.features()
+    }
+
     /// Values of an output row: logits of the directions, the return's, the volatility's.
     #[must_use]
     pub fn outputs(&self) -> usize {
@@ -153,7 +159,7 @@ impl Forecaster {
     pub fn tape(&self, rows: usize, purpose: Purpose) -> ForecasterTape {
         let encoder = match &self.encoder {
             Encoder::Sequence(network) => EncoderTape::Sequence(Box::new(network.tape(rows, purpose))),
-            Encoder::Stack(network) => EncoderTape::Stack(network.tape(rows)),
+            Encoder::Stack(network) => EncoderTape::Stack(network.tape(rows, purpose)),
         };
         let width = self.outputs();
         let heads = self.heads.iter().map(|head| vec![0.0; rows * head.outputs()]).collect();
@@ -222,7 +228,8 @@ impl Forecaster {
     }
 
     /// Goes back through the last forward pass, from the gradient that the caller wrote to
-    /// [`ForecasterTape::outputs_and_gradient`]; adds to `gradient`.
+    /// [`ForecasterTape::outputs_and_gradient`]; adds to `gradient`. On a tape for explaining it goes on to
+    /// [`ForecasterTape::input_gradient`].
     pub fn backward(
         &self,
         vectors: Vectors,
@@ -283,6 +290,30 @@ impl ForecasterTape {
     /// Outputs and, to be written before a backward pass, their gradient; both `[rows × outputs]`.
     pub fn outputs_and_gradient(&mut self, rows: usize) -> (&[f32], &mut [f32]) {
         (&self.outputs[..rows * self.width], &mut self.gradient[..rows * self.width])
+    }
+
+    /// What the heads saw, `[rows × features]`, in the last forward pass.
+    #[must_use]
+    pub fn features(&self, rows: usize) -> &[f32] {
+        self.encoder.output(rows)
+    }
+
+    /// Gradient of the input, `[rows × input_width]`, of the last backward pass on a tape for explaining.
+    #[must_use]
+    pub fn input_gradient(&self, rows: usize) -> &[f32] {
+        match &self.encoder {
+            EncoderTape::Sequence(tape) => tape.input_gradient(rows),
+            EncoderTape::Stack(tape) => tape.input_gradient(rows),
+        }
+    }
+
+    /// Shares of attention, `[window × rows]`, of the last forward pass; `None` of an encoder without attention.
+    #[must_use]
+    pub fn attention(&self) -> Option<&[f32]> {
+        match &self.encoder {
+            EncoderTape::Sequence(tape) => Some(tape.attention()),
+            EncoderTape::Stack(_) => None,
+        }
     }
 }
 
@@ -358,6 +389,11 @@ pub fn softmax(logits: &[f32]) -> [f32; CLASSES] {
 #[must_use]
 pub fn bounded_exp(log: f32) -> f32 {
     libm::expf(log.clamp(-LOG_MAX, LOG_MAX))
+}
+
+/// The slope of [`bounded_exp`]: 0 where it is kept.
+pub(crate) fn slope_of_bounded_exp(log: f32) -> f32 {
+    if log.abs() < LOG_MAX { bounded_exp(log) } else { 0.0 }
 }
 
 /// Quantiles from what the head puts out: the middle one, then the steps inwards to outwards, down and up, each through

@@ -2,9 +2,11 @@
 //!
 //! A [`NetworkSpec`] is a network's shape as data; a [`Forecaster`] and a [`PolicyNetwork`] are it over the flat buffers of
 //! `neural`; [`weights`] turns the state of either into bytes and back. [`Predictor`] is the one way a prediction is made, in
-//! training, backtests, serving and live, so that they agree bit for bit; an ensemble is one, too.
+//! training, backtests, serving and live, so that they agree bit for bit; an ensemble is one, too. [`Embedding`] gives what a
+//! forecaster's encoder makes of a row, for whoever learns from more than indicators.
 //! Knows no losses, optimisers, environments or orders.
 
+mod embedding;
 mod ensemble;
 mod error;
 #[cfg(test)]
@@ -19,9 +21,10 @@ mod predictor;
 mod threads;
 pub mod weights;
 
+pub use embedding::{Embedding, Remembered};
 pub use error::ModelError;
 pub use forecaster::{CLASSES, Forecaster, ForecasterPanels, ForecasterTape, Scales, ascending, bounded_exp, softmax};
 pub use network::{NetworkKind, NetworkSpec, drawn};
 pub use policy::{OBSERVATION_MAX, PolicyHead, PolicyNetwork, PolicyTape, assign_flat, duel};
-pub use predictor::{Predictor, TILE, row_digest};
+pub use predictor::{Inspector, Predictor, TILE, Target, row_digest};
 pub use threads::single_threaded;

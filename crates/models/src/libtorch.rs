@@ -47,13 +47,14 @@ fn a_file_of_weights_means_the_same_network_natively_and_in_libtorch() {
         let rows = 5;
         let input: Vec<f32> =
             (0..rows).flat_map(|seed| crate::fixtures::row(spec.input_width(), seed as u64)).collect();
-        let forecast = reference.forward(&Tensor::from_slice(&input).view([rows as i64, -1]), Mode::Inference);
+        let windows = Tensor::from_slice(&input).view([rows as i64, -1]).set_requires_grad(true);
+        let forecast = reference.forward(&windows, Mode::Inference);
         let wanted = Tensor::cat(&[&forecast.direction, &forecast.standardised_return.unsqueeze(1)], 1);
 
         let mut layout = Layout::default();
         let network = Forecaster::new(&mut layout, &spec).unwrap();
         let (weights, scales) = network.assign(&layout, unpack(&bytes).unwrap()).unwrap();
-        let (mut panels, mut tape) = (network.panels(), network.tape(rows, Purpose::Learning));
+        let (mut panels, mut tape) = (network.panels(), network.tape(rows, Purpose::Explaining));
         network.pack(&weights, &mut panels);
         let vectors = Vectors::default();
         network.forward(vectors, (&weights, &panels), (&input, rows, Dropout::Off), &mut tape);
@@ -74,5 +75,7 @@ fn a_file_of_weights_means_the_same_network_natively_and_in_libtorch() {
             let off = (ours - &theirs).norm().double_value(&[]) / norm;
             assert!(off < 2e-5, "{name} is off by {off:e} of its norm");
         }
+        let slopes = Tensor::from_slice(tape.input_gradient(rows)).view([rows as i64, -1]);
+        assert!(off(&slopes, &windows.grad()) < 2e-5, "the gradient of the rows");
     }
 }

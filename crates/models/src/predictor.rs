@@ -1,5 +1,8 @@
 //! The one way a prediction is made. A row's bits depend on nothing but the row.
 
+mod encoder;
+mod inspector;
+
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
@@ -14,6 +17,8 @@ use crate::{
     Forecaster, ForecasterPanels, ForecasterTape, ModelError, NetworkKind, NetworkSpec, PolicyHead, PolicyNetwork,
     PolicyTape, Scales, assign_flat, weights,
 };
+
+pub use inspector::{Inspector, Target};
 
 /// Rows a policy computes at a time, always. Its kernels round differently for different batch sizes, so every batch is cut
 /// into tiles of this size and the last one filled with zeros. Small, since a live decision pays for a whole tile.

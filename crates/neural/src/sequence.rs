@@ -25,6 +25,8 @@ use recurrent::{Lstm, LstmPanels, LstmTape, Order};
 pub enum Purpose {
     /// Backward passes follow.
     Learning,
+    /// Backward passes follow, down to the input.
+    Explaining,
     /// Forward passes alone: less is kept.
     Asking,
 }
@@ -104,11 +106,15 @@ pub struct SequenceTape {
     pooled: Vec<f32>,
     output: Vec<f32>,
     gradient: Vec<f32>,
+    /// `[rows × time × width]` of the input; empty but for explaining.
+    input_gradient: Vec<f32>,
     /// `[time × rows × wide]`, wide enough for any layer: what flows back, where to, and a direction's share.
     flows: [Vec<f32>; 3],
     /// Of the last forward pass.
     keys: Vec<u64>,
     features: usize,
+    /// Values of an input row.
+    input_width: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -192,7 +198,12 @@ impl Sequence {
         });
         let flows = || match purpose {
             Purpose::Learning => steps(features.max(channels)),
+            Purpose::Explaining => steps(features.max(channels).max(width)),
             Purpose::Asking => Vec::new(),
+        };
+        let input_gradient = match purpose {
+            Purpose::Explaining => steps(width),
+            Purpose::Learning | Purpose::Asking => Vec::new(),
         };
         let row = || vec![0.0; rows * features];
         SequenceTape {
@@ -203,9 +214,11 @@ impl Sequence {
             pooled: row(),
             output: row(),
             gradient: row(),
+            input_gradient,
             flows: [flows(), flows(), flows()],
             keys: Vec::with_capacity(rows),
             features,
+            input_width: window * width,
         }
     }
 
@@ -316,7 +329,8 @@ impl Sequence {
     }
 
     /// Goes back through the last forward pass, from the gradient that the caller wrote to
-    /// [`SequenceTape::output_gradient`]; adds to `gradient`.
+    /// [`SequenceTape::output_gradient`]; adds to `gradient`. On a tape for explaining it goes on to
+    /// [`SequenceTape::input_gradient`], whose bits depend on the row alone, as those of the features do.
     ///
     /// # Panics
     /// On a tape for asking, or after several passes over a row: a caller's bug.
@@ -365,10 +379,16 @@ impl Sequence {
         for (index, (block, panels)) in self.blocks.iter().zip(&panels.blocks).enumerate().rev() {
             let (before, own) = tape.blocks.split_at_mut(index);
             let input = before.last().map_or(&tape.input, |below| &below.output);
-            let d_below = (index > 0).then_some(&mut **d_input);
+            let d_below = (index > 0 || !tape.input_gradient.is_empty()).then_some(&mut **d_input);
             let weights = (weights, panels, &mut *gradient);
             block.backward(vectors, weights, (input, d_y, d_below), (rows, &own[0]));
             std::mem::swap(&mut d_y, &mut d_input);
+        }
+        let width = self.shape.width;
+        for (row, window) in tape.input_gradient.chunks_exact_mut(time * width).take(rows).enumerate() {
+            for (step, values) in window.chunks_exact_mut(width).enumerate() {
+                values.copy_from_slice(&d_y[(step * rows + row) * width..][..width]);
+            }
         }
     }
 }
@@ -399,6 +419,15 @@ impl SequenceTape {
     /// To be written before a backward pass, `[rows × features]`.
     pub fn output_gradient(&mut self, rows: usize) -> &mut [f32] {
         &mut self.gradient[..rows * self.features]
+    }
+
+    /// Gradient of the input, `[rows × window × width]`, of the last backward pass.
+    ///
+    /// # Panics
+    /// On a tape that is not for explaining: a caller's bug.
+    #[must_use]
+    pub fn input_gradient(&self, rows: usize) -> &[f32] {
+        &self.input_gradient[..rows * self.input_width]
     }
 
     /// Shares of attention, `[window × rows]`, of the last forward pass.

@@ -2,6 +2,7 @@
 //! batch. Agents have [`crate::Mlp`], which is faster at small batches.
 
 use crate::linear::{Linear, LinearPanels};
+use crate::sequence::Purpose;
 use crate::vectors::{Tanh, Vectors};
 use crate::{Activation, Layout};
 
@@ -18,6 +19,9 @@ pub struct Stack {
 pub struct StackTape {
     outputs: Vec<Vec<f32>>,
     gradients: Vec<Vec<f32>>,
+    /// `[rows × inputs]`; empty but for explaining.
+    input_gradient: Vec<f32>,
+    inputs: usize,
     width: usize,
 }
 
@@ -50,9 +54,14 @@ impl Stack {
 
     /// Room for batches of up to `rows`.
     #[must_use]
-    pub fn tape(&self, rows: usize) -> StackTape {
+    pub fn tape(&self, rows: usize, purpose: Purpose) -> StackTape {
         let room = || self.layers.iter().map(|layer| vec![0.0; rows * layer.outputs()]).collect();
-        StackTape { outputs: room(), gradients: room(), width: self.outputs() }
+        let input_gradient = match purpose {
+            Purpose::Explaining => vec![0.0; rows * self.inputs],
+            Purpose::Learning | Purpose::Asking => Vec::new(),
+        };
+        let (inputs, width) = (self.inputs, self.outputs());
+        StackTape { outputs: room(), gradients: room(), input_gradient, inputs, width }
     }
 
     /// Room for its weights.
@@ -90,7 +99,8 @@ impl Stack {
     }
 
     /// Goes back through the last forward pass, from the gradient that the caller wrote to
-    /// [`StackTape::output_gradient`]; adds to `gradient`.
+    /// [`StackTape::output_gradient`]; adds to `gradient`. On a tape for explaining it goes on to
+    /// [`StackTape::input_gradient`].
     pub fn backward(
         &self,
         vectors: Vectors,
@@ -111,7 +121,8 @@ impl Stack {
             );
             let before = index.checked_sub(1).map_or(input, |below| tape.outputs[below].as_slice());
             layer.learn((before, d_output), rows, gradient);
-            if let Some(d_input) = below.last_mut() {
+            let d_input = below.last_mut().unwrap_or(&mut tape.input_gradient);
+            if !d_input.is_empty() {
                 d_input.fill(0.0);
                 layer.back(vectors, &panels[index], (d_output, rows), d_input);
             }
@@ -124,6 +135,15 @@ impl StackTape {
     #[must_use]
     pub fn output(&self, rows: usize) -> &[f32] {
         self.outputs.last().map_or(&[], |output| &output[..rows * self.width])
+    }
+
+    /// Gradient of the input, `[rows × inputs]`, of the last backward pass.
+    ///
+    /// # Panics
+    /// On a tape that is not for explaining: a caller's bug.
+    #[must_use]
+    pub fn input_gradient(&self, rows: usize) -> &[f32] {
+        &self.input_gradient[..rows * self.inputs]
     }
 
     /// To be written before a backward pass, `[rows × outputs]`.

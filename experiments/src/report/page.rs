@@ -6,7 +6,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use spec::{Dimension, Direction, Metric, ParamValue};
 
 use super::charts::{curves, equity, importance, parallel, pareto, scatter};
-use super::{Report, TestRun, Tone, TrialLine};
+use super::{Explained, Report, TestRun, Tone, TrialLine};
 use crate::figure;
 use crate::sweep;
 
@@ -32,6 +32,7 @@ pub fn render(report: &Report<'_>) -> String {
                     (tiles(report))
                     @if let Some(test) = &report.test { (test_section(test)) }
                     (gates(report))
+                    (explained_section(&report.explained))
                     (curves_section(report))
                     (scatter_section(report))
                     (parallel_section(report))
@@ -145,6 +146,25 @@ fn gates(report: &Report<'_>) -> Markup {
                         }
                     }
                 } }
+            }
+        }
+    }
+}
+
+fn explained_section(explained: &Explained) -> Markup {
+    html! {
+        @match explained {
+            Explained::Nothing => {}
+            Explained::Refused(why) => {
+                section { h2 { "What drives a forecast" } p.lead { "The forecast of the last bar of the test split has no explanation: " (why) "." } }
+            }
+            Explained::Shown(explanation) => {
+                section {
+                    h2 { "What drives a forecast" }
+                    p.lead { "The best trial's forecast of the last bar of the test split; " code { "tradewind explain-prediction" } " explains any other." }
+                    figure.wide { (PreEscaped(explain::heat_map::inline(explanation))) }
+                    @for sentence in explain::sentences(explanation) { p { (sentence) } }
+                }
             }
         }
     }

@@ -113,6 +113,18 @@ fn importance() -> Importance {
     }
 }
 
+/// Why two bars of one feature made a forecast.
+fn explanation() -> Explanation {
+    let bars: Vec<Timestamp> = ["2023-09-20", "2023-09-21"].map(|text| text.parse().unwrap()).to_vec();
+    let explanation = serde_json::json!({
+        "bundle": Digest::of(b"bundle"), "bar": bars[1], "row": Digest::of(b"row"), "target": "expected-return",
+        "method": { "integrated_gradients": { "steps": 64 } }, "grain": "cell", "features": ["rsi_14"], "bars": bars,
+        "score": 0.012, "baseline": 0.002, "values": [-0.001, 0.011], "residual": 0.0, "tolerance": 0.001,
+        "range": [-0.05, 0.05], "windows": 256, "reliance": []
+    });
+    serde_json::from_value(explanation).unwrap()
+}
+
 fn report<'a>(experiment: &'a ExperimentId, space: &'a BTreeMap<String, Dimension>) -> Report<'a> {
     let gate = |name: &str, value, threshold, passed| GateLine { name: name.to_owned(), value, threshold, passed };
     let facts = [
@@ -139,6 +151,7 @@ fn report<'a>(experiment: &'a ExperimentId, space: &'a BTreeMap<String, Dimensio
         sentence: "After costs the best trial returned +11.7 % on the test split, which beats zero but does not beat buy-and-hold (+38.2 %); the test split was seen once.".to_owned(),
         tone: Tone::Refused,
         test: Some(test_run()),
+        explained: Explained::Shown(Box::new(explanation())),
         gates: vec![
             gate("excess_over_buy_and_hold", -0.265, 0.0, false),
             gate("excess_over_zero", 0.117, 0.0, true),
@@ -201,9 +214,23 @@ fn a_report_says_verdict_gates_trials_and_how_to_run_it_again() {
     assert_eq!(page.matches("<tr class=\"best\">").count(), 1);
     // Two learning curves, three scatters and one by index, each with an accessible name, and the equity chart.
     // Parallel coordinates and the importance follow them.
-    assert_eq!(page.matches("role=\"img\"").count(), 9);
+    // A map says what drives a forecast.
+    assert_eq!(page.matches("role=\"img\"").count(), 10);
     assert_eq!(page.matches("class=\"curve model\"").count(), 4, "the best trial in three charts, and its equity");
     assert_eq!(page.matches("class=\"curve other\"").count(), 14, "seven other trials in two charts");
+}
+
+#[test]
+fn a_report_shows_what_drives_a_forecast_or_says_why_it_does_not() {
+    let (experiment, space): (ExperimentId, _) = ("why-00000000".parse().unwrap(), space());
+    let mut report = report(&experiment, &space);
+    let page = render(&report);
+    assert!(page.contains("rsi_14 raises it by 1.00 %") && page.contains("rsi_14, 2023-09-20: −0.100 %"));
+    report.explained = Explained::Refused("the attributions miss <b>too</b> much".to_owned());
+    let page = render(&report);
+    assert!(page.contains("has no explanation: the attributions miss &lt;b&gt;too"));
+    report.explained = Explained::Nothing;
+    assert!(!render(&report).contains("What drives a forecast"));
 }
 
 #[test]

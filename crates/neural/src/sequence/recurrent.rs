@@ -125,7 +125,7 @@ impl Lstm {
         let states = || vec![0.0; time * rows * hidden];
         let row = || vec![0.0; rows * hidden];
         let (squashed, d_state, d_cell) = match purpose {
-            Purpose::Learning => (states(), row(), row()),
+            Purpose::Learning | Purpose::Explaining => (states(), row(), row()),
             Purpose::Asking => (Vec::new(), Vec::new(), Vec::new()),
         };
         let gates = vec![0.0; time * rows * 4 * hidden];
@@ -189,7 +189,7 @@ impl Lstm {
                     if whole_steps { (&both[..], Begin::Bias(panels.1)) } else { (&both[1..], Begin::Target) };
                 vectors.run(Product { rows: count, parts, panels: panels.0, begin, target: gates });
                 let squashed = match purpose {
-                    Purpose::Learning => Some(&mut squashed[at * step..][here.clone()]),
+                    Purpose::Learning | Purpose::Explaining => Some(&mut squashed[at * step..][here.clone()]),
                     Purpose::Asking => None,
                 };
                 let cell = &cell[here.clone()];

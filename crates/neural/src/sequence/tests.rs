@@ -91,18 +91,30 @@ impl Net {
 
     /// Features and, from `upstream`, the gradient of the weights.
     fn learn(&self, input: &[f32], keys: &[u64], upstream: &[f32]) -> (Vec<f32>, Vec<f32>) {
-        let (rows, vectors) = (keys.len(), Vectors::default());
-        let mut tape = self.network.tape(rows + 1, Purpose::Learning);
+        let (tape, gradient) = self.back(Purpose::Learning, (input, Dropout::On(keys)), upstream);
+        (tape.output(keys.len()).to_vec(), gradient)
+    }
+
+    /// The tape after a pass there and back, and the gradient of the weights.
+    fn back(
+        &self,
+        purpose: Purpose,
+        (input, dropout): (&[f32], Dropout<'_>),
+        upstream: &[f32],
+    ) -> (SequenceTape, Vec<f32>) {
+        let vectors = Vectors::default();
+        let rows = input.len() / (self.shape.window * self.shape.width);
+        let mut tape = self.network.tape(rows + 1, purpose);
         let mut gradient = vec![0.0; self.layout.len()];
         // Twice, so that what a pass leaves behind would show.
         for _ in 0..2 {
             gradient.fill(0.0);
             let weights = (self.weights.as_slice(), &self.panels);
-            self.network.forward(vectors, weights, (input, rows, Dropout::On(keys)), &mut tape);
+            self.network.forward(vectors, weights, (input, rows, dropout), &mut tape);
             tape.output_gradient(rows).copy_from_slice(upstream);
             self.network.backward(vectors, (weights.0, weights.1, &mut gradient), rows, &mut tape);
         }
-        (tape.output(rows).to_vec(), gradient)
+        (tape, gradient)
     }
 }
 
@@ -226,17 +238,21 @@ fn values_and_gradients_are_those_of_libtorch() {
         for rows in [1, 4, 11] {
             let (net, keys) = (Net::new(shape.clone()), &KEYS[..rows]);
             let (input, upstream) = (net.input(rows), values(rows * net.network.features(), 1.1));
-            let (features, gradient) = net.learn(&input, keys, &upstream);
+            let (tape, gradient) = net.back(Purpose::Explaining, (&input, Dropout::On(keys)), &upstream);
+            let features = tape.output(rows);
             let weights = net.layout.places().iter().map(|place| {
                 let size: Vec<i64> = place.shape.iter().map(|size| *size as i64).collect();
                 (place.name.clone(), tensor(&net.weights[place.range.clone()], &size).set_requires_grad(true))
             });
             let reference = Libtorch { shape: &net.shape, weights: weights.collect() };
-            let wanted = reference.features(&tensor(&input, &[rows as i64, -1]), keys);
-            close(&features, &wanted, 0.0, &format!("shape {index}: the features of {rows} rows"));
+            let windows = tensor(&input, &[rows as i64, -1]).set_requires_grad(true);
+            let wanted = reference.features(&windows, keys);
+            close(features, &wanted, 0.0, &format!("shape {index}: the features of {rows} rows"));
             (wanted * tensor(&upstream, &[rows as i64, -1])).sum(Kind::Double).backward();
             let norms = reference.weights.iter().map(|(_, weight)| weight.grad().norm().double_value(&[]).powi(2));
             let whole = norms.sum::<f64>().sqrt();
+            let what = format!("shape {index}: the gradient of the input over {rows} rows");
+            close(tape.input_gradient(rows), &windows.grad(), 0.0, &what);
             for (place, (name, weight)) in net.layout.places().iter().zip(&reference.weights) {
                 let what = format!("shape {index}: the gradient of {name} over {rows} rows");
                 close(&gradient[place.range.clone()], &weight.grad(), whole, &what);
@@ -294,6 +310,23 @@ proptest! {
                     prop_assert_eq!(bits(&alone), bits(row), "on {}", vectors.name());
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn the_gradient_of_a_row_has_the_same_bits_in_every_company_and_leaves_those_of_weights_as_they_are() {
+    for shape in shapes() {
+        let net = Net::new(shape);
+        let (features, size) = (net.network.features(), net.shape.window * net.shape.width);
+        let (input, upstream) = (net.input(11), values(11 * features, 1.1));
+        let (together, gradient) = net.back(Purpose::Explaining, (&input, Dropout::Off), &upstream);
+        let (_, learned) = net.back(Purpose::Learning, (&input, Dropout::Off), &upstream);
+        assert_eq!(bits(&gradient), bits(&learned));
+        for row in 0..11 {
+            let (window, toward) = (&input[row * size..][..size], &upstream[row * features..][..features]);
+            let (alone, _) = net.back(Purpose::Explaining, (window, Dropout::Off), toward);
+            assert_eq!(bits(alone.input_gradient(1)), bits(&together.input_gradient(11)[row * size..][..size]));
         }
     }
 }
