@@ -31,6 +31,8 @@ pub struct Experiment {
     /// Queued trials in the order they may be leased.
     queued: BTreeSet<(Timestamp, u32)>,
     counts: TrialCounts,
+    /// Arrivals at rungs so far.
+    arrivals: u32,
 }
 
 impl Experiment {
@@ -46,6 +48,7 @@ impl Experiment {
             served: AttemptId::default(),
             queued: BTreeSet::new(),
             counts: TrialCounts::default(),
+            arrivals: 0,
         }
     }
 
@@ -113,6 +116,7 @@ impl Experiment {
             attempts: trial.attempts(),
             worker_losses: trial.losses,
             rungs: trial.rungs.clone(),
+            arrivals: trial.arrivals.clone(),
             told: trial.told.clone(),
             parent: trial.parent,
             progress: None,
@@ -141,18 +145,7 @@ impl Experiment {
 
     pub(crate) fn change(&mut self, at: Timestamp, index: u32, change: &Change) -> Result<(), IllegalTransition> {
         let trial = &mut self.trials[index as usize];
-        let queued = |state: &TrialState| match state {
-            TrialState::Queued { not_before, .. } => Some((*not_before, index)),
-            TrialState::Waiting { .. }
-            | TrialState::Leased { .. }
-            | TrialState::Running { .. }
-            | TrialState::Paused { .. }
-            | TrialState::Succeeded { .. }
-            | TrialState::Pruned
-            | TrialState::Failed { .. }
-            | TrialState::Cancelled => None,
-        };
-        let place = queued(&trial.state);
+        let place = queued(&trial.state, index);
         *count(&mut self.counts, &trial.state) -= 1;
         let applied = trial.apply(at, change);
         *count(&mut self.counts, &trial.state) += 1;
@@ -160,8 +153,27 @@ impl Experiment {
         if let Some(place) = place {
             self.queued.remove(&place);
         }
-        self.queued.extend(queued(&trial.state));
+        self.queued.extend(queued(&trial.state, index));
+        if matches!(change, Change::Pause { .. }) {
+            trial.arrivals.push(self.arrivals);
+            self.arrivals += 1;
+        }
         Ok(())
+    }
+}
+
+/// The place in the queue of a trial in `state`, if it is in it.
+const fn queued(state: &TrialState, index: u32) -> Option<(Timestamp, u32)> {
+    match state {
+        TrialState::Queued { not_before, .. } => Some((*not_before, index)),
+        TrialState::Waiting { .. }
+        | TrialState::Leased { .. }
+        | TrialState::Running { .. }
+        | TrialState::Paused { .. }
+        | TrialState::Succeeded { .. }
+        | TrialState::Pruned
+        | TrialState::Failed { .. }
+        | TrialState::Cancelled => None,
     }
 }
 
