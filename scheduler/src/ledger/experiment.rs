@@ -32,7 +32,7 @@ pub struct Experiment {
     queued: BTreeSet<(Timestamp, u32)>,
     counts: TrialCounts,
     /// Arrivals at rungs so far.
-    arrivals: u32,
+    pub(super) arrivals: u32,
 }
 
 impl Experiment {
@@ -50,6 +50,15 @@ impl Experiment {
             counts: TrialCounts::default(),
             arrivals: 0,
         }
+    }
+
+    /// The same with these trials, each counted and queued as it stands.
+    pub(super) fn with(mut self, trials: Vec<Trial>) -> Self {
+        for (index, trial) in (0..).zip(&trials) {
+            *count(&mut self.counts, &trial.state) += 1;
+            self.queued.extend(queued(&trial.state, index));
+        }
+        Self { trials, ..self }
     }
 
     /// An experiment that a sweep is asked about before it is taken in.
