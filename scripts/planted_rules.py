@@ -98,6 +98,68 @@ RULES = [
         ("back-off is ignored", "experiment.queue().next()",
          "experiment.queue().next().map(|(_, index)| (Timestamp::default(), index))"),
     ]),
+    # Who makes room for whom.
+    ("scheduler/src/cluster/preempt.rs", [
+        ("an attempt of the same priority makes room", "lower < priority && free", "lower <= priority && free"),
+        ("who made room is asked again at once", "!self.spared.contains_key(trial)", "true"),
+    ]),
+    ("scheduler/src/cluster.rs", [
+        ("who is to make room is not told", "Ok(Reply::Directive(Directive::Stop(StopCause::Preempted)))",
+         "Ok(Reply::Directive(Directive::Continue))"),
+        ("a drained worker is told to go on", "self.draining || self.drained(worker)", "self.draining"),
+    ]),
+    ("scheduler/src/cluster/acts.rs", [
+        ("who made room is still asked to", "self.made_room(now, trial, attempt)", "()"),
+        ("a parent goes on before its child is asked for",
+         "        for (index, New { payload, parent, told }) in (first..).zip(driven.new) {",
+         "        let mut driven = driven;\n"
+         "        if crate::planted({n}) {\n"
+         "            for (index, change) in std::mem::take(&mut driven.judged) {\n"
+         "                self.change(now, &TrialId { experiment: id.clone(), index }, change)?;\n"
+         "            }\n        }\n"
+         "        for (index, New { payload, parent, told }) in (first..).zip(driven.new) {"),
+    ]),
+    # What there is of a machine.
+    ("scheduler/src/cluster/place.rs", [
+        ("nobody is asked to make room", "self.preempt(now, &id)", "()"),
+        ("a cordoned worker gets attempts", "self.ledger.cordon(&target).is_some()", "false"),
+        ("a drain of a machine does not reach its workers",
+         "self.machines.workers.get(worker).map(|worker| Target::Node(worker.node.clone()))", "None"),
+        ("a GPU of which others hold a share is given away whole",
+         "!used(gpu.index).whole && used(gpu.index).shared == Bytes(0)", "!used(gpu.index).whole"),
+        ("shares of a GPU add up to more than it has",
+         "                    !used.whole && used.shared.0.saturating_add(share.0) <= gpu.memory.0\n",
+         "                    if crate::planted({n}) {\n                        return !used.whole;\n                    }\n"
+         "                    !used.whole && used.shared.0.saturating_add(share.0) <= gpu.memory.0\n"),
+        ("memory of a machine is given to two", "memory.0.saturating_add(demand.memory.0) > has.0",
+         "demand.memory.0 > has.0"),
+        ("what is held of a machine is not written down", "Seat { node: Some(worker.node.clone()), gpus }",
+         "Seat { node: None, gpus }"),
+        ("a machine that is kept free is given to others", "self.kept_from(experiment, &worker.node)", "false"),
+        ("an assignment names no GPUs", "held.gpus,", "Vec::new(),"),
+        ("an assignment does not say what is lent", "trial.lent.clone(),", "Vec::new(),"),
+        ("a child is not told where it begins", "trial.parent.map(|descent| descent.checkpoint),", "None,"),
+    ]),
+    ("scheduler/src/cluster/admission.rs", [
+        ("a cordon is acknowledged and does nothing", "self.emit(now, Event::Cordoned { target, cordon })?",
+         "drop((target, cordon))"),
+        ("a cordon is never lifted", "self.emit(now, Event::Uncordoned { target })?", "drop(target)"),
+    ]),
+    ("scheduler/src/ledger.rs", [
+        ("a machine that was opened is still closed", "self.cordons.remove(target)", "None"),
+    ]),
+    ("scheduler/src/surplus.rs", [
+        ("what a child begins with is deleted",
+         "needed.extend(trial.parent.iter().map(|parent| parent.checkpoint.digest))", "()"),
+    ]),
+    # A snapshot and the rest of its journal.
+    ("scheduler/src/snapshot.rs", [
+        ("a snapshot is followed from one record too late", "self.records.saturating_sub(1)", "self.records"),
+    ]),
+    ("scheduler/src/ledger/code.rs", [
+        ("a snapshot forgets what was lent", "lent.put(to)", "Vec::<CheckpointRef>::new().put(to)"),
+        ("a snapshot forgets the last token", "last_attempt.put(to)", "AttemptId(0).put(to)"),
+    ]),
     ("scheduler/src/cluster/place.rs", [
         ("a draining scheduler gives leases out", "        if self.draining {\n            return Ok(());",
          "        if self.draining && !crate::planted({n}) {\n            return Ok(());"),
@@ -122,7 +184,11 @@ RULES = [
     ]),
     ("scheduler/src/ledger/experiment.rs", [
         ("the parallel limit is off by one", "self.live() < limit", "self.live() <= limit"),
-        ("a trial that goes back to the queue is lost", "self.queued.extend(queued(&trial.state))", "()"),
+        ("a trial that goes back to the queue is lost",
+         "        self.queued.extend(queued(&trial.state, index));\n        if matches!(change",
+         "        if !crate::planted({n}) {\n            self.queued.extend(queued(&trial.state, index));\n        }\n"
+         "        if matches!(change"),
+        ("what is lent is forgotten", "parent.lent.push(descent.checkpoint)", "()"),
         ("an attempt that ended counts as running", "*count(&mut self.counts, &trial.state) -= 1",
          "if trial.state.live_attempt().is_none() {\n"
          "            *count(&mut self.counts, &trial.state) -= 1;\n        }"),
@@ -135,6 +201,7 @@ RULES = [
         ("memory that runs out degrades nothing", "u8::from(*class == FailureClass::Oom)", "0"),
         ("a result is dropped", "Some(outcome.clone())", "None"),
         ("what a trial measured at a rung is dropped", "self.rungs.push(*value)", "()"),
+        ("a child has the rungs of its parent before it", "parent.rungs.clone(),", "Vec::new(),"),
         ("the checkpoint of a trial that holds is not kept", "self.keep(*checkpoint)",
          "{ if matches!(change, Change::Checkpoint { .. }) { self.keep(*checkpoint); } }"),
     ]),
@@ -153,12 +220,26 @@ RULES = [
          "            let mut told: Vec<_> = batch.zip(outcomes).collect();\n"
          "            if crate::planted({n}) {\n                told.reverse();\n            }\n"
          "            for (index, outcome) in told {"),
-        ("the newest batch is told first", "self.batches.front().cloned()", "self.batches.back().cloned()"),
-        ("the worse half goes on from a rung", "go_on.contains(&index)", "!go_on.contains(&index)"),
-        ("a rung is judged before its batch is there", "                None => return false,\n            }\n        }\n        if reached",
-         "                None if crate::planted({n}) => {}\n                None => return false,\n            }\n        }\n        if reached"),
+        ("the newest batch is told first",
+         "            let Some(batch) = self.batches.front().cloned() else { return Err(SweepError::Stuck) };",
+         "            let told = if crate::planted({n}) { self.batches.back() } else { self.batches.front() };\n"
+         "            let Some(batch) = told.cloned() else { return Err(SweepError::Stuck) };"),
+        ("the worse half goes on from a rung", "go_on.contains(index)", "!go_on.contains(index)"),
+        ("a rung is judged before its batch is there",
+         "                None => return Ok(false),\n            }\n        }\n        if reached",
+         "                None if crate::planted({n}) => {}\n                None => return Ok(false),\n"
+         "            }\n        }\n        if reached"),
+        ("what an asynchronous sweep was told is not journalled", "std::mem::take(&mut self.told)",
+         "{ self.told.clear(); Vec::new() }"),
         ("a failed trial is told as cancelled", "TrialState::Failed { .. } => Some(SweepOutcome::Failed),",
          "TrialState::Failed { .. } if crate::planted({n}) => Some(SweepOutcome::Cancelled),\n"
          "        TrialState::Failed { .. } => Some(SweepOutcome::Failed),"),
+    ]),
+    ("scheduler/src/driver/asynchronous.rs", [
+        ("ends are journalled in another order than they were told in", "self.told.push(index)",
+         "self.told.insert(0, index)"),
+        ("a restart tells nothing of what ended before", "                for index in &known.told {\n",
+         "                for index in known.told.iter().filter(|_| !crate::planted({n})) {\n"),
+        ("a trial is judged again at rungs that lie behind it", "judged as usize", "0"),
     ]),
 ]

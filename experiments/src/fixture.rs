@@ -64,6 +64,7 @@ pub(crate) fn view(trial: &TrialSpec, objective: Option<f64>) -> TrialView {
         attempts: 1,
         worker_losses: 0,
         rungs: Vec::new(),
+        arrivals: Vec::new(),
         told: Vec::new(),
         parent: None,
         progress: None,

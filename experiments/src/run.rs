@@ -315,7 +315,8 @@ pub fn endings(detail: &ExperimentDetail) -> Option<Vec<Ending>> {
             | TrialState::Paused { .. }
             | TrialState::Cancelled => return None,
         };
-        Some(Ending { payload: trial.payload.clone(), rungs: trial.rungs.clone(), told: trial.told.clone(), end })
+        let (rungs, arrivals, told) = (trial.rungs.clone(), trial.arrivals.clone(), trial.told.clone());
+        Some(Ending { payload: trial.payload.clone(), rungs, arrivals, told, end })
     };
     detail.experiment.state.is_final().then(|| detail.trials.iter().map(ending).collect()).flatten()
 }

@@ -9,13 +9,17 @@ use std::path::Path;
 use market::Timestamp;
 use protocol::{Policy, Submission};
 use scheduler::event::{Event, Record};
-use scheduler::journal::{Journal as _, SqliteJournal};
+use scheduler::journal::{Journal as _, SqliteJournal, fold};
+use scheduler::snapshot;
 use spec::TrialId;
 
 type Failure = Box<dyn std::error::Error>;
 
 /// Appends of the workload: one submission, then rounds of one to four trials.
 const ACTS: u32 = 200;
+
+/// A snapshot is written after each so many.
+const SNAPSHOT_EVERY: u32 = 25;
 
 /// The records of one append.
 fn act(index: u32) -> Result<Vec<Record>, Failure> {
@@ -54,6 +58,10 @@ fn write(folder: &Path) -> Result<(), Failure> {
     let mut journal = journal(folder)?;
     for index in 0..ACTS {
         journal.append(&act(index)?)?;
+        if index % SNAPSHOT_EVERY == SNAPSHOT_EVERY - 1 {
+            // Where the disk refuses it there is none: nothing depends on it.
+            drop(snapshot::renew(&folder.join("journal.snapshot"), &journal));
+        }
         println!("acknowledged {}", index + 1);
         std::io::stdout().flush()?;
     }
@@ -62,10 +70,15 @@ fn write(folder: &Path) -> Result<(), Failure> {
 
 fn check(folder: &Path, acknowledged: u32) -> Result<u32, Failure> {
     let mut found = Vec::new();
-    journal(folder)?.replay(&mut |record| {
+    let journal = journal(folder)?;
+    journal.replay(&mut |record| {
         found.push(record);
         Ok(())
     })?;
+    let resumed = snapshot::resume(&folder.join("journal.snapshot"), &journal)?;
+    if (resumed.ledger, resumed.last) != fold(&journal)? {
+        return Err("from its snapshot the journal tells another ledger".into());
+    }
     let mut rest = found.as_slice();
     for index in 0..ACTS {
         if rest.is_empty() {

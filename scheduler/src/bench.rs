@@ -12,6 +12,7 @@ use protocol::{Assignment, Client, ClientError, ExperimentState, Policy, Registr
 use crate::clock::Clock;
 use crate::config::{Config, SchedulerError, journal_path};
 use crate::server::start;
+use crate::snapshot::RenewError;
 use crate::sweep::{Ask, OpenError, Sweep, SweepOutcome, Sweeps};
 
 /// Workers of a bench, at most: each is a task and a connection of this process.
@@ -43,6 +44,9 @@ pub enum BenchError {
         /// Which figure.
         what: &'static str,
     },
+    /// A snapshot cannot be written.
+    #[error(transparent)]
+    Snapshot(#[from] RenewError),
     /// A trial got lost.
     #[error("{succeeded} of {trials} trials succeeded: that is a defect of the scheduler")]
     Lost {

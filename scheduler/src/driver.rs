@@ -108,6 +108,11 @@ impl Driver {
         Some(Rung { index: u32::try_from(reached).ok()?, share })
     }
 
+    /// When the sweep is told of outcomes.
+    pub(crate) fn pace(&self) -> Pace {
+        self.sweep.pace()
+    }
+
     /// Trials asked so far.
     pub(crate) const fn asked(&self) -> u32 {
         self.asked

@@ -74,11 +74,23 @@ pub trait Journal: Send + std::fmt::Display {
     /// [`JournalError`]: none of them is in the journal, and nothing may follow from them.
     fn append(&mut self, records: &[Record]) -> Result<(), JournalError>;
 
-    /// Calls `visit` with every record in order.
+    /// Calls `visit` with every record behind the first `after`, in order.
     ///
     /// # Errors
     /// [`JournalError::Damaged`] at the first record that cannot be read or that `visit` refuses.
-    fn replay(&self, visit: &mut dyn FnMut(Record) -> Result<(), IllegalEvent>) -> Result<(), JournalError>;
+    fn replay_after(
+        &self,
+        after: u64,
+        visit: &mut dyn FnMut(Record) -> Result<(), IllegalEvent>,
+    ) -> Result<(), JournalError>;
+
+    /// The same with every record.
+    ///
+    /// # Errors
+    /// As [`Self::replay_after`].
+    fn replay(&self, visit: &mut dyn FnMut(Record) -> Result<(), IllegalEvent>) -> Result<(), JournalError> {
+        self.replay_after(0, visit)
+    }
 }
 
 /// The ledger that a journal tells, and the time of its last record: a restarted clock does not run behind it.

@@ -12,6 +12,7 @@ use spec::{AttemptId, ExperimentId, NodeId, Owner, TrialId, WorkerId};
 use crate::event::Event;
 use crate::trial::{Change, IllegalTransition, Trial};
 
+mod code;
 mod experiment;
 
 pub use experiment::Experiment;
@@ -393,6 +394,9 @@ impl Ledger {
         for on in waits {
             if let Some(waiting) = self.waiting.get_mut(&on) {
                 waiting.remove(id);
+                if waiting.is_empty() {
+                    self.waiting.remove(&on);
+                }
             }
         }
         if state == ExperimentState::Succeeded {

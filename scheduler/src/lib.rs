@@ -7,6 +7,7 @@
 pub mod bench;
 mod clock;
 pub mod cluster;
+mod code;
 mod config;
 mod core;
 mod driver;
@@ -24,6 +25,7 @@ mod server;
 mod side_log;
 #[cfg(test)]
 mod simulation;
+pub mod snapshot;
 mod surplus;
 mod sweep;
 pub mod trial;

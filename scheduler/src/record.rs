@@ -7,8 +7,8 @@ use spec::{CheckpointRef, Digest, TrialId, WorkerId};
 
 use crate::driver::{Driven, Driver, New};
 use crate::event::Event;
-use crate::ledger::{IllegalEvent, Ledger};
-use crate::sweep::Sweep;
+use crate::ledger::{Experiment, IllegalEvent, Ledger};
+use crate::sweep::{Pace, Sweep};
 use crate::trial::Change;
 
 /// The worker that recorded trials are said to have run on.
@@ -69,7 +69,8 @@ impl Run<'_> {
                 let state = if succeeded { ExperimentState::Succeeded } else { ExperimentState::Failed };
                 return Ok(self.emit(Event::Ended { experiment: id, state, reason: None })?);
             }
-            if !self.run_next(&driver)? && !moved {
+            // Whom a verdict ended is told of before anybody moves.
+            if !moved && !self.run_next(&driver)? {
                 return Err(self.refuse("not every trial has an end"));
             }
         }
@@ -79,20 +80,33 @@ impl Run<'_> {
         TrialId { experiment: self.submission.experiment.clone(), index: u32::try_from(index).unwrap_or(u32::MAX) }
     }
 
-    /// Runs queued trials to their next rung or their end: all of them, or the one that had to end next for the sweep to ask
-    /// what it asked. Whether there was one.
+    /// Runs queued trials to their next rung or their end: all of them, or the one that came next where the order is part of
+    /// the answer. Whether there was one.
     fn run_next(&mut self, driver: &Driver) -> Result<bool, Refusal> {
         let id = self.submission.experiment.clone();
         let Some(experiment) = self.ledger.experiment(&id) else { return Ok(false) };
-        let mut queued: Vec<u32> = experiment.queue().map(|(_, index)| index).collect();
-        let before_next = self.trials.get(experiment.trials.len()).map_or(&[][..], |next| &next.told);
-        if let Some(first) = before_next.iter().find(|index| queued.contains(index)) {
-            queued = vec![*first];
-        }
-        for index in &queued {
+        let queued: Vec<u32> = experiment.queue().map(|(_, index)| index).collect();
+        let next = match driver.pace() {
+            Pace::Batches => queued,
+            Pace::Asynchronous => self.came_next(experiment, &queued).into_iter().collect(),
+        };
+        for index in &next {
             self.run(driver, *index as usize)?;
         }
-        Ok(!queued.is_empty())
+        Ok(!next.is_empty())
+    }
+
+    /// Who came next of those that are `queued`: whoever had to end for the sweep to ask what it asked. Before it gets there it
+    /// comes to its rungs, and to rungs trials come in the order they did.
+    fn came_next(&self, experiment: &Experiment, queued: &[u32]) -> Option<u32> {
+        let arrival = |index: &u32| {
+            let reached = experiment.trials.get(*index as usize)?.rungs.len();
+            self.trials.get(*index as usize)?.arrivals.get(reached).copied()
+        };
+        let before_next = self.trials.get(experiment.trials.len()).map_or(&[][..], |next| &next.told);
+        let ends = before_next.iter().find(|index| queued.contains(index));
+        let first = queued.iter().min_by_key(|index| arrival(index).map_or((true, 0), |at| (false, at)));
+        ends.filter(|index| arrival(index).is_none()).or(first).copied()
     }
 
     fn run(&mut self, driver: &Driver, index: usize) -> Result<(), Refusal> {

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use market::Timestamp;
 use protocol::{Client, ClientError, Credentials, Refusals, Token};
 use spec::{Digest, Span, WorkerId};
 use tokio::net::TcpListener;
@@ -20,6 +21,7 @@ use crate::engine::{Engine, Fleet};
 use crate::journal::{Journal, JournalError, PostgresJournal, SqliteJournal, fold};
 use crate::ledger::Ledger;
 use crate::side_log::{self, SideLog};
+use crate::snapshot::{self, Snapshot};
 use crate::sweep::Sweeps;
 
 mod service;
@@ -120,7 +122,7 @@ pub async fn start(
     let journal = open(&config).await?;
     let (listener, address) = listen(config.listen).await?;
     let url = format!("{}://{}", config.transport.scheme(), from_here(address));
-    let (ledger, last) = fold(&*journal)?;
+    let (ledger, last) = told(&config, &*journal)?;
     let clock = Clock::start(last);
     // Read only now that this scheduler leads: another may have led until then, and taken members in.
     let access = Arc::new(config::access(&config, &token, clock)?);
@@ -134,6 +136,7 @@ pub async fn start(
 
     let (calls, received) = mpsc::channel(CALLS_WAITING_MAX);
     let core_end = spawn_core(core, received)?;
+    spawn_keeper(&config, &calls)?;
     let engine_end = engine.map(|engine| spawn_engine(engine, &url, clock, calls.clone())).transpose()?;
     let (stop_server, server_stops) = oneshot::channel::<()>();
     let refusals = Refusals::default();
@@ -180,7 +183,8 @@ pub async fn serve(
 /// # Errors
 /// [`SchedulerError::Journal`]. A home without a journal has an empty ledger.
 pub fn history(home: &Path) -> Result<Ledger, SchedulerError> {
-    recorded(home)?.map_or(Ok(Ledger::default()), |journal| Ok(fold(&journal)?.0))
+    let path = config::journal_path(home);
+    recorded(home)?.map_or(Ok(Ledger::default()), |journal| Ok(snapshot::of_home(&path, &journal)?.ledger))
 }
 
 /// Checkpoints that no trial in the journal of `home` can need any more, read beside a scheduler that may be running.
@@ -225,6 +229,31 @@ async fn open(config: &Config) -> Result<Box<dyn Journal>, SchedulerError> {
             Ok(Box::new(journal.ok_or(SchedulerError::Defect)?))
         }
     }
+}
+
+/// What the journal tells, and the time of its last record.
+fn told(config: &Config, journal: &dyn Journal) -> Result<(Ledger, Timestamp), JournalError> {
+    match config.journal {
+        JournalAt::Home => {
+            let Snapshot { ledger, last, .. } = snapshot::of_home(&config::journal_path(&config.home), journal)?;
+            Ok((ledger, last))
+        }
+        JournalAt::Postgres(_) => fold(journal),
+    }
+}
+
+/// A journal in a file has its snapshot kept, in a thread that nobody waits for.
+fn spawn_keeper(config: &Config, calls: &mpsc::Sender<Call>) -> Result<(), SchedulerError> {
+    if config.journal != JournalAt::Home {
+        return Ok(());
+    }
+    let (path, calls) = (config::journal_path(&config.home), calls.downgrade());
+    let over = move || calls.upgrade().is_none_or(|calls| calls.is_closed());
+    std::thread::Builder::new()
+        .name("snapshot".to_owned())
+        .spawn(move || snapshot::keep(&path, over))
+        .map(drop)
+        .map_err(|why| SchedulerError::Home { path: "snapshot thread".into(), why })
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), SchedulerError> {

@@ -1,5 +1,5 @@
-//! The whole control plane in one thread and in virtual time: a scheduler, workers that train a fake, clients, and a
-//! network, a disk and clocks that fail. One seed is one world, and one world is one trace.
+//! The whole control plane in one thread and in virtual time: a scheduler, workers that train a fake on machines they share,
+//! clients and operators, and a network, a disk and clocks that fail. One seed is one world, and one world is one trace.
 //!
 //! What decides is the real code: [`crate::cluster`], [`crate::ledger`] and the order of [`crate::round`]. What is
 //! played is what they cannot know: processes that die or freeze at any point, messages that get lost, late, doubled or
@@ -8,18 +8,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use protocol::{ExperimentState, Target};
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 use spec::Digest;
 
 mod book;
+mod check;
 mod client;
 mod disk;
 mod messages;
+mod operator;
 mod plan;
 mod question;
 mod scheduler;
+mod site;
 mod trace;
+mod twin;
 mod worker;
 
 use book::Book;
@@ -32,10 +37,11 @@ use trace::Trace;
 use worker::{Chore, Worker};
 
 /// A world that takes more steps than this does not end.
-const STEPS_MAX: u64 = 400_000;
+const STEPS_MAX: u64 = 800_000;
 
-/// After the last fault everything is over by then, in microseconds: three time limits with their back-off and a margin.
-const CALM_MAX: u64 = 3_000 * SECOND;
+/// After the last fault everything is over by then, in microseconds: three time limits with their back-off, for a generation
+/// and for its children, and a margin.
+const CALM_MAX: u64 = 6_000 * SECOND;
 
 /// How long a process is down before it starts again, at most.
 const DOWN_MAX: u64 = 6 * SECOND;
@@ -54,6 +60,8 @@ enum Act {
     Cancel(u32),
     Show,
     Expire(usize),
+    Lift(Target),
+    LiftAll,
     Fault(Fault),
     Calm,
 }
@@ -82,6 +90,8 @@ struct World {
     acts: BTreeMap<(u64, u64), Act>,
     calm: bool,
     storage: Storage,
+    /// As the last life of the scheduler found the journal; before the first, nothing.
+    snapshot: Vec<u8>,
     book: Book,
     trace: Trace,
     scheduler: Option<Life>,
@@ -92,6 +102,8 @@ struct World {
     clients: Vec<Client>,
     /// Checkpoints in the store: weights by digest.
     store: BTreeMap<Digest, u64>,
+    /// Those of them that children may begin with: a child without fails, so that damage would rightly change its end.
+    lendable: BTreeSet<Digest>,
     /// Until when each worker is cut off.
     cut: Vec<u64>,
     calls: u64,
@@ -106,13 +118,17 @@ impl World {
     }
 
     fn with(seed: u64, plan: Plan, (mut rng, storage): (ChaCha8Rng, Storage)) -> Self {
-        let clients = (0..plan.experiments).map(|index| Client::new(question::submission(&mut rng, index))).collect();
-        let workers =
-            (0..plan.workers).map(|index| Worker::new(index, if index == 0 { 2 } else { 1 + index as u32 % 2 }));
+        let submission = |index| {
+            let mut submission = question::submission(&mut rng, index);
+            plan.site.ask(&mut rng, &mut submission.policy);
+            Client::new(submission)
+        };
+        let clients = (0..plan.experiments).map(submission).collect();
         let mut world = Self {
-            workers: workers.collect(),
+            workers: (0..plan.workers).map(Worker::new).collect(),
             cut: vec![0; plan.workers],
             clients,
+            book: Book::new(plan.site.clone()),
             plan,
             rng,
             // A day after the epoch: a wall clock may run behind by hours.
@@ -121,13 +137,14 @@ impl World {
             acts: BTreeMap::new(),
             calm: false,
             storage,
-            book: Book::default(),
+            snapshot: Vec::new(),
             trace: Trace::new(seed),
             scheduler: None,
             scheduler_frozen: 0,
             lives: 0,
             stale: 0,
             store: BTreeMap::new(),
+            lendable: BTreeSet::new(),
             calls: 0,
             cancelled: BTreeSet::new(),
         };
@@ -198,6 +215,8 @@ impl World {
             Act::Cancel(experiment) => self.cancel(experiment),
             Act::Show => self.show(),
             Act::Expire(client) => self.expire(client),
+            Act::Lift(target) => self.lift(target),
+            Act::LiftAll => self.lift_all(),
             Act::Fault(fault) => self.fault(fault),
             Act::Calm => self.calm_down(),
         }
@@ -217,13 +236,15 @@ impl World {
             Fault::Partition { worker, micros } => self.cut[worker] = self.now + micros,
             Fault::Forge => self.forge(),
             Fault::DamageCheckpoint => {
-                if !self.store.is_empty() {
-                    let which = self.rng.random_range(0..self.store.len());
-                    let digest = *self.store.keys().nth(which).expect("it is one of them");
-                    self.store.remove(&digest);
+                let spare = self.store.keys().filter(|digest| !self.lendable.contains(digest));
+                let spare: Vec<Digest> = spare.copied().collect();
+                if !spare.is_empty() {
+                    self.store.remove(&spare[self.rng.random_range(0..spare.len())]);
                 }
             }
             Fault::Rival => self.rival(),
+            Fault::Cordon { worker, reach, cordon, micros } => self.cordon((worker, reach), cordon, micros),
+            Fault::Clean => self.clean(),
         }
     }
 
@@ -234,6 +255,7 @@ impl World {
         self.plan.append_fails = 0.0;
         self.plan.dies_answering = 0.0;
         self.cut.fill(0);
+        self.after(0, Act::LiftAll);
         self.trace.step(self.now, b'c', &[]);
     }
 
@@ -281,7 +303,7 @@ impl World {
         match peer {
             Peer::Worker { worker, life } => self.hear_worker(worker, life, call, answer),
             Peer::Client(client) => self.hear_client(client, call, answer),
-            Peer::Forger | Peer::Onlooker => {}
+            Peer::Forger | Peer::Onlooker | Peer::Operator => {}
         }
     }
 
@@ -299,17 +321,25 @@ impl World {
             && self.scheduler.is_some()
     }
 
-    fn check_the_end(&self) {
+    fn check_the_end(&mut self) {
         self.book.check_promises();
         self.book.check_ends();
         for (index, client) in (0..).zip(&self.clients) {
-            let chapter = &self.book.chapters[&client.submission.experiment];
+            let chapter = self.book.chapters.get_mut(&client.submission.experiment).expect("every client submits");
             if self.cancelled.contains(&index) {
+                continue;
+            }
+            if let Some(twin) = &mut chapter.twin {
+                assert!(twin.has_asked_all(), "e{index} ended before it asked for all");
+                let succeeded =
+                    chapter.trials.iter().any(|trial| matches!(trial.end, Some(question::End::Succeeded(_))));
+                let state = if succeeded { ExperimentState::Succeeded } else { ExperimentState::Failed };
+                assert_eq!(chapter.ended, Some(state), "e{index} ended otherwise than its trials did");
                 continue;
             }
             let (trials, state) = question::undisturbed(&client.submission);
             let asked: Vec<_> = chapter.trials.iter().map(|trial| &trial.payload).collect();
-            let wanted: Vec<_> = trials.iter().map(|(payload, ..)| payload).collect();
+            let wanted: Vec<_> = trials.iter().map(|course| &course.payload).collect();
             assert_eq!(asked, wanted, "e{index} asked other trials than undisturbed");
             assert_eq!(chapter.ended, Some(state), "e{index} ended otherwise than undisturbed");
         }

@@ -11,8 +11,8 @@ use crate::journal::{Journal, JournalError};
 use crate::ledger::{Experiment, Ledger};
 use crate::trial::{Change, Trial};
 
-/// What trials handed in that have come to their end, less what any other trial can go on from. Of a trial that may go on
-/// nothing is surplus: its worker deletes what it supersedes.
+/// What trials handed in that have come to their end, and what those that go on lent, less what any trial can still go on
+/// from. Nothing else of a trial that may go on is surplus: its worker deletes what it supersedes, but never what is lent.
 pub(crate) fn checkpoints(journal: &dyn Journal) -> Result<BTreeSet<Digest>, JournalError> {
     let mut ledger = Ledger::default();
     let mut handed_in: BTreeMap<TrialId, BTreeSet<Digest>> = BTreeMap::new();
@@ -31,6 +31,7 @@ pub(crate) fn checkpoints(journal: &dyn Journal) -> Result<BTreeSet<Digest>, Jou
         for (index, trial) in (0..).zip(&experiment.trials) {
             if may_go_on(experiment, trial) {
                 need(experiment, trial, &mut needed);
+                surplus.extend(trial.lent.iter().map(|checkpoint| checkpoint.digest));
             } else {
                 let trial = TrialId { experiment: experiment.submission.experiment.clone(), index };
                 surplus.extend(handed_in.remove(&trial).unwrap_or_default());

@@ -155,6 +155,8 @@ pub struct Trial {
     pub checkpoints: Vec<CheckpointRef>,
     /// What it measured at each rung it reached; below where it began, what its parent did.
     pub rungs: Vec<Option<Finite>>,
+    /// When it came to each of them: its place among all arrivals at rungs of its experiment.
+    pub arrivals: Vec<u32>,
     /// Whose training it goes on from.
     pub parent: Option<Descent>,
     /// Checkpoints of it that other trials go on from.
@@ -181,6 +183,7 @@ impl Trial {
             degrade: 0,
             checkpoints: Vec::new(),
             rungs: Vec::new(),
+            arrivals: Vec::new(),
             parent: None,
             lent: Vec::new(),
             told: Vec::new(),
@@ -196,6 +199,7 @@ impl Trial {
         Self {
             state: TrialState::Queued { not_before: now, from: Some(descent.checkpoint) },
             rungs: parent.rungs.clone(),
+            arrivals: parent.arrivals.clone(),
             parent: Some(descent),
             ..Self::new(payload, now)
         }

@@ -5,7 +5,7 @@ use std::fmt;
 use dataset::DataError;
 use features::FeatureError;
 use models::ModelError;
-use spec::{Device, Digest, FailureClass, TrialId};
+use spec::{Bytes, Device, Digest, FailureClass, TrialId};
 
 use crate::checkpoint::CheckpointError;
 use crate::memory::is_out_of_memory;
@@ -133,6 +133,15 @@ pub enum TrainError {
         /// As the allocator said.
         why: String,
     },
+    /// There is too little memory, which is known before any is used.
+    #[error(
+        "memory would run out: the training takes {} more than there is; give the trial more, or a step down in `degrade`",
+        Bytes(*wanted_bytes as u64)
+    )]
+    TooLittleMemory {
+        /// What it takes beside what is in use.
+        wanted_bytes: usize,
+    },
     /// libtorch refuses.
     #[error("libtorch failed")]
     Torch(#[from] tch::TchError),
@@ -169,7 +178,7 @@ impl TrainError {
             Self::NotFinite { .. }
             | Self::Broken { .. }
             | Self::Model(ModelError::Output { .. } | ModelError::NotFinite { .. }) => FailureClass::Nan,
-            Self::OutOfMemory { .. } => FailureClass::Oom,
+            Self::OutOfMemory { .. } | Self::TooLittleMemory { .. } => FailureClass::Oom,
             Self::Torch(error) | Self::Model(ModelError::Torch(error)) if is_out_of_memory(&error.to_string()) => {
                 FailureClass::Oom
             }

@@ -152,9 +152,9 @@ impl<'a> Run<'a> {
         let agent = Agent::new(spec)?;
         let mut learner: Box<dyn Learner + 'a> = match &task.algorithm {
             Algorithm::Ppo(ppo) => Box::new(Ppo::new(ppo, agent, &world)),
-            Algorithm::Dqn(dqn) => Box::new(OffPolicy::new(&dqn.replay, Dqn::new(dqn, agent, &world), &world)),
-            Algorithm::Td3(td3) => Box::new(OffPolicy::new(&td3.replay, Td3::new(td3, agent, &world), &world)),
-            Algorithm::Sac(sac) => Box::new(OffPolicy::new(&sac.replay, Sac::new(sac, agent, &world), &world)),
+            Algorithm::Dqn(dqn) => Box::new(OffPolicy::new(&dqn.replay, Dqn::new(dqn, agent, &world), &world)?),
+            Algorithm::Td3(td3) => Box::new(OffPolicy::new(&td3.replay, Td3::new(td3, agent, &world), &world)?),
+            Algorithm::Sac(sac) => Box::new(OffPolicy::new(&sac.replay, Sac::new(sac, agent, &world), &world)?),
         };
         world.inform(learner.agent());
         let state = State {

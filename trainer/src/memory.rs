@@ -1,4 +1,4 @@
-//! Running out of memory: recognised, so that a trial can be tried again with less of it; and the less.
+//! Running out of memory: foreseen or recognised, so that a trial can be tried again with less of it; and the less.
 
 use std::any::Any;
 use std::num::NonZeroUsize;
@@ -32,6 +32,16 @@ impl MicroBatch {
             Self::Rows(most) => most.get().min(batch),
         }
     }
+}
+
+/// Asks the system for so much memory and gives it back. What is asked for here and refused is an error; what is asked for
+/// later and refused ends the process, for no Rust program outlives an allocation that fails.
+pub(crate) fn foresee(wanted_bytes: usize) -> Result<(), TrainError> {
+    let mut room: Vec<u8> = Vec::new();
+    let refused = room.try_reserve_exact(wanted_bytes).is_err();
+    // Or the compiler sees that nobody uses it, and asks nobody.
+    std::hint::black_box(&room);
+    if refused { Err(TrainError::TooLittleMemory { wanted_bytes }) } else { Ok(()) }
 }
 
 /// Whether libtorch says that its allocator got nothing. It has no error code for it, only sentences.
@@ -76,6 +86,16 @@ mod tests {
             Ok(())
         };
         assert!(catch_unwind(|| guarded(shapes)).is_err());
+    }
+
+    #[test]
+    fn what_no_machine_has_is_refused_before_it_is_used_and_what_it_has_is_not_kept() {
+        let error = foresee(1 << 50).unwrap_err();
+        assert!(matches!(error, TrainError::TooLittleMemory { wanted_bytes } if wanted_bytes == 1 << 50), "{error}");
+        assert_eq!(error.class(), spec::FailureClass::Oom);
+        assert!(error.to_string().contains("1024TiB"), "{error}");
+        // Given back each time: together these are more than the machine has.
+        (0..1_000).for_each(|_| foresee(1 << 30).unwrap());
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::TrainError;
 use crate::agent::Agent;
 use crate::checkpoint::CheckpointError;
 use crate::learn::{Learner, Metrics, put, take};
+use crate::memory;
 use crate::replay::{self, Batch, Replay, Transition, Widths};
 use crate::seeds::{self, Stream};
 use crate::world::World;
@@ -98,11 +99,12 @@ struct Saved {
 const COLUMNS: [&str; 5] = ["observations", "actions", "rewards", "next_observations", "discounts"];
 
 impl<'a, M: Method> OffPolicy<'a, M> {
-    pub(crate) fn new(spec: &'a ReplaySpec, method: M, world: &World) -> Self {
+    pub(crate) fn new(spec: &'a ReplaySpec, method: M, world: &World) -> Result<Self, TrainError> {
         let widths = Widths { observation: world.env.observation_width(), action: method.action_width() };
         // More than all steps are never kept.
         let capacity = (spec.capacity as u64).min(world.steps_planned + world.envs() as u64) as usize;
-        Self {
+        memory::foresee(Replay::wanted_bytes(spec, widths, capacity.max(1)))?;
+        Ok(Self {
             spec,
             replay: Replay::new(spec, widths, capacity.max(1)),
             pending: vec![VecDeque::new(); world.envs()],
@@ -112,7 +114,7 @@ impl<'a, M: Method> OffPolicy<'a, M> {
             batch: Batch::default(),
             errors: Vec::new(),
             method,
-        }
+        })
     }
 
     fn act(&mut self, world: &mut World) -> Result<(), TrainError> {

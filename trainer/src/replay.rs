@@ -84,6 +84,13 @@ impl Replay {
         }
     }
 
+    /// Bytes that a memory of this capacity takes, columns and priorities.
+    pub(crate) fn wanted_bytes(spec: &ReplaySpec, widths: Widths, capacity: usize) -> usize {
+        let row = 2 * widths.observation + widths.action + 2;
+        let priorities = spec.prioritised.as_ref().map_or(0, |_| 4 * capacity.next_power_of_two());
+        capacity.saturating_mul(row * size_of::<f32>()).saturating_add(priorities * size_of::<f64>())
+    }
+
     /// Transitions kept.
     #[must_use]
     pub const fn len(&self) -> usize {

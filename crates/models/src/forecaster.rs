@@ -166,6 +166,18 @@ impl Forecaster {
         ForecasterTape { encoder, heads, outputs: vec![0.0; rows * width], gradient: vec![0.0; rows * width], width }
     }
 
+    /// Bytes of a tape for `rows` rows. They are in proportion, so a row is made to count them.
+    #[must_use]
+    pub fn tape_bytes(&self, rows: usize, purpose: Purpose) -> usize {
+        let row = self.tape(1, purpose);
+        let encoder = match &row.encoder {
+            EncoderTape::Sequence(tape) => tape.values(),
+            EncoderTape::Stack(tape) => tape.values(),
+        };
+        let heads: usize = row.heads.iter().map(Vec::len).sum();
+        (encoder + heads + row.outputs.len() + row.gradient.len()) * rows * size_of::<f32>()
+    }
+
     /// Room for its weights.
     #[must_use]
     pub fn panels(&self) -> ForecasterPanels {

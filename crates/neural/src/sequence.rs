@@ -130,6 +130,10 @@ impl LayerTape {
     fn output(&self) -> &[f32] {
         if self.joined.is_empty() { &self.directions[0].states } else { &self.joined }
     }
+
+    fn values(&self) -> usize {
+        self.dropped.len() + self.joined.len() + self.directions.iter().map(LstmTape::values).sum::<usize>()
+    }
 }
 
 impl Sequence {
@@ -410,6 +414,17 @@ fn part(joined: &[f32], (direction, hidden): (usize, usize), own: &mut [f32]) {
 }
 
 impl SequenceTape {
+    /// Numbers it has room for: as many for each row.
+    #[must_use]
+    pub fn values(&self) -> usize {
+        let Self { input, blocks, layers, pooling, pooled, output, gradient, flows, keys: _, features: _ } = self;
+        let own: usize = [input, pooled, output, gradient].map(Vec::len).iter().sum();
+        own + flows.iter().map(Vec::len).sum::<usize>()
+            + blocks.iter().map(BlockTape::values).sum::<usize>()
+            + layers.iter().map(LayerTape::values).sum::<usize>()
+            + pooling.values()
+    }
+
     /// `[rows × features]` of the last forward pass.
     #[must_use]
     pub fn output(&self, rows: usize) -> &[f32] {

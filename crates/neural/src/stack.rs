@@ -25,6 +25,14 @@ pub struct StackTape {
     width: usize,
 }
 
+impl StackTape {
+    /// Numbers it has room for: as many for each row.
+    #[must_use]
+    pub fn values(&self) -> usize {
+        self.outputs.iter().chain(&self.gradients).map(Vec::len).sum()
+    }
+}
+
 impl Stack {
     /// Adds its tensors, `name.layerN.weight` and `.bias`, to a layout.
     ///

@@ -117,6 +117,8 @@ pub struct Ending {
     pub payload: Vec<u8>,
     /// What it measured at the rungs it reached.
     pub rungs: Vec<Option<Finite>>,
+    /// When it came to each of them: its place among all arrivals at rungs of its experiment, from 0.
+    pub arrivals: Vec<u32>,
     /// Trials whose ends its sweep was told of just before it asked for this one, in that order.
     pub told: Vec<u32>,
     /// How it ended.

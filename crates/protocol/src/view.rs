@@ -211,6 +211,9 @@ pub struct TrialView {
     /// What it measured at the rungs it reached; `None` where it had nothing to measure.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rungs: Vec<Option<Finite>>,
+    /// When it came to each of them: its place among all arrivals at rungs of its experiment, from 0.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arrivals: Vec<u32>,
     /// Trials whose ends an asynchronous sweep was told of just before it asked for this one, in that order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub told: Vec<u32>,

@@ -349,7 +349,8 @@ impl From<Ending> for wire::Ending {
             End::Failed { class, message } => Wire::Failed(wire::Failure { class: class.as_str().to_owned(), message }),
             End::Pruned => Wire::Pruned(wire::Nothing {}),
         };
-        Self { payload: ending.payload, rungs: rungs.collect(), told: ending.told, end: Some(end) }
+        let (rungs, arrivals) = (rungs.collect(), ending.arrivals);
+        Self { payload: ending.payload, rungs, arrivals, told: ending.told, end: Some(end) }
     }
 }
 
@@ -363,7 +364,7 @@ impl TryFrom<wire::Ending> for Ending {
             Wire::Pruned(wire::Nothing {}) => End::Pruned,
         };
         let rungs = ending.rungs.into_iter().map(|rung| rung.value.and_then(Finite::new)).collect();
-        Ok(Self { payload: ending.payload, rungs, told: ending.told, end })
+        Ok(Self { payload: ending.payload, rungs, arrivals: ending.arrivals, told: ending.told, end })
     }
 }
 

@@ -11,7 +11,9 @@ use spec::{AttemptId, ExperimentId, Progress, ProgressUnit, WorkerId};
 use super::{BenchError, Flood};
 use crate::clock::Clock;
 use crate::config::{Config, SchedulerError, journal_path};
+use crate::journal::SqliteJournal;
 use crate::server::{Handle, start};
+use crate::snapshot::{self, RenewError};
 use crate::sweep::{OpenError, Sweep};
 
 /// Small experiments submitted into a full queue, to measure what one costs.
@@ -39,6 +41,10 @@ pub struct Scale {
     pub rss_mb: f64,
     /// Time from start to serving again with that journal, milliseconds.
     pub restart_ms: f64,
+    /// The same from a snapshot of all of it, milliseconds.
+    pub resume_ms: f64,
+    /// Time until such a snapshot is written, from the journal, beside the scheduler, milliseconds.
+    pub snapshot_ms: f64,
     /// Size of the journal, MiB.
     pub journal_mb: f64,
 }
@@ -105,15 +111,16 @@ pub async fn scale(home: &Path, trials: u32) -> Result<Scale, BenchError> {
     tokio::time::sleep(Duration::from_secs(2)).await;
     let idle = (cpu_seconds("self")? - idle_before) / 2.0;
     handle.stop().await?;
+    // The thread that keeps it may have written one by now.
+    let _ = std::fs::remove_file(snapshot::beside(&journal_path(home)));
+    let all = trials + 4 * SUBMISSIONS;
+    let restart = restarted(home, (&clock, all)).await?;
     let began = clock.elapsed();
-    let handle = begin(home).await?;
-    let listed = handle.client().await?.list().await?;
-    let restart = clock.elapsed() - began;
-    let queued: u32 = listed.iter().map(|view| view.trials.pending).sum();
-    handle.stop().await?;
-    if queued != trials + 4 * SUBMISSIONS {
-        return Err(BenchError::Lost { succeeded: queued, trials: trials + 4 * SUBMISSIONS });
-    }
+    let journal = SqliteJournal::open_read_only(&journal_path(home)).map_err(RenewError::from)?;
+    snapshot::renew(&snapshot::beside(&journal_path(home)), &journal)?;
+    drop(journal);
+    let written = clock.elapsed() - began;
+    let resume = restarted(home, (&clock, all)).await?;
     let journal = journal_path(home);
     let size = std::fs::metadata(&journal).map_err(|why| SchedulerError::Home { path: journal, why })?.len();
     Ok(Scale {
@@ -125,8 +132,21 @@ pub async fn scale(home: &Path, trials: u32) -> Result<Scale, BenchError> {
         idle_core: idle,
         rss_mb: rss,
         restart_ms: restart.as_secs_f64() * 1e3,
+        resume_ms: resume.as_secs_f64() * 1e3,
+        snapshot_ms: written.as_secs_f64() * 1e3,
         journal_mb: size as f64 / f64::from(1 << 20),
     })
+}
+
+/// Starts on `home`, lists and stops; the time until the list came, in which `trials` must wait.
+async fn restarted(home: &Path, (clock, trials): (&Clock, u32)) -> Result<Duration, BenchError> {
+    let began = clock.elapsed();
+    let handle = begin(home).await?;
+    let listed = handle.client().await?.list().await?;
+    let restart = clock.elapsed() - began;
+    handle.stop().await?;
+    let queued: u32 = listed.iter().map(|view| view.trials.pending).sum();
+    if queued == trials { Ok(restart) } else { Err(BenchError::Lost { succeeded: queued, trials }) }
 }
 
 /// Lets `workers` workers, each at an attempt, say that they live five times a lease for `seconds`, with `queued` more

@@ -8,6 +8,7 @@ use protocol::{End, Policy};
 use spec::{Digest, Finite, ProgressUnit, RetrySpec, Share};
 
 use super::*;
+use crate::code::Code as _;
 use crate::journal::{Journal as _, MemoryJournal, fold};
 use crate::sweep::{Ask, Judgement, OpenError, Sweep, SweepOutcome};
 
@@ -166,6 +167,9 @@ impl TestCluster {
             }
         }
         assert_eq!(&fold(&self.journal).unwrap().0, self.cluster.ledger(), "the journal tells the same state");
+        let mut bytes = Vec::new();
+        self.cluster.ledger().put(&mut bytes);
+        assert_eq!(Ledger::take(&mut bytes.as_slice()).as_ref(), Some(self.cluster.ledger()), "so do its bytes");
         self.check_counts();
         step.reply
     }

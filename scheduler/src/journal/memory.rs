@@ -37,8 +37,13 @@ impl Journal for MemoryJournal {
         Ok(())
     }
 
-    fn replay(&self, visit: &mut dyn FnMut(Record) -> Result<(), IllegalEvent>) -> Result<(), JournalError> {
-        for (sequence, record) in (1..).zip(&self.records) {
+    fn replay_after(
+        &self,
+        after: u64,
+        visit: &mut dyn FnMut(Record) -> Result<(), IllegalEvent>,
+    ) -> Result<(), JournalError> {
+        let after = usize::try_from(after).unwrap_or(usize::MAX);
+        for (sequence, record) in (1..).zip(&self.records).skip(after) {
             visit(record.clone()).map_err(|error| JournalError::Damaged {
                 path: self.to_string(),
                 sequence,

@@ -50,7 +50,8 @@ const SCHEMA: &str = "
 
 enum Request {
     Append(Vec<Record>, Sender<Result<(), JournalError>>),
-    Read(SyncSender<Result<(i64, Record), JournalError>>),
+    /// What is behind the first so many.
+    Read(i64, SyncSender<Result<(i64, Record), JournalError>>),
 }
 
 /// A journal in a database, held by the leader.
@@ -162,8 +163,8 @@ impl Writer {
             match request {
                 // Errs only when the caller is gone.
                 Request::Append(records, answer) => drop(answer.send(self.append(&records))),
-                Request::Read(answer) => {
-                    if let Err(error) = self.read(&answer) {
+                Request::Read(after, answer) => {
+                    if let Err(error) = self.read(after, &answer) {
                         drop(answer.send(Err(error)));
                     }
                 }
@@ -197,15 +198,18 @@ impl Writer {
         Ok(())
     }
 
-    fn read(&mut self, answer: &SyncSender<Result<(i64, Record), JournalError>>) -> Result<(), JournalError> {
+    fn read(
+        &mut self,
+        after: i64,
+        answer: &SyncSender<Result<(i64, Record), JournalError>>,
+    ) -> Result<(), JournalError> {
         use postgres::fallible_iterator::FallibleIterator as _;
         let name = self.name.clone();
         let failed = |error: postgres::Error| explain(&name, &error);
         let damaged = |sequence, why| JournalError::Damaged { path: name.clone(), sequence, why };
-        let select = "SELECT sequence, at, body, bytes FROM tradewind_events ORDER BY sequence";
-        let none: [i64; 0] = [];
-        let mut rows = self.client.query_raw(select, none).map_err(failed)?;
-        let mut expected = 1;
+        let select = "SELECT sequence, at, body, bytes FROM tradewind_events WHERE sequence > $1 ORDER BY sequence";
+        let mut rows = self.client.query_raw(select, [after]).map_err(failed)?;
+        let mut expected = after.saturating_add(1);
         while let Some(row) = rows.next().map_err(failed)? {
             let sequence: i64 = row.get(0);
             if sequence != expected {
@@ -240,9 +244,14 @@ impl Journal for PostgresJournal {
         answered.recv().map_err(|_| self.gone())?
     }
 
-    fn replay(&self, visit: &mut dyn FnMut(Record) -> Result<(), IllegalEvent>) -> Result<(), JournalError> {
+    fn replay_after(
+        &self,
+        after: u64,
+        visit: &mut dyn FnMut(Record) -> Result<(), IllegalEvent>,
+    ) -> Result<(), JournalError> {
         let (answer, answered) = sync_channel(READ_AHEAD);
-        self.requests.send(Request::Read(answer)).map_err(|_| self.gone())?;
+        let after = i64::try_from(after).unwrap_or(i64::MAX);
+        self.requests.send(Request::Read(after, answer)).map_err(|_| self.gone())?;
         for read in answered {
             let (sequence, record) = read?;
             visit(record).map_err(|error| JournalError::Damaged {

@@ -88,6 +88,19 @@ impl SqliteJournal {
         }
     }
 
+    /// How many records it holds.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub(crate) fn records(&self) -> Result<u64, JournalError> {
+        let count = "SELECT coalesce(max(sequence), 0) FROM events";
+        let last: i64 = self
+            .connection
+            .query_row(count, (), |row| row.get(0))
+            .map_err(|error| explain(&self.to_string(), &error))?;
+        Ok(last.unsigned_abs())
+    }
+
     /// Makes the disk full once the file has `pages` pages.
     #[cfg(test)]
     pub(super) fn limit_pages(&self, pages: u32) {
@@ -121,15 +134,20 @@ impl Journal for SqliteJournal {
         self.append_all(records).map_err(|error| explain(&self.to_string(), &error))
     }
 
-    fn replay(&self, visit: &mut dyn FnMut(Record) -> Result<(), IllegalEvent>) -> Result<(), JournalError> {
+    fn replay_after(
+        &self,
+        after: u64,
+        visit: &mut dyn FnMut(Record) -> Result<(), IllegalEvent>,
+    ) -> Result<(), JournalError> {
         let failed = |error: rusqlite::Error| explain(&self.to_string(), &error);
         let damaged = |sequence, why| JournalError::Damaged { path: self.to_string(), sequence, why };
         let mut select = self
             .connection
-            .prepare("SELECT sequence, at, body, bytes FROM events ORDER BY sequence")
+            .prepare("SELECT sequence, at, body, bytes FROM events WHERE sequence > ?1 ORDER BY sequence")
             .map_err(failed)?;
-        let mut rows = select.query(()).map_err(failed)?;
-        let mut expected = 1;
+        let after = i64::try_from(after).unwrap_or(i64::MAX);
+        let mut rows = select.query([after]).map_err(failed)?;
+        let mut expected = after.saturating_add(1);
         while let Some(row) = rows.next().map_err(failed)? {
             let sequence: i64 = row.get(0).map_err(failed)?;
             if sequence != expected {

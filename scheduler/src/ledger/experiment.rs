@@ -31,6 +31,8 @@ pub struct Experiment {
     /// Queued trials in the order they may be leased.
     queued: BTreeSet<(Timestamp, u32)>,
     counts: TrialCounts,
+    /// Arrivals at rungs so far.
+    pub(super) arrivals: u32,
 }
 
 impl Experiment {
@@ -46,7 +48,17 @@ impl Experiment {
             served: AttemptId::default(),
             queued: BTreeSet::new(),
             counts: TrialCounts::default(),
+            arrivals: 0,
         }
+    }
+
+    /// The same with these trials, each counted and queued as it stands.
+    pub(super) fn with(mut self, trials: Vec<Trial>) -> Self {
+        for (index, trial) in (0..).zip(&trials) {
+            *count(&mut self.counts, &trial.state) += 1;
+            self.queued.extend(queued(&trial.state, index));
+        }
+        Self { trials, ..self }
     }
 
     /// An experiment that a sweep is asked about before it is taken in.
@@ -113,6 +125,7 @@ impl Experiment {
             attempts: trial.attempts(),
             worker_losses: trial.losses,
             rungs: trial.rungs.clone(),
+            arrivals: trial.arrivals.clone(),
             told: trial.told.clone(),
             parent: trial.parent,
             progress: None,
@@ -141,18 +154,7 @@ impl Experiment {
 
     pub(crate) fn change(&mut self, at: Timestamp, index: u32, change: &Change) -> Result<(), IllegalTransition> {
         let trial = &mut self.trials[index as usize];
-        let queued = |state: &TrialState| match state {
-            TrialState::Queued { not_before, .. } => Some((*not_before, index)),
-            TrialState::Waiting { .. }
-            | TrialState::Leased { .. }
-            | TrialState::Running { .. }
-            | TrialState::Paused { .. }
-            | TrialState::Succeeded { .. }
-            | TrialState::Pruned
-            | TrialState::Failed { .. }
-            | TrialState::Cancelled => None,
-        };
-        let place = queued(&trial.state);
+        let place = queued(&trial.state, index);
         *count(&mut self.counts, &trial.state) -= 1;
         let applied = trial.apply(at, change);
         *count(&mut self.counts, &trial.state) += 1;
@@ -160,8 +162,27 @@ impl Experiment {
         if let Some(place) = place {
             self.queued.remove(&place);
         }
-        self.queued.extend(queued(&trial.state));
+        self.queued.extend(queued(&trial.state, index));
+        if matches!(change, Change::Pause { .. }) {
+            trial.arrivals.push(self.arrivals);
+            self.arrivals += 1;
+        }
         Ok(())
+    }
+}
+
+/// The place in the queue of a trial in `state`, if it is in it.
+const fn queued(state: &TrialState, index: u32) -> Option<(Timestamp, u32)> {
+    match state {
+        TrialState::Queued { not_before, .. } => Some((*not_before, index)),
+        TrialState::Waiting { .. }
+        | TrialState::Leased { .. }
+        | TrialState::Running { .. }
+        | TrialState::Paused { .. }
+        | TrialState::Succeeded { .. }
+        | TrialState::Pruned
+        | TrialState::Failed { .. }
+        | TrialState::Cancelled => None,
     }
 }
 

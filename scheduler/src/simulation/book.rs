@@ -1,17 +1,24 @@
 //! What must hold, kept apart from the code that is checked: a second, smaller account of the durable journal, and every
 //! promise that ever left a scheduler.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use market::Timestamp;
-use protocol::{Assignment, ExperimentState, Policy, Submission};
-use spec::{AttemptId, CheckpointRef, ExperimentId, FailureClass, TrialId, WorkerId};
+use protocol::{Assignment, Cordon, Descent, ExperimentState, Policy, Submission, Target};
+use spec::{AttemptId, CheckpointRef, ExperimentId, FailureClass, Finite, NodeId, Share, TrialId, WorkerId};
 
-use super::question::{End, undisturbed};
+use super::question::{End, Script, open, undisturbed};
+use super::site::Site;
+use super::twin::Twin;
 use crate::event::{Event, Record};
 use crate::ledger::Ledger;
 use crate::retry::BACKOFF_MAX;
+use crate::sweep::SweepOutcome;
 use crate::trial::Change;
+
+mod place;
+
+pub(super) use place::shares;
 
 /// A trial as the journal tells it.
 #[derive(Debug)]
@@ -23,12 +30,17 @@ pub(super) struct Entry {
     pub(super) end: Option<End>,
     /// It holds at a rung.
     pub(super) held: bool,
-    /// Rungs it reached.
+    /// Rungs it reached, or its parent did.
     reached: u32,
+    /// What it measured at the last.
+    value: Option<Finite>,
     cancelled: bool,
     pub(super) not_before: Timestamp,
     /// Newest first.
     pub(super) checkpoints: Vec<CheckpointRef>,
+    parent: Option<Descent>,
+    /// Checkpoints of it that its children begin with.
+    lent: Vec<CheckpointRef>,
 }
 
 impl Entry {
@@ -41,9 +53,12 @@ impl Entry {
             end: None,
             held: false,
             reached: 0,
+            value: None,
             cancelled: false,
             not_before: at,
             checkpoints: Vec::new(),
+            parent: None,
+            lent: Vec::new(),
         }
     }
 
@@ -85,6 +100,9 @@ impl Entry {
 pub(super) struct Live {
     pub(super) attempt: AttemptId,
     pub(super) worker: WorkerId,
+    /// The machine it holds something of.
+    node: Option<NodeId>,
+    gpus: Vec<u32>,
     /// When this life of the scheduler last heard of it, by the scheduler's clock.
     pub(super) heard: Timestamp,
     /// Since when this life of the scheduler knows it at work.
@@ -96,11 +114,39 @@ pub(super) struct Live {
 }
 
 /// An experiment as the journal tells it.
-#[derive(Debug)]
 pub(super) struct Chapter {
     pub(super) submission: Submission,
     pub(super) trials: Vec<Entry>,
     pub(super) ended: Option<ExperimentState>,
+    rungs: Vec<Share>,
+    /// Of an asynchronous sweep.
+    pub(super) twin: Option<Twin>,
+    /// Leases of its trials.
+    pub(super) leases: u64,
+}
+
+impl Chapter {
+    fn new(submission: &Submission) -> Self {
+        let sweep = open(submission).expect("submissions of a world open");
+        Self {
+            submission: submission.clone(),
+            trials: Vec::new(),
+            ended: None,
+            rungs: sweep.rungs(0),
+            twin: Twin::of(submission),
+            leases: 0,
+        }
+    }
+
+    /// Whether one of its trials may be leased now.
+    pub(super) fn is_ready(&self, now: Timestamp) -> bool {
+        let running = self.trials.iter().filter(|trial| trial.live.is_some()).count();
+        let ready =
+            |trial: &Entry| trial.live.is_none() && trial.end.is_none() && !trial.held && trial.not_before <= now;
+        self.ended.is_none()
+            && self.submission.policy.parallel.is_none_or(|limit| running < limit as usize)
+            && self.trials.iter().any(ready)
+    }
 }
 
 /// Something a scheduler let out, which no crash may take back.
@@ -111,6 +157,7 @@ pub(super) enum Promise {
     Finished(TrialId, End),
     Stored(TrialId, CheckpointRef),
     Granted(AttemptId),
+    Cordoned(Target, Cordon),
 }
 
 /// Why an attempt may be lost in a round, beside an end of its lease.
@@ -122,11 +169,13 @@ pub(super) struct Excuses {
     pub(super) requeue: bool,
     /// The scheduler is being stopped: it gives no lease.
     pub(super) draining: bool,
+    /// A machine that is kept free for an experiment, before this round and after it.
+    pub(super) kept: Option<(ExperimentId, NodeId)>,
 }
 
 /// The account.
-#[derive(Debug, Default)]
 pub(super) struct Book {
+    pub(super) site: Site,
     pub(super) ledger: Ledger,
     pub(super) chapters: BTreeMap<ExperimentId, Chapter>,
     pub(super) records: usize,
@@ -135,9 +184,31 @@ pub(super) struct Book {
     stored: Vec<(TrialId, CheckpointRef)>,
     promises: Vec<Promise>,
     granted: BTreeMap<u64, (TrialId, WorkerId)>,
+    pub(super) cordons: BTreeMap<Target, Cordon>,
+    /// All there ever were.
+    cordoned: Vec<(Target, Cordon)>,
+    /// Attempts that were told to stop for others or for a drain.
+    told_to_stop: BTreeSet<AttemptId>,
 }
 
 impl Book {
+    pub(super) fn new(site: Site) -> Self {
+        Self {
+            site,
+            ledger: Ledger::default(),
+            chapters: BTreeMap::new(),
+            records: 0,
+            last_attempt: 0,
+            last_at: Timestamp::default(),
+            stored: Vec::new(),
+            promises: Vec::new(),
+            granted: BTreeMap::new(),
+            cordons: BTreeMap::new(),
+            cordoned: Vec::new(),
+            told_to_stop: BTreeSet::new(),
+        }
+    }
+
     /// Takes in a record that became durable.
     pub(super) fn record(&mut self, Record { at, event }: &Record, lease: u64, excuses: &Excuses) {
         self.records += 1;
@@ -145,14 +216,11 @@ impl Book {
         self.last_at = *at;
         match event {
             Event::Submitted(submission) => {
-                let chapter = Chapter { submission: submission.clone(), trials: Vec::new(), ended: None };
-                let known = self.chapters.insert(submission.experiment.clone(), chapter);
+                let known = self.chapters.insert(submission.experiment.clone(), Chapter::new(submission));
                 assert!(known.is_none(), "{} was taken in twice", submission.experiment);
             }
-            Event::Asked { trial, payload, .. } => {
-                let chapter = self.open(&trial.experiment);
-                assert_eq!(trial.index as usize, chapter.trials.len(), "trials are not asked densely");
-                chapter.trials.push(Entry::new(payload.clone(), *at));
+            Event::Asked { trial, parent, told, payload } => {
+                self.ask(*at, trial, *parent, (told.as_slice(), payload.as_slice()));
             }
             Event::Trial { trial, change } => self.change(*at, trial, change, (lease, excuses)),
             Event::Ended { experiment, state, .. } => {
@@ -163,9 +231,43 @@ impl Book {
                     trial.cancelled |= trial.end.is_none();
                 }
             }
-            Event::Cordoned { .. } | Event::Uncordoned { .. } => {}
+            Event::Cordoned { target, cordon } => {
+                self.cordons.insert(target.clone(), *cordon);
+                self.cordoned.push((target.clone(), *cordon));
+            }
+            Event::Uncordoned { target } => {
+                assert!(self.cordons.remove(target).is_some(), "{target} is opened and was not cordoned");
+            }
         }
         self.ledger.apply(*at, event).unwrap_or_else(|error| panic!("the journal contradicts itself: {error}"));
+    }
+
+    /// A sweep asked for a trial: in its turn, of a parent that still holds, and knowing what it is said to have been told.
+    fn ask(&mut self, at: Timestamp, id: &TrialId, parent: Option<Descent>, (told, payload): (&[u32], &[u8])) {
+        let chapter = self.open(&id.experiment);
+        assert_eq!(id.index as usize, chapter.trials.len(), "trials are not asked densely");
+        let mut entry = Entry::new(payload.to_vec(), at);
+        if let Some(descent) = parent {
+            let parent = chapter.trials.get_mut(descent.trial as usize).unwrap_or_else(|| panic!("{id} has no parent"));
+            assert!(parent.held, "{id} is asked for when trial {} no longer holds", descent.trial);
+            assert_eq!(parent.checkpoints.first(), Some(&descent.checkpoint), "{id} begins elsewhere than at the rung");
+            if !parent.lent.contains(&descent.checkpoint) {
+                parent.lent.push(descent.checkpoint);
+            }
+            (entry.parent, entry.reached) = (Some(descent), parent.reached);
+        }
+        if let Some(twin) = &mut chapter.twin {
+            twin.tell(told.iter().map(|index| {
+                let end = chapter.trials.get(*index as usize).and_then(|trial| trial.end.as_ref());
+                let end =
+                    end.unwrap_or_else(|| panic!("{id} was asked for knowing the end of {index}, which has none"));
+                (*index, outcome(end))
+            }));
+            assert_eq!(twin.ask(), payload, "{id} is another than is asked for in this order of ends");
+        } else {
+            assert!(told.is_empty(), "{id} is of a sweep that is told of whole batches");
+        }
+        chapter.trials.push(entry);
     }
 
     fn open(&mut self, id: &ExperimentId) -> &mut Chapter {
@@ -176,12 +278,15 @@ impl Book {
 
     #[allow(clippy::too_many_lines, reason = "one row for each change, as the table it is held against")]
     fn change(&mut self, at: Timestamp, id: &TrialId, change: &Change, (lease, excuses): (u64, &Excuses)) {
-        if let Change::Lease { attempt, worker, .. } = change {
+        if let Change::Lease { attempt, worker, node, gpus } = change {
             assert!(!excuses.draining, "{id} is leased by a scheduler that stops");
-            return self.lease(at, id, *attempt, worker);
+            let (worker, node, gpus) = (worker.clone(), node.clone(), gpus.clone());
+            let (attempt, since) = (*attempt, Some(at));
+            let live = Live { attempt, worker, node, gpus, heard: at, since, leases: 1, step: 0 };
+            return self.lease(at, id, live, excuses.kept.as_ref());
         }
         let policy = self.open(&id.experiment).submission.policy.clone();
-        let stored = &mut self.stored;
+        let (stored, told_to_stop) = (&mut self.stored, &self.told_to_stop);
         let chapter = self.chapters.get_mut(&id.experiment).expect("was opened above");
         let trial = chapter.trials.get_mut(id.index as usize).unwrap_or_else(|| panic!("{id} was never asked"));
         assert!(trial.end.is_none(), "{id} has ended, and {} follows", change.name());
@@ -190,6 +295,11 @@ impl Book {
             trial.held = false;
             trial.not_before = at;
             trial.end = (*change == Change::Prune).then_some(End::Pruned);
+            let (rung, value) = (trial.reached - 1, trial.value);
+            if let Some(twin) = &mut chapter.twin {
+                let goes_on = twin.goes_on(rung, id.index, value);
+                assert_eq!(goes_on, *change == Change::Resume, "{id} is judged otherwise at rung {rung}");
+            }
             return;
         }
         let mut live = trial.live.clone().unwrap_or_else(|| panic!("nobody is at {id}, and {} follows", change.name()));
@@ -211,13 +321,14 @@ impl Book {
                 trial.keep(*checkpoint);
                 trial.live = Some(live);
             }
-            Change::Pause { attempt, rung, checkpoint, .. } => {
+            Change::Pause { attempt, rung, checkpoint, value } => {
                 speaker(attempt);
                 assert_eq!(*rung, trial.reached, "{id} holds at a rung out of turn");
                 stored.push((id.clone(), *checkpoint));
                 trial.keep(*checkpoint);
                 (trial.held, trial.live) = (true, None);
                 trial.reached += 1;
+                trial.value = *value;
             }
             Change::Succeed { attempt, outcome } => {
                 speaker(attempt);
@@ -241,6 +352,7 @@ impl Book {
             }
             Change::Release { attempt } => {
                 speaker(attempt);
+                assert!(told_to_stop.contains(attempt), "{id} was handed back, and nobody asked for it");
                 trial.live = None;
                 trial.not_before = at;
             }
@@ -255,11 +367,13 @@ impl Book {
         }
     }
 
-    fn lease(&mut self, at: Timestamp, id: &TrialId, attempt: AttemptId, worker: &WorkerId) {
-        assert!(attempt.0 > self.last_attempt, "token {attempt} was given before");
-        self.last_attempt = attempt.0;
-        assert!(!self.holds(worker), "{worker} gets {id} beside another trial");
+    fn lease(&mut self, at: Timestamp, id: &TrialId, live: Live, kept: Option<&(ExperimentId, NodeId)>) {
+        assert!(live.attempt.0 > self.last_attempt, "token {} was given before", live.attempt);
+        self.last_attempt = live.attempt.0;
+        assert!(!self.holds(&live.worker), "{} gets {id} beside another trial", live.worker);
+        self.check_place(id, &live, kept);
         let chapter = self.open(&id.experiment);
+        chapter.leases += 1;
         let running = chapter.trials.iter().filter(|trial| trial.live.is_some()).count() as u32;
         let limit = chapter.submission.policy.parallel.unwrap_or(u32::MAX);
         assert!(running < limit, "{id} runs beside {running} others, {limit} may run");
@@ -268,8 +382,7 @@ impl Book {
         assert!(!trial.held, "{id} is leased before it is judged");
         assert!(trial.live.is_none(), "two attempts are at {id}");
         assert!(at >= trial.not_before, "{id} is leased before its wait is over");
-        let worker = worker.clone();
-        trial.live = Some(Live { attempt, worker, heard: at, since: Some(at), leases: 1, step: 0 });
+        trial.live = Some(live);
     }
 
     fn holds(&self, worker: &WorkerId) -> bool {
@@ -321,6 +434,11 @@ impl Book {
         self.granted.get(&attempt.0).map(|(trial, _)| trial.clone())
     }
 
+    /// An attempt is told to stop, for others or for a drain.
+    pub(super) fn tell_to_stop(&mut self, attempt: AttemptId) {
+        self.told_to_stop.insert(attempt);
+    }
+
     /// Somebody is told something.
     pub(super) fn promise(&mut self, promise: Promise) {
         self.check_promise(&promise);
@@ -330,12 +448,18 @@ impl Book {
     /// A worker is given an attempt; the same one again only if it is the same.
     pub(super) fn grant(&mut self, now: Timestamp, worker: &WorkerId, assignment: &Assignment) {
         let Assignment { trial, attempt, checkpoints, payload, .. } = assignment;
-        let entry =
-            self.chapters[&trial.experiment].trials.get(trial.index as usize).expect("granted trials were asked");
+        let chapter = &self.chapters[&trial.experiment];
+        let entry = chapter.trials.get(trial.index as usize).expect("granted trials were asked");
         assert_eq!(entry.payload, *payload, "{trial} is granted with another payload");
+        let begins = entry.parent.map(|descent| descent.checkpoint);
+        assert_eq!(assignment.parent, begins, "{trial} does not begin with what its parent lends it");
+        assert_eq!(assignment.lent, entry.lent, "{trial} is not told what its children begin with");
         // What it handed in since it was decided is not in it.
-        if entry.live.as_ref().is_some_and(|live| live.attempt == *attempt && live.step == 0) {
+        if let Some(live) = entry.live.as_ref().filter(|live| live.attempt == *attempt && live.step == 0) {
             assert_eq!(entry.checkpoints, *checkpoints, "{trial} does not go on from its newest checkpoint");
+            assert_eq!(live.gpus, assignment.gpus, "{trial} is shown other GPUs than it holds");
+            let rung = chapter.rungs.get(entry.reached as usize).map(|share| (entry.reached, *share));
+            assert_eq!(assignment.rung.map(|rung| (rung.index, rung.share)), rung, "{trial} is to hold elsewhere");
         }
         let known = self.granted.entry(attempt.0).or_insert_with(|| (trial.clone(), worker.clone()));
         assert_eq!(*known, (trial.clone(), worker.clone()), "token {attempt} was given to two");
@@ -375,20 +499,61 @@ impl Book {
             Promise::Granted(attempt) => {
                 assert!(attempt.0 <= self.last_attempt, "token {attempt} is out and not in the journal");
             }
+            Promise::Cordoned(target, cordon) => {
+                let said = self.cordoned.contains(&(target.clone(), *cordon));
+                assert!(said, "{target} was said to be cordoned and never was");
+            }
         }
     }
 
     /// Every trial ended as it does undisturbed: with the metrics its payload stands for, its share of failures, or pruned.
     pub(super) fn check_ends(&self) {
         for (id, chapter) in &self.chapters {
+            for (index, trial) in chapter.trials.iter().enumerate().filter(|(_, trial)| !trial.cancelled) {
+                let whole = trial.reached as usize == chapter.rungs.len();
+                assert!(whole || !matches!(trial.end, Some(End::Succeeded(_))), "{id}.{index} ran past a rung");
+            }
+            if chapter.twin.is_some() {
+                chapter.check_each();
+                continue;
+            }
             let (undisturbed, _) = undisturbed(&chapter.submission);
-            for (index, (trial, (_, end, failures))) in chapter.trials.iter().zip(undisturbed).enumerate() {
+            for (index, (trial, course)) in chapter.trials.iter().zip(undisturbed).enumerate() {
                 if trial.cancelled {
                     continue;
                 }
-                assert_eq!(trial.end, Some(end), "{id}.{index} ended otherwise than undisturbed");
-                assert_eq!(trial.failures, failures, "{id}.{index} failed more or less often than undisturbed");
+                assert_eq!(trial.end, Some(course.end), "{id}.{index} ended otherwise than undisturbed");
+                assert_eq!(trial.failures, course.failures, "{id}.{index} failed more or less often than undisturbed");
+                let parent = trial.parent.map(|descent| descent.trial);
+                assert_eq!(parent, course.parent, "{id}.{index} goes on from another than undisturbed");
             }
         }
+    }
+}
+
+impl Chapter {
+    /// The same of trials whose verdicts hang on an order: those were held against [`Twin`].
+    fn check_each(&self) {
+        let (id, retry) = (&self.submission.experiment, &self.submission.policy.retry);
+        for (index, trial) in self.trials.iter().enumerate().filter(|(_, trial)| !trial.cancelled) {
+            let script = Script::read(&trial.payload);
+            let (end, failures) = if trial.end == Some(End::Pruned) {
+                let step = script.holds_at(self.rungs[trial.reached as usize - 1]);
+                (End::Pruned, script.failures_before(step, retry).expect("it got there"))
+            } else {
+                script.end(script.start(), retry)
+            };
+            assert_eq!(trial.end, Some(end), "{id}.{index} ended otherwise than by its script");
+            assert_eq!(trial.failures, failures, "{id}.{index} failed more or less often than by its script");
+        }
+    }
+}
+
+/// What a sweep is told of an end.
+fn outcome(end: &End) -> SweepOutcome {
+    match end {
+        End::Succeeded(bytes) => SweepOutcome::Succeeded(bytes.clone()),
+        End::Failed(_) => SweepOutcome::Failed,
+        End::Pruned => SweepOutcome::Pruned,
     }
 }

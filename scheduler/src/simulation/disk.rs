@@ -93,12 +93,17 @@ impl Journal for Drive {
         Err(JournalError::Failed { path: self.to_string(), why: "power failed".to_owned() })
     }
 
-    fn replay(&self, visit: &mut dyn FnMut(Record) -> Result<(), IllegalEvent>) -> Result<(), JournalError> {
+    fn replay_after(
+        &self,
+        after: u64,
+        visit: &mut dyn FnMut(Record) -> Result<(), IllegalEvent>,
+    ) -> Result<(), JournalError> {
         if let Some(file) = &self.file {
-            return file.replay(visit);
+            return file.replay_after(after, visit);
         }
+        let after = usize::try_from(after).expect("a world has few records");
         let disk = self.disk.lock().expect("one thread runs a world");
-        for (sequence, record) in (1..).zip(&disk.records) {
+        for (sequence, record) in (1..).zip(&disk.records).skip(after) {
             visit(record.clone()).map_err(|error| JournalError::Damaged {
                 path: self.to_string(),
                 sequence,

@@ -1,6 +1,6 @@
 //! What travels between the processes of a world.
 
-use protocol::{Assignment, ExperimentDetail, Refusal, Registration, Report, Submission};
+use protocol::{Assignment, Cordon, ExperimentDetail, Refusal, Registration, Report, Submission, Target};
 use spec::{AttemptId, CheckpointRef, ExperimentId, WorkerId};
 
 use crate::cluster::Reply;
@@ -18,6 +18,8 @@ pub(super) enum Peer {
     Forger,
     /// Somebody who only looks.
     Onlooker,
+    /// Somebody who opens and closes machines.
+    Operator,
 }
 
 /// A call on its way to the scheduler.
@@ -39,6 +41,8 @@ pub(super) enum Body {
     Exchange(WorkerId, AttemptId, Report),
     Submit(Submission),
     Cancel(ExperimentId),
+    Cordon(Target, Cordon),
+    Uncordon(Target),
     Show(ExperimentId),
     /// From the engine, on the scheduler's own machine.
     WorkerGone(WorkerId),
@@ -55,6 +59,8 @@ impl Body {
             Self::Exchange(..) => "exchange",
             Self::Submit(_) => "submit",
             Self::Cancel(_) => "cancel",
+            Self::Cordon(..) => "cordon",
+            Self::Uncordon(_) => "uncordon",
             Self::Show(_) => "show",
             Self::WorkerGone(_) => "worker gone",
         }

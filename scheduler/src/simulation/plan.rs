@@ -1,10 +1,13 @@
 //! What goes wrong in one world. Each kind of fault is drawn for itself, so some worlds have one kind alone, in plenty,
 //! and some have all at once (swarm testing: Groce et al. 2012).
 
+use protocol::Cordon;
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng as _;
+use spec::Span;
 
+use super::site::Site;
 use crate::cluster::Recovery;
 
 pub(super) const SECOND: u64 = 1_000_000;
@@ -46,18 +49,38 @@ pub(super) enum Fault {
     DamageCheckpoint,
     /// A second scheduler is started on the same journal.
     Rival,
+    /// An operator lets nothing new start there, for a while.
+    Cordon {
+        worker: usize,
+        reach: Reach,
+        cordon: Cordon,
+        micros: u64,
+    },
+    /// An operator deletes checkpoints that nobody can need.
+    Clean,
+}
+
+/// What an operator speaks of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    Worker,
+    Machine,
 }
 
 /// One world's mix.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) workers: usize,
+    pub(super) site: Site,
     pub(super) experiments: u32,
     /// In seconds.
     pub(super) lease: u64,
     /// The scheduler's pace, in microseconds.
     pub(super) tick: u64,
     pub(super) recovery: Recovery,
+    pub(super) preempt_after: Span,
+    pub(super) preempt_pause: Span,
+    pub(super) reserve_after: Span,
     /// The engine tells the scheduler of dead workers.
     pub(super) engine: bool,
     /// A worker that starts again has another id.
@@ -79,7 +102,7 @@ pub(super) struct Plan {
 }
 
 /// Kinds of timed faults: name, longest mean interval in seconds.
-const INTERVALS: [(Kind, u64); 9] = [
+const INTERVALS: [(Kind, u64); 11] = [
     (Kind::CrashScheduler, 40),
     (Kind::StopScheduler, 60),
     (Kind::FreezeScheduler, 40),
@@ -89,6 +112,8 @@ const INTERVALS: [(Kind, u64); 9] = [
     (Kind::Forge, 10),
     (Kind::DamageCheckpoint, 20),
     (Kind::Rival, 30),
+    (Kind::Cordon, 20),
+    (Kind::Clean, 30),
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -102,6 +127,8 @@ enum Kind {
     Forge,
     DamageCheckpoint,
     Rival,
+    Cordon,
+    Clean,
 }
 
 impl Plan {
@@ -109,12 +136,17 @@ impl Plan {
     pub(super) fn draw(seed: u64) -> (Self, ChaCha8Rng) {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let embedded = rng.random_bool(0.3);
+        let workers = rng.random_range(1..=4);
         let mut plan = Self {
-            workers: rng.random_range(1..=4),
+            workers,
+            site: Site::draw(&mut rng, workers),
             experiments: rng.random_range(1..=3),
             lease: rng.random_range(2..=8),
             tick: [50, 100, 250][rng.random_range(0..3_usize)] * MILLISECOND,
             recovery: if embedded { Recovery::Requeue } else { Recovery::Readopt },
+            preempt_after: Span::from_secs(rng.random_range(1..=5)),
+            preempt_pause: Span::from_secs([5, 30, 600][rng.random_range(0..3_usize)]),
+            reserve_after: Span::from_secs([2, 10, 60][rng.random_range(0..3_usize)]),
             engine: embedded || rng.random_bool(0.2),
             fresh_ids: embedded || rng.random_bool(0.5),
             network: Network::default(),
@@ -196,6 +228,12 @@ impl Plan {
             Kind::Forge => Fault::Forge,
             Kind::DamageCheckpoint => Fault::DamageCheckpoint,
             Kind::Rival => Fault::Rival,
+            Kind::Cordon => {
+                let reach = if rng.random_bool(0.5) { Reach::Worker } else { Reach::Machine };
+                let cordon = if rng.random_bool(0.5) { Cordon::Finish } else { Cordon::Drain };
+                Fault::Cordon { worker, reach, cordon, micros: rng.random_range(SECOND..=20 * SECOND) }
+            }
+            Kind::Clean => Fault::Clean,
         }
     }
 }

@@ -1,14 +1,16 @@
-//! The sweeps of a world, its fake trainer, and what both come to when nothing disturbs them.
-
-use std::collections::VecDeque;
+//! What a world is asked: its submissions, and the script of each trial that its fake trainer follows.
 
 use market::Timestamp;
-use protocol::{ExperimentState, Policy, Submission};
+use protocol::{Policy, Submission};
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 use spec::{CheckpointRef, Digest, FailureClass, Finite, RetrySpec, Share, Span};
 
-use crate::sweep::{Ask, Judgement, OpenError, Sweep, SweepOutcome, Sweeps};
+mod sweeps;
+mod undisturbed;
+
+pub(super) use sweeps::{open, sweeps};
+pub(super) use undisturbed::undisturbed;
 
 /// SplitMix64's finaliser: the fake trainer's arithmetic.
 pub(super) const fn mix(value: u64) -> u64 {
@@ -44,10 +46,12 @@ pub(super) enum Temper {
 }
 
 impl Script {
+    /// Of a family, whose payloads have a second word, all trials have steps and checkpoints alike.
     pub(super) fn read(payload: &[u8]) -> Self {
-        let key = u64::from_le_bytes(payload.try_into().expect("payloads of a world have 8 bytes"));
-        let draw = mix(key);
-        let steps = 3 + draw % 12;
+        let mut words = payload.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().expect("eight bytes")));
+        let key = words.next().expect("payloads of a world have 8 bytes at least");
+        let (draw, family) = (mix(key), mix(words.next().unwrap_or(key)));
+        let steps = 3 + family % 12;
         let temper = match (draw >> 8) % 32 {
             0..=2 => Temper::Hungry(1),
             3 => Temper::Hungry(2),
@@ -56,12 +60,12 @@ impl Script {
             7 => Temper::Hangs,
             _ => Temper::Good,
         };
-        Self { key, temper, steps, every: 1 + (draw >> 16) % 4, trouble: 1 + (draw >> 24) % steps }
+        Self { key, temper, steps, every: 1 + (family >> 16) % 4, trouble: 1 + (draw >> 24) % steps }
     }
 
-    /// Weights before the first step.
-    pub(super) const fn start(&self) -> u64 {
-        self.key
+    /// Where it begins when it goes on from nobody.
+    pub(super) const fn start(&self) -> Stand {
+        Stand { step: 0, weights: self.key }
     }
 
     /// Weights after `step`, from those before.
@@ -78,22 +82,23 @@ impl Script {
         CheckpointRef { digest: Digest::of(&bytes), step }
     }
 
-    /// Where it ends if nobody prunes it, with the failures that count against its budget.
-    fn end(&self, retry: &RetrySpec) -> (End, u32) {
+    /// Where it ends if nobody prunes it, having begun at `from`, with the failures that count against its budget.
+    pub(super) fn end(&self, from: Stand, retry: &RetrySpec) -> (End, u32) {
         let failed = |class, failures| (End::Failed(class), failures);
+        let metrics = || self.at(from, self.steps).weights.to_le_bytes().to_vec();
         match self.temper {
             Temper::Hungry(times) if u32::from(times) >= retry.attempts => failed(FailureClass::Oom, retry.attempts),
             Temper::Broken(FailureClass::Data) => failed(FailureClass::Data, 1),
             Temper::Broken(class) => failed(class, retry.attempts),
             Temper::Hangs => failed(FailureClass::Timeout, retry.attempts),
-            Temper::Good => (End::Succeeded(self.metrics()), 0),
-            Temper::Hungry(times) => (End::Succeeded(self.metrics()), u32::from(times)),
+            Temper::Good => (End::Succeeded(metrics()), 0),
+            Temper::Hungry(times) => (End::Succeeded(metrics()), u32::from(times)),
         }
     }
 
     /// Its failures on the way to `step`; `None` where it does not get there.
-    fn failures_before(&self, step: u64, retry: &RetrySpec) -> Option<u32> {
-        match self.end(retry) {
+    pub(super) fn failures_before(&self, step: u64, retry: &RetrySpec) -> Option<u32> {
+        match self.end(self.start(), retry) {
             // It holds at a rung before it looks for trouble there.
             _ if step <= self.trouble => Some(0),
             (End::Failed(_), _) => None,
@@ -111,13 +116,18 @@ impl Script {
         Finite::new((weights >> 40) as f64)
     }
 
-    fn weights(&self, steps: u64) -> u64 {
-        (1..=steps).fold(self.start(), |weights, step| self.train(weights, step))
+    /// Where it stands after `step`, having begun at `from`.
+    fn at(&self, from: Stand, step: u64) -> Stand {
+        let weights = (from.step + 1..=step).fold(from.weights, |weights, step| self.train(weights, step));
+        Stand { step, weights }
     }
+}
 
-    fn metrics(&self) -> Vec<u8> {
-        self.weights(self.steps).to_le_bytes().to_vec()
-    }
+/// How far a training is, and what it knows there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stand {
+    pub(super) step: u64,
+    pub(super) weights: u64,
 }
 
 /// How a trial ends.
@@ -126,94 +136,6 @@ pub(super) enum End {
     Succeeded(Vec<u8>),
     Failed(FailureClass),
     Pruned,
-}
-
-/// A sweep with up to two open batches, whose payloads depend on everything it was told, in the order it was told. At each
-/// of its rungs the better half of a batch goes on.
-struct Question {
-    rungs: Vec<Share>,
-    left: u32,
-    batch: u32,
-    window: usize,
-    told: u64,
-    asked: u64,
-    open: VecDeque<u32>,
-}
-
-impl Sweep for Question {
-    fn ask(&mut self) -> Ask {
-        if self.left == 0 {
-            return Ask::Done;
-        }
-        if self.open.len() == self.window {
-            return Ask::Waiting;
-        }
-        let count = self.batch.min(self.left);
-        self.left -= count;
-        self.open.push_back(count);
-        let payloads = (0..count).map(|_| {
-            self.asked += 1;
-            mix(self.told ^ self.asked << 40).to_le_bytes().to_vec()
-        });
-        Ask::Batch(payloads.collect())
-    }
-
-    fn tell(&mut self, index: u32, outcome: SweepOutcome) {
-        let word = match outcome {
-            SweepOutcome::Succeeded(bytes) => u64::from_le_bytes(bytes.try_into().unwrap_or_default()),
-            SweepOutcome::Failed => 1,
-            SweepOutcome::Cancelled => 2,
-            SweepOutcome::Pruned => 3,
-        };
-        self.told = mix(self.told.rotate_left(9) ^ word ^ u64::from(index) << 32);
-        if let Some(first) = self.open.front_mut() {
-            *first -= 1;
-            if *first == 0 {
-                self.open.pop_front();
-            }
-        }
-    }
-
-    fn rungs(&self, _: u32) -> Vec<Share> {
-        self.rungs.clone()
-    }
-
-    fn judge(&mut self, _: u32, reached: &[(u32, Option<Finite>)]) -> Judgement {
-        Judgement { go_on: better_half(reached), children: Vec::new() }
-    }
-}
-
-/// The better half, by what was measured.
-fn better_half(reached: &[(u32, Option<Finite>)]) -> Vec<u32> {
-    let mut order: Vec<(u32, Option<Finite>)> = reached.to_vec();
-    order.sort_by(|(_, one), (_, other)| other.map(Finite::get).partial_cmp(&one.map(Finite::get)).expect("finite"));
-    order.truncate(reached.len().div_ceil(2));
-    order.into_iter().map(|(index, _)| index).collect()
-}
-
-fn open(submission: &Submission) -> Result<Box<dyn Sweep>, OpenError> {
-    let bytes: [u8; 8] =
-        submission.payload.as_slice().try_into().map_err(|_| OpenError { why: "not a sweep".to_owned() })?;
-    let draw = mix(u64::from_le_bytes(bytes));
-    let (batch, window) = (1 + (draw >> 8) % 4, 1 + (draw >> 16) % 2);
-    let rungs = match (draw >> 24) % 4 {
-        0 => vec![Share::of(0.5)],
-        1 => vec![Share::of(0.25), Share::of(0.6)],
-        _ => Vec::new(),
-    };
-    Ok(Box::new(Question {
-        rungs,
-        left: 1 + (draw % 7) as u32,
-        batch: batch as u32,
-        window: window as usize,
-        told: draw,
-        asked: 0,
-        open: VecDeque::new(),
-    }))
-}
-
-pub(super) fn sweeps() -> Box<dyn Sweeps> {
-    Box::new(open)
 }
 
 /// The `index`-th submission of a world.
@@ -230,7 +152,7 @@ pub(super) fn submission(rng: &mut ChaCha8Rng, index: u32) -> Submission {
             parallel,
             retry,
             timeout: TIME_LIMIT,
-            priority: rng.random_range(0..2),
+            priority: rng.random_range(0..3),
             cpus: rng.random_range(1..=CPUS_MAX),
             ..Policy::default()
         },
@@ -242,63 +164,6 @@ pub(super) const CPUS_MAX: u32 = 2;
 
 /// Far above what an honest attempt takes, disturbed or not, and above three leases.
 pub(super) const TIME_LIMIT: Span = Span::from_secs(150);
-
-/// What an experiment comes to when nothing disturbs it: its payloads and ends by index, and its state.
-pub(super) fn undisturbed(submission: &Submission) -> (Vec<(Vec<u8>, End, u32)>, ExperimentState) {
-    let mut sweep = open(submission).expect("submissions of a world open");
-    let mut trials: Vec<(Vec<u8>, End, u32)> = Vec::new();
-    let mut batches = VecDeque::new();
-    loop {
-        let done = loop {
-            match sweep.ask() {
-                Ask::Batch(payloads) => {
-                    let batch = trials.len()..trials.len() + payloads.len();
-                    trials.extend(payloads.into_iter().map(|payload| {
-                        let (end, failures) = Script::read(&payload).end(&submission.policy.retry);
-                        (payload, end, failures)
-                    }));
-                    prune(&mut trials[batch.clone()], &*sweep, &submission.policy.retry);
-                    batches.push_back(batch);
-                }
-                Ask::Waiting => break false,
-                Ask::Done => break true,
-            }
-        };
-        // Once it is done the rest is told, and changes nothing.
-        let Some(batch) = batches.pop_front().filter(|_| !done) else { break };
-        for index in batch {
-            let outcome = match &trials[index].1 {
-                End::Succeeded(bytes) => SweepOutcome::Succeeded(bytes.clone()),
-                End::Failed(_) => SweepOutcome::Failed,
-                End::Pruned => SweepOutcome::Pruned,
-            };
-            sweep.tell(u32::try_from(index).expect("few trials"), outcome);
-        }
-    }
-    let any = trials.iter().any(|(_, end, _)| matches!(end, End::Succeeded(_)));
-    (trials, if any { ExperimentState::Succeeded } else { ExperimentState::Failed })
-}
-
-/// Ends those of a batch that do not go on from one of their rungs.
-fn prune(batch: &mut [(Vec<u8>, End, u32)], sweep: &dyn Sweep, retry: &RetrySpec) {
-    let mut open: Vec<usize> = (0..batch.len()).collect();
-    for rung in sweep.rungs(0) {
-        // Who gets there, with its failures on the way.
-        let (mut reached, mut failed) = (Vec::new(), Vec::new());
-        for index in open {
-            let script = Script::read(&batch[index].0);
-            let step = script.holds_at(rung);
-            if let Some(failures) = script.failures_before(step, retry) {
-                reached.push((u32::try_from(index).expect("few trials"), Script::value(script.weights(step))));
-                failed.push((index, failures));
-            }
-        }
-        open = better_half(&reached).into_iter().map(|index| index as usize).collect();
-        for (index, failures) in failed.into_iter().filter(|(index, _)| !open.contains(index)) {
-            (batch[index].1, batch[index].2) = (End::Pruned, failures);
-        }
-    }
-}
 
 /// Microseconds after the epoch as a time.
 pub(super) fn at(micros: u64) -> Timestamp {

@@ -1,19 +1,21 @@
 //! The scheduler's process: an inbox, a clock and [`Rounds`], as [`crate::core`] has them.
 
 use market::Timestamp;
-use protocol::{ExperimentState, Offer, Report, TrialState};
+use protocol::{Directive, ExperimentState, Report, StopCause, TrialState};
 use rand::RngExt as _;
 use spec::{Digest, WorkerId};
 
 use super::book::{Excuses, Promise};
+use super::check::Watch;
 use super::disk::Fate;
 use super::messages::{Answer, Body, Peer, Request};
 use super::plan::{MILLISECOND, SECOND};
-use super::question::{CPUS_MAX, End, at, sweeps};
+use super::question::{End, at, sweeps};
 use super::{Act, DOWN_MAX, World};
 use crate::cluster::{Cluster, Input, Options, Recovery, Reply};
 use crate::journal::{JournalError, fold};
 use crate::round::{self, Release, Rounds};
+use crate::snapshot::Snapshot;
 
 /// Longest wait of a worker for an attempt, as in the core.
 const LONG_POLL: u64 = 20 * SECOND;
@@ -35,7 +37,7 @@ pub(super) struct Waiting {
 
 /// One life of the scheduler.
 pub(super) struct Life {
-    rounds: Rounds<Sent, Waiting>,
+    pub(super) rounds: Rounds<Sent, Waiting>,
     began: Timestamp,
     origin: u64,
     inbox: Vec<Request>,
@@ -44,6 +46,7 @@ pub(super) struct Life {
     ticked: u64,
     stop_at: Option<u64>,
     excuses: Excuses,
+    pub(super) watch: Watch,
 }
 
 impl Life {
@@ -65,6 +68,14 @@ impl World {
         };
         let (ledger, last) = fold(&*journal).unwrap_or_else(|error| panic!("the journal cannot be replayed: {error}"));
         assert_eq!(ledger, self.book.ledger, "replay tells another state than the records that became durable");
+        let resumed = Snapshot::from_bytes(&self.snapshot).unwrap_or_default().follow(&*journal);
+        let resumed = resumed.unwrap_or_else(|error| panic!("the journal does not follow its snapshot: {error}"));
+        let resumed = resumed.expect("the snapshot is of this journal");
+        assert!(
+            (&resumed.ledger, resumed.last) == (&ledger, last),
+            "from its snapshot the journal tells another state"
+        );
+        self.snapshot = resumed.to_bytes();
         self.book.check_promises();
         // A wall clock that was set is minutes or hours off, either way.
         let skew = if self.plan.clock_jumps { self.rng.random_range(0..20_000 * SECOND) } else { 10_000 * SECOND };
@@ -75,11 +86,14 @@ impl World {
             recovery: self.plan.recovery,
             jitter_seed: self.rng.random(),
             // A large worker may yet come: nothing is refused for want of one.
-            largest: Some(Offer { cpus: CPUS_MAX, ..Offer::default() }),
+            largest: Some(self.book.site.largest()),
+            preempt_after: self.plan.preempt_after,
+            preempt_pause: self.plan.preempt_pause,
+            reserve_after: self.plan.reserve_after,
             ..Options::default()
         };
-        let recovered =
-            Cluster::recover(began, ledger, sweeps(), options).unwrap_or_else(|error| panic!("no recovery: {error}"));
+        let recovered = Cluster::recover(began, resumed.ledger, sweeps(), options)
+            .unwrap_or_else(|error| panic!("no recovery: {error}"));
         self.lives += 1;
         self.book.begin(began);
         let excuses = Excuses { requeue: self.plan.recovery == Recovery::Requeue, ..Excuses::default() };
@@ -92,6 +106,7 @@ impl World {
             ticked: self.now,
             stop_at: None,
             excuses,
+            watch: Watch::default(),
         });
         self.trace.step(self.now, b's', &began.micros().to_le_bytes());
         self.after(0, Act::Round);
@@ -141,6 +156,7 @@ impl World {
             Peer::Client(client) => 100 + client as u8,
             Peer::Forger => 200,
             Peer::Onlooker => 201,
+            Peer::Operator => 202,
         };
         self.trace.step(self.now, who, request.body.name().as_bytes());
         life.inbox.push(request);
@@ -180,7 +196,7 @@ impl World {
     fn commit(&mut self, mut life: Life, time: Timestamp, ticked: bool) {
         self.draw_fate();
         let committed = life.rounds.commit();
-        self.read_the_disk(&life);
+        self.read_the_disk(&mut life);
         let requeued = life.excuses.requeue;
         life.excuses = Excuses { draining: life.excuses.draining, ..Excuses::default() };
         let released = match committed {
@@ -196,11 +212,11 @@ impl World {
             !requeued || outlived.is_none(),
             "an attempt outlives the scheduler that its worker died with: {outlived:?}"
         );
-        self.check(&life, time, ticked);
+        self.check(&mut life, time, ticked);
         let dies = self.plan.dies_answering > 0.0 && self.rng.random_bool(self.plan.dies_answering);
         let sent = if dies { self.rng.random_range(0..=released.len()) } else { released.len() };
         for release in released.into_iter().take(sent) {
-            self.release(time, release);
+            self.release(&mut life.watch, time, release);
         }
         let over = life.stop_at.is_some_and(|stop_at| life.rounds.cluster().is_idle() || self.now >= stop_at);
         life.next_round = self.now + self.plan.tick;
@@ -224,7 +240,10 @@ impl World {
     }
 
     /// Takes what became durable into the book.
-    fn read_the_disk(&mut self, life: &Life) {
+    fn read_the_disk(&mut self, life: &mut Life) {
+        let kept = life.rounds.cluster().reservation.as_ref();
+        let kept = kept.map(|kept| (kept.experiment.clone(), kept.node.clone()));
+        life.excuses.kept = life.watch.kept.take().filter(|before| kept.as_ref() == Some(before));
         let disk = std::sync::Arc::clone(&self.storage.disk);
         let disk = disk.lock().expect("one thread runs a world");
         for record in &disk.records[self.book.records..] {
@@ -251,7 +270,15 @@ impl World {
             }
             Body::Heartbeat(worker, attempt) => {
                 self.book.hear(now, &worker, attempt);
-                rounds.call(now, Input::Heartbeat(worker, attempt, None), sent);
+                let due = self.due(rounds.cluster(), &worker, attempt);
+                rounds.call(now, Input::Heartbeat(worker.clone(), attempt, None), |reply| {
+                    assert_eq!(
+                        reply,
+                        Ok(Reply::Directive(due)),
+                        "{worker} is told something else of attempt {attempt}"
+                    );
+                    sent(reply)
+                });
             }
             Body::Checkpoint(worker, attempt, checkpoint) => {
                 self.book.hear(now, &worker, attempt);
@@ -271,6 +298,11 @@ impl World {
             }
             Body::Submit(submission) => rounds.call(now, Input::Submit(submission), sent),
             Body::Cancel(experiment) => rounds.call(now, Input::Cancel(experiment), sent),
+            Body::Cordon(target, cordon) => rounds.call(now, Input::Cordon(target, cordon), sent),
+            Body::Uncordon(target) => {
+                rounds.call(now, Input::Uncordon(target.clone()), sent);
+                assert_eq!(rounds.cluster().ledger().cordon(&target), None, "{target} was to be opened");
+            }
             Body::Show(experiment) => {
                 let detail = rounds.cluster().show(&experiment).map(Box::new);
                 rounds.hold(Sent { request, answer: Answer::Shown(detail) });
@@ -290,14 +322,26 @@ impl World {
                 let reachable = self.now >= self.cut[worker];
                 reachable && (process.life != life || process.word_call() != Some(request.call))
             }
-            Peer::Client(_) | Peer::Forger | Peer::Onlooker => false,
+            Peer::Client(_) | Peer::Forger | Peer::Onlooker | Peer::Operator => false,
         }
     }
 
     /// Lets something out. From here on it is a promise.
-    fn release(&mut self, time: Timestamp, release: Release<Sent, Waiting>) {
+    fn release(&mut self, watch: &mut Watch, time: Timestamp, release: Release<Sent, Waiting>) {
         match release {
             Release::Answer(Sent { request, answer }) => {
+                if let (Body::Heartbeat(_, attempt), Answer::Reply(Ok(Reply::Directive(Directive::Stop(cause))))) =
+                    (&request.body, &answer)
+                {
+                    match cause {
+                        StopCause::Fenced => {}
+                        StopCause::Draining => self.book.tell_to_stop(*attempt),
+                        StopCause::Preempted => {
+                            self.book.tell_to_stop(*attempt);
+                            watch.told(*attempt);
+                        }
+                    }
+                }
                 self.promise(&request, &answer);
                 self.reply(request.from, request.call, answer);
             }
@@ -356,6 +400,9 @@ impl World {
                     (None, _) | (Some(_), Report::Failed { .. } | Report::Stopped) => {}
                 }
             }
+            (Body::Cordon(target, cordon), Answer::Reply(Ok(_))) => {
+                self.book.promise(Promise::Cordoned(target.clone(), *cordon));
+            }
             _ => {}
         }
     }
@@ -384,66 +431,6 @@ impl World {
         ] {
             let call = self.call();
             self.after(MILLISECOND, Act::Arrive(Request { from: Peer::Forger, call, body }));
-        }
-    }
-
-    /// What is true of a cluster after each round.
-    fn check(&self, life: &Life, now: Timestamp, ticked: bool) {
-        let cluster = life.rounds.cluster();
-        assert!(*cluster.ledger() == self.book.ledger, "the journal tells another state than the scheduler has");
-        let mut live = 0;
-        for (trial, attempt) in self.book.live() {
-            live += 1;
-            assert!(cluster.leases.contains_key(&attempt.attempt), "{trial} runs without a lease");
-            assert_eq!(
-                cluster.ledger().trial_of(attempt.attempt),
-                Some(&trial),
-                "the token of {trial} leads elsewhere"
-            );
-            let parked = cluster.machines.workers.get(&attempt.worker).is_some_and(|worker| worker.parked);
-            assert!(!parked, "{} waits for an attempt and holds {trial}", attempt.worker);
-            let silent = now.seconds_since(attempt.heard) * 1_000.0;
-            let allowed = self.plan.lease * attempt.leases * 1_000;
-            assert!(!ticked || silent < allowed as f64, "{trial} is held after {silent} ms of silence");
-        }
-        assert_eq!(cluster.leases.len(), live, "a lease is left over");
-        assert_eq!(cluster.ledger().live().count(), live, "an attempt that ended counts as live");
-        for (id, worker) in &cluster.machines.workers {
-            assert!(!worker.parked || life.rounds.is_waiting(id), "{id} is to be given an attempt and does not wait");
-        }
-        for chapter in self.book.chapters.values() {
-            let view = cluster.ledger().experiment(&chapter.submission.experiment).expect("was compared").view();
-            let counts = &view.trials;
-            let all =
-                counts.pending + counts.running + counts.succeeded + counts.failed + counts.cancelled + counts.pruned;
-            assert_eq!(all as usize, chapter.trials.len(), "the counts of {} do not add up", view.experiment);
-            let running = chapter.trials.iter().filter(|trial| trial.live.is_some()).count();
-            assert_eq!(counts.running as usize, running, "{} counts other trials as running", view.experiment);
-            assert_eq!(view.state.is_final(), chapter.ended.is_some(), "{} is {}", view.experiment, view.state);
-        }
-        if ticked && !cluster.draining {
-            self.check_that_nobody_waits_in_vain(cluster, now);
-        }
-    }
-
-    fn check_that_nobody_waits_in_vain(&self, cluster: &Cluster, now: Timestamp) {
-        let open = self.book.chapters.values().filter(|chapter| chapter.ended.is_none());
-        for chapter in open {
-            let policy = &chapter.submission.policy;
-            let running = chapter.trials.iter().filter(|trial| trial.live.is_some()).count() as u32;
-            let ready = |trial: &&super::book::Entry| {
-                trial.live.is_none() && trial.end.is_none() && !trial.held && trial.not_before <= now
-            };
-            if policy.parallel.is_some_and(|limit| running >= limit)
-                || !chapter.trials.iter().any(|trial| ready(&trial))
-            {
-                continue;
-            }
-            for (id, worker) in &cluster.machines.workers {
-                let idle =
-                    worker.parked && worker.registration.cpus >= policy.cpus && cluster.closed(now, worker).is_none();
-                assert!(!idle, "{id} waits although a trial of {} could run", chapter.submission.experiment);
-            }
         }
     }
 

@@ -7,7 +7,7 @@ use spec::{AttemptId, CheckpointRef, FailureClass, WorkerId};
 
 use super::messages::{Answer, Body, Peer, Request};
 use super::plan::{MILLISECOND, SECOND};
-use super::question::{Script, Temper};
+use super::question::{Script, Stand, Temper};
 use super::{Act, DOWN_MAX, World};
 use crate::cluster::Reply;
 
@@ -54,7 +54,6 @@ struct Word {
 
 pub(super) struct Worker {
     index: usize,
-    cpus: u32,
     pub(super) id: WorkerId,
     /// Counts its processes: what is meant for an earlier one does not reach it.
     pub(super) life: u32,
@@ -69,9 +68,9 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn new(index: usize, cpus: u32) -> Self {
+    pub(super) fn new(index: usize) -> Self {
         let id = format!("w{index}").parse().expect("a letter and a digit make an id");
-        Self { index, cpus, id, life: 0, up: false, frozen: 0, terms: None, word: None, heartbeat: 0, run: None }
+        Self { index, id, life: 0, up: false, frozen: 0, terms: None, word: None, heartbeat: 0, run: None }
     }
 
     pub(super) fn word_call(&self) -> Option<u64> {
@@ -155,14 +154,15 @@ impl World {
             | Body::Exchange(..)
             | Body::Submit(_)
             | Body::Cancel(_)
+            | Body::Cordon(..)
+            | Body::Uncordon(_)
             | Body::Show(_)
             | Body::WorkerGone(_) => self.say(index, body, times + 1),
         }
     }
 
     fn register(&mut self, index: usize) {
-        let Worker { id, cpus, .. } = &self.workers[index];
-        let registration = Registration::of(id.clone(), *cpus);
+        let registration: Registration = self.book.site.registration(index, self.workers[index].id.clone());
         self.say(index, Body::Register(registration), 0);
     }
 
@@ -234,8 +234,13 @@ impl World {
     fn begin(&mut self, index: usize, assignment: Assignment) {
         let script = Script::read(&assignment.payload);
         let readable = |checkpoint: &&CheckpointRef| self.store.contains_key(&checkpoint.digest);
-        let from = assignment.checkpoints.iter().find(readable);
-        let (step, weights) = from.map_or((0, script.start()), |from| (from.step, self.store[&from.digest]));
+        // A child never begins anew: what its parent lent it is there for as long as it may need it.
+        let from = assignment.checkpoints.iter().find(readable).or(assignment.parent.as_ref());
+        let Stand { step, weights } = from.map_or(script.start(), |from| {
+            let weights = self.store.get(&from.digest);
+            let weights = weights.unwrap_or_else(|| panic!("what {} begins with is gone", assignment.trial));
+            Stand { step: from.step, weights: *weights }
+        });
         let attempt = assignment.attempt;
         let run = Run { assignment, script, step, weights, kept: Vec::new(), stop: None, hangs: false, ended: false };
         let life = self.workers[index].life;
@@ -296,6 +301,8 @@ impl World {
         }
         if run.step == script.steps {
             let metrics = run.weights.to_le_bytes().to_vec();
+            // The result is in the store: what led to it is only space.
+            self.tidy(index, Vec::new());
             return self.finish(index, Report::Succeeded(metrics));
         }
         run.step += 1;
@@ -309,6 +316,9 @@ impl World {
         let checkpoint = run.script.checkpoint(run.weights, run.step);
         let (weights, value) = (run.weights, Script::value(run.weights));
         self.store.insert(checkpoint.digest, weights);
+        if run.assignment.payload.len() > 8 {
+            self.lendable.insert(checkpoint.digest);
+        }
         self.finish(index, Report::Paused { rung, checkpoint, value });
     }
 
@@ -328,7 +338,7 @@ impl World {
     /// Deletes checkpoints of its own that the scheduler no longer keeps.
     fn tidy(&mut self, index: usize, kept: Vec<CheckpointRef>) {
         let Some(run) = &mut self.workers[index].run else { return };
-        for old in run.kept.iter().filter(|old| !kept.contains(old)) {
+        for old in run.kept.iter().filter(|old| !kept.contains(old) && !run.assignment.lent.contains(old)) {
             self.store.remove(&old.digest);
         }
         run.kept = kept;

@@ -122,6 +122,43 @@ fn what_a_child_begins_with_outlives_its_parent_and_not_the_child() {
 }
 
 #[test]
+fn what_a_parent_lent_and_left_behind_outlives_no_child_while_the_parent_goes_on() {
+    let mut story = Story::of(1);
+    let attempt = story.run(0);
+    let lent = checkpoint("rung", 3);
+    story.change(0, Change::Pause { attempt, rung: 0, checkpoint: lent, value: None });
+    let parent = Some(Descent { trial: 0, checkpoint: lent });
+    for index in 1..3 {
+        story.push(Event::Asked { trial: trial(index), parent, told: Vec::new(), payload: Vec::new() });
+    }
+    story.change(0, Change::Resume);
+    let first = story.run(1);
+    story.change(1, Change::Succeed { attempt: first, outcome: Vec::new() });
+    story.trained(0, &["own-1", "own-2"]);
+    story.leaves(&[]);
+    let second = story.run(2);
+    story.change(2, Change::Succeed { attempt: second, outcome: Vec::new() });
+    story.leaves(&["rung"]);
+}
+
+#[test]
+fn what_a_parent_lent_and_goes_on_from_itself_is_kept_after_its_child() {
+    let mut story = Story::of(1);
+    let attempt = story.run(0);
+    let lent = checkpoint("rung", 3);
+    story.change(0, Change::Pause { attempt, rung: 0, checkpoint: lent, value: None });
+    let parent = Some(Descent { trial: 0, checkpoint: lent });
+    story.push(Event::Asked { trial: trial(1), parent, told: Vec::new(), payload: Vec::new() });
+    story.change(0, Change::Resume);
+    let child = story.run(1);
+    story.change(1, Change::Succeed { attempt: child, outcome: Vec::new() });
+    // Newest of its own, and then the one before in case that is damaged.
+    story.leaves(&[]);
+    story.trained(0, &["own-1"]);
+    story.leaves(&[]);
+}
+
+#[test]
 fn a_failed_trial_keeps_its_checkpoint_for_as_long_as_it_may_be_requeued() {
     for (state, surplus) in [
         (ExperimentState::Failed, &[][..]),

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use protocol::{Credentials, Identity, Invitation, MemberState, Role, Rpc, join};
+use protocol::{Credentials, End, Ending, Identity, Invitation, MemberState, Role, Rpc, join};
 use scheduler::Transport;
 use serde_json::Value;
 use tonic::codegen::http::uri::PathAndQuery;
@@ -249,6 +249,80 @@ async fn who_submits_owns_what_it_submits_and_cancels_nothing_else() {
     assert!(matches!(refused(bob.cancel(&"nothing".parse().unwrap()).await), Refusal::NotFound(_)));
     assert_eq!(client.list().await.unwrap()[0].state, ExperimentState::Queued);
     assert_eq!(alice.cancel(&view.experiment).await.unwrap().state, ExperimentState::Cancelled);
+    handle.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_ran_elsewhere_is_its_submitters_too_and_an_administrator_ends_what_is_anybodys() {
+    let home = tempfile::tempdir().unwrap();
+    let (handle, client) = open(home.path()).await;
+    let alice = connect(&handle, member(&client, "alice", Role::Submit).await).await;
+    let bob = connect(&handle, member(&client, "bob", Role::Submit).await).await;
+    let ending = Ending {
+        payload: b"work".to_vec(),
+        rungs: Vec::new(),
+        arrivals: Vec::new(),
+        told: Vec::new(),
+        end: End::Succeeded(Vec::new()),
+    };
+    let trials = vec![ending.clone(), ending];
+    let policy = Policy { owner: Some("alice".parse().unwrap()), ..Policy::default() };
+    let false_flag = Submission { policy, ..submission("2") };
+    assert_eq!(
+        refused(bob.record(false_flag, trials.clone()).await).to_string(),
+        "bob submits for itself: owner alice is someone else"
+    );
+    assert!(client.list().await.unwrap().is_empty(), "what was refused left no trace");
+    let recorded = bob.record(submission("2"), trials).await.unwrap();
+    assert_eq!((recorded.policy.owner, recorded.state), (Some("bob".parse().unwrap()), ExperimentState::Succeeded));
+    let open = Submission { experiment: "open".parse().unwrap(), ..submission("2") };
+    let view = alice.submit(open).await.unwrap();
+    let ruler = connect(&handle, member(&client, "root", Role::Admin).await).await;
+    assert_eq!(ruler.cancel(&view.experiment).await.unwrap().state, ExperimentState::Cancelled);
+    handle.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn no_word_for_another_members_worker_is_heard() {
+    let home = tempfile::tempdir().unwrap();
+    let (handle, client) = open(home.path()).await;
+    client.submit(submission("2")).await.unwrap();
+    let honest = connect(&handle, member(&client, "box-1", Role::Worker).await).await;
+    let worker = register(&honest, "box-1-a").await;
+    let attempt = honest.lease(&worker).await.unwrap().unwrap().attempt;
+    let liar = connect(&handle, member(&client, "box-2", Role::Worker).await).await;
+    let checkpoint = spec::CheckpointRef { digest: spec::Digest::of(b"forged"), step: 7 };
+    let report = Report::Succeeded(b"forged".to_vec());
+    let words = [
+        ("register", refused(liar.register(registration("box-1-a")).await)),
+        ("lease", refused(liar.lease(&worker).await)),
+        ("heartbeat", refused(liar.heartbeat(&worker, attempt, None).await)),
+        ("checkpoint", refused(liar.checkpoint(&worker, attempt, checkpoint).await)),
+        ("finish", refused(liar.finish(&worker, attempt, report.clone()).await)),
+        ("exchange", refused(liar.exchange(&worker, attempt, report).await)),
+    ];
+    for (call, refusal) in &words {
+        assert!(matches!(refusal, Refusal::Forbidden(_)), "{call}: {refusal}");
+    }
+    assert_eq!(counted(&handle, "forbidden"), words.len() as u64);
+    assert_eq!(honest.heartbeat(&worker, attempt, None).await.unwrap(), Directive::Continue);
+    let trial = client.show(&submission("2").experiment).await.unwrap().trials.remove(0);
+    assert!(matches!(&trial.status, TrialState::Running { worker: at, .. } if *at == worker), "{:?}", trial.status);
+    handle.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn who_is_revoked_while_it_waits_for_an_attempt_gets_none() {
+    let home = tempfile::tempdir().unwrap();
+    let (handle, client) = open(home.path()).await;
+    let box_1 = connect(&handle, member(&client, "box-1", Role::Worker).await).await;
+    let worker = register(&box_1, "box-1-a").await;
+    let waiting = tokio::spawn(async move { box_1.lease(&worker).await });
+    // Long enough for its call to wait there: one that came later would be refused at the gate.
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    client.revoke(&"box-1".parse().unwrap()).await.unwrap();
+    client.submit(submission("2")).await.unwrap();
+    assert_eq!(refused(waiting.await.unwrap()), Refusal::Revoked);
     handle.stop().await.unwrap();
 }
 

@@ -24,7 +24,7 @@ use crate::checkpoint::{self, Saved};
 use crate::labels::Labels;
 use crate::learn::{fill, put, put_adam, take_adam};
 use crate::seeds::{self, Stream};
-use crate::{Ended, Kept, LastGood, MicroBatch, Sink, TrainError, Trained, TrainingData};
+use crate::{Ended, Kept, LastGood, MicroBatch, Sink, TrainError, Trained, TrainingData, memory};
 use losses::{TASKS, UNCERTAINTY_MAX, Weighing};
 
 /// Optimiser steps between checkpoints inside an epoch: some seconds of work for the networks this is meant for.
@@ -32,6 +32,13 @@ const CHECKPOINT_STEPS: u64 = 500;
 
 /// Rows computed at a time: their activations stay in the last cache.
 const TILE: usize = 32;
+
+/// Rows that validation computes at once, by the predictor.
+const ASKED: usize = 32;
+
+/// Copies of the weights at one time, at most: weights, gradient, two moments, the best, three in the order of kernels; and
+/// while a checkpoint is written those that go into it, as tensors and as bytes, or as many while validation loads a predictor.
+const COPIES: usize = 20;
 
 const EPSILON: f32 = 1e-8;
 
@@ -63,7 +70,7 @@ pub(crate) fn train(
     resume: Option<Saved<'_>>,
     sink: &mut dyn Sink,
 ) -> Result<Ended, TrainError> {
-    let mut run = Run { micro_batch, ..Run::start(trial, task, data)? };
+    let mut run = Run::start((trial, task, micro_batch), data)?;
     if let Some(saved) = resume {
         run.restore(saved)?;
     }
@@ -86,13 +93,14 @@ struct Learner {
     panels: ForecasterPanels,
     tape: ForecasterTape,
     adam: Adam,
-    /// `[TILE × input_width]`, and a key of each row's dropout.
+    /// `[rows × input_width]`, and a key of each row's dropout.
     input: Vec<f32>,
     keys: Vec<u64>,
 }
 
 impl Learner {
-    fn new(trial: &TrialSpec, task: &SupervisedSpec, data: &TrainingData) -> Result<Self, TrainError> {
+    /// With room for `rows` rows at once.
+    fn new((trial, task, rows): (&TrialSpec, &SupervisedSpec, usize), data: &TrainingData) -> Result<Self, TrainError> {
         let kind = if task.heads == HeadSpec::default() {
             NetworkKind::Forecaster
         } else {
@@ -103,17 +111,29 @@ impl Learner {
         let mut layout = Layout::default();
         let network = Forecaster::new(&mut layout, &spec)?;
         let uncertainties = layout.add("uncertainties", &[TASKS], Draw::Constant(0.0));
+        let tapes = network.tape_bytes(rows, Purpose::Learning) + network.tape_bytes(ASKED, Purpose::Asking);
+        memory::foresee(tapes + COPIES * layout.len() * size_of::<f32>())?;
         let weights = layout.draw(&mut seeds::generator(trial.seed, Stream::Weights, 0));
         let options = AdamOptions { epsilon: EPSILON, norm_max: Some(task.gradient_norm_max) };
-        let (panels, tape) = (network.panels(), network.tape(TILE, Purpose::Learning));
+        let (panels, tape) = (network.panels(), network.tape(rows, Purpose::Learning));
         let (gradient, adam) = (vec![0.0; layout.len()], Adam::new(layout.len(), options));
-        let (input, keys) = (vec![0.0; TILE * spec.input_width()], Vec::with_capacity(TILE));
+        let (input, keys) = (vec![0.0; rows * spec.input_width()], Vec::with_capacity(rows));
         Ok(Self { spec, layout, network, weights, gradient, uncertainties, panels, tape, adam, input, keys })
     }
 
     fn uncertainties(&self) -> [f32; TASKS] {
         *self.weights[self.uncertainties.clone()].first_chunk().expect("a task has one each")
     }
+}
+
+/// Rows of an update.
+const fn rows_per_step(task: &SupervisedSpec) -> usize {
+    task.batch as usize * task.accumulate as usize
+}
+
+/// Rows computed at once, of so many.
+fn tile(micro_batch: MicroBatch, rows: usize) -> usize {
+    micro_batch.rows(rows).min(TILE)
 }
 
 struct Run<'a> {
@@ -130,11 +150,14 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn start(trial: &'a TrialSpec, task: &'a SupervisedSpec, data: &'a TrainingData) -> Result<Self, TrainError> {
+    fn start(
+        (trial, task, micro_batch): (&'a TrialSpec, &'a SupervisedSpec, MicroBatch),
+        data: &'a TrainingData,
+    ) -> Result<Self, TrainError> {
         let labels = data.labels(task)?;
-        let learner = Learner::new(trial, task, data)?;
+        let learner = Learner::new((trial, task, tile(micro_batch, rows_per_step(task))), data)?;
         let weighing = Weighing::new(&learner.network, task, &labels);
-        let (micro_batch, best, state, kept) = (MicroBatch::Whole, None, State::default(), LastGood::Start);
+        let (best, state, kept) = (None, State::default(), LastGood::Start);
         Ok(Self { trial, task, micro_batch, data, labels, weighing, learner, best, state, kept })
     }
 
@@ -142,8 +165,8 @@ impl<'a> Run<'a> {
     fn go(&mut self, sink: &mut dyn Sink) -> Result<bool, TrainError> {
         while !self.is_over() {
             let mut order = self.order();
-            order.drain(..(self.state.batch * self.rows_per_step()).min(order.len()));
-            for rows in order.chunks(self.rows_per_step()) {
+            order.drain(..(self.state.batch * rows_per_step(self.task)).min(order.len()));
+            for rows in order.chunks(rows_per_step(self.task)) {
                 self.step(rows)?;
                 if sink.should_stop() {
                     self.hand_over(sink)?;
@@ -159,10 +182,6 @@ impl<'a> Run<'a> {
             self.hand_over(sink)?;
         }
         Ok(true)
-    }
-
-    fn rows_per_step(&self) -> usize {
-        self.task.batch as usize * self.task.accumulate as usize
     }
 
     fn is_over(&self) -> bool {
@@ -182,7 +201,7 @@ impl<'a> Run<'a> {
         let dropout = seeds::derive(self.trial.seed, Stream::Dropout, step);
         self.learner.network.pack(&self.learner.weights, &mut self.learner.panels);
         let mut losses = [0.0; TASKS];
-        let width = self.micro_batch.rows(rows.len()).min(TILE);
+        let width = tile(self.micro_batch, rows.len());
         for (index, tile) in rows.chunks(width).enumerate() {
             // A row's mask is its own, however many rows are computed at once.
             let keys = (0..tile.len()).map(|row| seeds::derive(dropout, Stream::Dropout, (index * width + row) as u64));
@@ -238,7 +257,8 @@ impl<'a> Run<'a> {
         match self.task.schedule {
             RateSchedule::Constant => peak,
             RateSchedule::WarmUpCosine { warm_up, floor } => {
-                let steps = self.labels.train.len().div_ceil(self.rows_per_step()) as u64 * u64::from(self.task.epochs);
+                let each = self.labels.train.len().div_ceil(rows_per_step(self.task)) as u64;
+                let steps = each * u64::from(self.task.epochs);
                 let (rising, done) = (warm_up * steps as f64, step as f64 + 1.0);
                 if done <= rising {
                     return peak * done / rising;

@@ -25,7 +25,7 @@ fn remembered(env: impl VectorEnv + 'static, n_step: u32) -> ([Vec<f32>; 5], u64
     let head = PolicyHead::Values { actions: env.action_space().actions().unwrap(), layer: QHead::Plain };
     let agent = agent(head, env.observation_width());
     let mut world = World::new(Box::new(env), (5, 1_000), (Normalise::None, 0.99));
-    let mut learner = OffPolicy::new(&spec.replay, Dqn::new(&spec, agent, &world), &world);
+    let mut learner = OffPolicy::new(&spec.replay, Dqn::new(&spec, agent, &world), &world).unwrap();
     for _ in 0..200 {
         learner.act(&mut world).unwrap();
     }
@@ -97,7 +97,7 @@ fn drift(env: impl VectorEnv + 'static) -> Vec<f32> {
     let Algorithm::Td3(spec) = serde_json::from_str(text).unwrap() else { panic!("it is TD3") };
     let agent = agent(PolicyHead::Deterministic { width: 1 }, env.observation_width());
     let mut world = World::new(Box::new(env), (5, 1_000), (Normalise::None, 0.99));
-    let mut learner = OffPolicy::new(&spec.replay, Td3::new(&spec, agent, &world), &world);
+    let mut learner = OffPolicy::new(&spec.replay, Td3::new(&spec, agent, &world), &world).unwrap();
     learner.act(&mut world).unwrap();
     let saved = learner.method.save(&mut Named::new());
     serde_json::from_value(saved["drift"].clone()).unwrap()
@@ -116,7 +116,7 @@ fn rewards_are_kept_as_they_came_and_scaled_when_they_are_learned_from() {
     let env = Probe::new(Kind::EndlessReward, 3);
     let agent = agent(head, env.observation_width());
     let mut world = World::new(Box::new(env), (5, 1_000), (Normalise::Rewards, 0.99));
-    let mut learner = OffPolicy::new(&spec.replay, Dqn::new(&spec, agent, &world), &world);
+    let mut learner = OffPolicy::new(&spec.replay, Dqn::new(&spec, agent, &world), &world).unwrap();
     for _ in 0..20 {
         learner.act(&mut world).unwrap();
     }

@@ -91,6 +91,7 @@ fn a_million_pendulum_transitions_take_no_more_than_their_columns() {
     let replay = Replay::new(&ReplaySpec::default(), WIDTHS, 1_000_000);
     let raw = 1_000_000 * (3 + 1 + 1 + 3 + 1) * 4;
     assert!(replay.bytes()[1] as f64 <= 1.1 * raw as f64, "{:?}", replay.bytes());
+    assert_eq!(Replay::wanted_bytes(&ReplaySpec::default(), WIDTHS, 1_000_000), raw);
 }
 
 #[test]

@@ -14,6 +14,7 @@ use worker::{Options, Rehearsal, Served, WorkerError};
 
 mod gpus;
 mod members;
+mod memory;
 mod processes;
 mod traces;
 mod trial;

@@ -65,6 +65,12 @@ pub(crate) struct BlockTape {
     norm: Option<NormTape>,
 }
 
+impl BlockTape {
+    pub(crate) fn values(&self) -> usize {
+        self.output.len() + self.active.len() + self.norm.as_ref().map_or(0, NormTape::values)
+    }
+}
+
 /// Sizes of a block.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BlockShape {

@@ -39,6 +39,12 @@ pub(crate) struct NormTape {
     scales: Vec<f32>,
 }
 
+impl NormTape {
+    pub(crate) const fn values(&self) -> usize {
+        self.standard.len() + self.scales.len()
+    }
+}
+
 impl Norm {
     /// `None` for [`Normalisation::Off`].
     pub(crate) fn new(

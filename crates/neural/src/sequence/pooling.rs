@@ -126,6 +126,10 @@ impl Pooling {
 }
 
 impl PoolingTape {
+    pub(crate) const fn values(&self) -> usize {
+        self.keys.len() + self.shares.len()
+    }
+
     /// `[time × rows]`, for as many rows as there is room for.
     pub(crate) fn shares(&self) -> &[f32] {
         &self.shares

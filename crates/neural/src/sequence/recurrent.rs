@@ -96,6 +96,13 @@ pub(crate) struct LstmTape {
     d_cell: Vec<f32>,
 }
 
+impl LstmTape {
+    pub(crate) fn values(&self) -> usize {
+        let Self { purpose: _, gates, states, cells, squashed, zero, d_state, d_cell } = self;
+        [gates, states, cells, squashed, zero, d_state, d_cell].map(Vec::len).iter().sum()
+    }
+}
+
 impl Lstm {
     pub(crate) fn new(
         layout: &mut Layout,

@@ -92,11 +92,12 @@ proptest! {
     #[test]
     fn an_ending_survives_the_wire(
         payload: Vec<u8>, values: Vec<f64>, class in proptest::sample::select(FailureClass::ALL), message: String,
-        told: Vec<u32>
+        told: Vec<u32>, arrivals: Vec<u32>
     ) {
         let rungs: Vec<_> = values.into_iter().map(Finite::new).collect();
         for end in [End::Succeeded(payload.clone()), End::Failed { class, message }, End::Pruned] {
-            let ending = Ending { payload: payload.clone(), rungs: rungs.clone(), told: told.clone(), end };
+            let (rungs, told, arrivals) = (rungs.clone(), told.clone(), arrivals.clone());
+            let ending = Ending { payload: payload.clone(), rungs, arrivals, told, end };
             prop_assert_eq!(Ending::try_from(wire::Ending::from(ending.clone())).unwrap(), ending);
         }
     }

@@ -283,6 +283,25 @@ fn what_ran_asynchronously_elsewhere_is_recorded_in_its_own_order() {
     assert!(TestCluster::new().on(Input::Record(submission, other)).is_err(), "an order it does not come to");
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn what_was_pruned_asynchronously_elsewhere_is_recorded_whatever_the_order(
+        order in prop::collection::vec(0u8..3, 1..12), rungs in 1u32..4
+    ) {
+        let there = each(&format!("each 9 3 {rungs}"), &order, false);
+        let submission = there.cluster.ledger().experiments()[0].submission.clone();
+        let mut here = TestCluster::new();
+        let recorded = here.on(Input::Record(submission, rungs::endings(&there)));
+        prop_assert!(recorded.is_ok(), "{recorded:?}");
+        let ends = |cluster: &TestCluster| {
+            let trials = &cluster.cluster.ledger().experiments()[0].trials;
+            trials.iter().map(|trial| (trial.state.name(), trial.arrivals.clone())).collect::<Vec<_>>()
+        };
+        prop_assert_eq!((payloads(&here), ends(&here)), (payloads(&there), ends(&there)));
+    }
+}
+
 #[test]
 fn a_family_that_ran_elsewhere_is_recorded_with_its_children() {
     let (expected, _) = generations(1, false);

@@ -72,6 +72,7 @@ pub(super) fn endings(cluster: &TestCluster) -> Vec<Ending> {
     let ending = |trial: &crate::trial::Trial| Ending {
         payload: trial.payload.clone(),
         rungs: trial.rungs.clone(),
+        arrivals: trial.arrivals.clone(),
         told: trial.told.clone(),
         end: match &trial.state {
             TrialState::Succeeded { .. } => End::Succeeded(trial.outcome.clone().unwrap()),

@@ -1,8 +1,9 @@
 //! Supervised training: learns what is there, and resumes to the same bytes.
 
 use models::weights::unpack;
-use models::{Forecaster, Predictor};
+use models::{Forecaster, NetworkKind, NetworkSpec, Predictor};
 use neural::Layout;
+use neural::sequence::Purpose;
 use spec::{
     BundleId, DegradeSpec, Digest, Directions, FailureClass, HeadSpec, Imbalance, LabelSpec, Metric, ModelSpec,
     Normalisation, Output, RateSchedule, ReturnHead, Shortcut, Spread, SupervisedSpec, TaskSpec, TaskWeights,
@@ -106,7 +107,7 @@ fn the_rate_rises_to_its_peak_and_falls_to_its_floor() {
     let schedule = RateSchedule::WarmUpCosine { warm_up: 0.25, floor: 0.1 };
     let task = SupervisedSpec { schedule, epochs: 5, learning_rate: 0.01, ..fixtures::supervised() };
     let (spec, data) = setting(0.5, 0.0, task);
-    let run = super::Run::start(&spec, task_of(&spec), &data).unwrap();
+    let run = super::Run::start((&spec, task_of(&spec), MicroBatch::Whole), &data).unwrap();
     let steps = run.labels.train.len().div_ceil(32) as u64 * 5;
     let rates: Vec<f64> = (0..steps).map(|step| run.rate(step)).collect();
     let peak = (0.25 * steps as f64).floor() as usize;
@@ -235,6 +236,30 @@ fn a_mini_batch_in_parts_gives_the_same_updates_up_to_rounding() {
         assert!(losses < 1e-5 && weights < 1e-4, "parts of {micro_batch}: losses {losses:e}, weights {weights:e}");
     }
     assert_eq!(apart(rows(32)), (0.0, 0.0), "a part of all is the whole, to the bit");
+}
+
+#[test]
+fn a_step_down_takes_less_memory_and_a_tape_takes_what_was_counted() {
+    let (spec, data) = setting(0.8, 0.3, fixtures::supervised());
+    let mut layout = Layout::default();
+    let network = Forecaster::new(&mut layout, &shape_of(&spec, &data)).unwrap();
+    let bytes = |rows| network.tape_bytes(rows, Purpose::Learning);
+    assert_eq!(bytes(32), 32 * bytes(1), "as much for each row");
+    // At least what the recurrent layer keeps of a window: four gates, states, cells and their tanh.
+    let ModelSpec::CnnLstm { hidden, .. } = spec.model else { panic!("it is one") };
+    let least = data.rows.window * 7 * hidden as usize * size_of::<f32>();
+    assert!((least..20 * least).contains(&bytes(1)), "{} of {least}", bytes(1));
+    assert!(network.tape_bytes(1, Purpose::Asking) < bytes(1), "nothing is kept for a way back");
+}
+
+/// The shape of what is trained.
+fn shape_of(spec: &TrialSpec, data: &TrainingData) -> NetworkSpec {
+    NetworkSpec {
+        kind: NetworkKind::Forecaster,
+        model: spec.model.clone(),
+        window: data.rows.window,
+        width: data.rows.width,
+    }
 }
 
 #[test]

@@ -1,0 +1,191 @@
+//! The ledger as it stood at some record, in a file beside the journal: a restart reads that and what was journalled since.
+//!
+//! The journal alone is the truth. A snapshot that is missing, damaged, of another format or of another journal is passed
+//! over, and the whole journal is read instead. It is written beside a scheduler that runs, from the journal, by a thread
+//! that reads it as anybody may: the thread that decides is not asked for anything.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use market::Timestamp;
+use spec::Digest;
+
+use crate::code::Code;
+use crate::event::Record;
+use crate::journal::{Journal, JournalError, SqliteJournal};
+use crate::ledger::Ledger;
+
+/// What a snapshot begins with. A change of its bytes, of what a ledger keeps or of how it takes an event in adds 1 to the
+/// last of them.
+const FORMAT: [u8; 8] = *b"tw-snap\x01";
+
+/// Records since the last snapshot below which none is written: they are replayed in a tenth of a second.
+const RECORDS_MIN: u64 = 50_000;
+
+/// A snapshot is written anew once the journal has grown by one part of so many: the work of writing stays in proportion to
+/// what is journalled, and the tail to what a restart reads anyway.
+const GROWTH: u64 = 4;
+
+/// Between two looks at how far the journal is.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// A ledger, and how much of its journal is in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The fold of those records.
+    pub ledger: Ledger,
+    /// The time of the last: a restarted clock does not run behind it.
+    pub last: Timestamp,
+    /// How many.
+    pub records: u64,
+    /// Of the last record: another journal has another.
+    mark: Option<Digest>,
+}
+
+/// Where the snapshot of a journal lies.
+pub(crate) fn beside(journal: &Path) -> PathBuf {
+    journal.with_extension("snapshot")
+}
+
+/// What a journal tells, from the snapshot at `path` as far as it is one of this journal.
+///
+/// # Errors
+/// As [`Journal::replay`].
+pub fn resume(path: &Path, journal: &dyn Journal) -> Result<Snapshot, JournalError> {
+    if let Ok(bytes) = std::fs::read(path) {
+        let why = match Snapshot::from_bytes(&bytes).map(|snapshot| snapshot.follow(journal)) {
+            Some(Ok(Some(followed))) => return Ok(followed),
+            Some(Ok(None)) => "it is of another journal".to_owned(),
+            Some(Err(error)) => error.to_string(),
+            None => "it is damaged, or of another version".to_owned(),
+        };
+        tracing::warn!(path = %path.display(), why, "snapshot is passed over, and the whole journal read");
+    }
+    Ok(Snapshot::default().follow(journal)?.unwrap_or_default())
+}
+
+/// Brings the snapshot at `path` up to the end of `journal`.
+///
+/// # Errors
+/// [`RenewError`]: the one before, if any, is as it was.
+pub fn renew(path: &Path, journal: &dyn Journal) -> Result<Snapshot, RenewError> {
+    let snapshot = resume(path, journal)?;
+    write(path, &snapshot.to_bytes())?;
+    Ok(snapshot)
+}
+
+/// The snapshot could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum RenewError {
+    /// The journal cannot be read.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The disk refuses.
+    #[error("snapshot cannot be written: {0}")]
+    Disk(#[from] std::io::Error),
+}
+
+/// Keeps the snapshot beside the journal at `path` fresh until it is `over`. A failure costs the next restart time, and
+/// nothing else.
+pub(crate) fn keep(path: &Path, over: impl Fn() -> bool) {
+    let kept = || -> Result<(), RenewError> {
+        let mut known = counted(&beside(path)).unwrap_or_default();
+        while !over() {
+            // Closed between two looks: the last that closes a journal puts it in order.
+            let journal = SqliteJournal::open_read_only(path)?;
+            if journal.records()?.saturating_sub(known) >= RECORDS_MIN.max(known / GROWTH) {
+                known = renew(&beside(path), &journal)?.records;
+                tracing::info!(records = known, "snapshot is written");
+            }
+            drop(journal);
+            std::thread::park_timeout(LOOK);
+        }
+        Ok(())
+    };
+    if let Err(error) = kept() {
+        tracing::warn!(%error, "no snapshot is kept: a restart reads the whole journal");
+    }
+}
+
+/// The ledger of the journal at `path`, which is open as `journal`.
+pub(crate) fn of_home(path: &Path, journal: &dyn Journal) -> Result<Snapshot, JournalError> {
+    resume(&beside(path), journal)
+}
+
+impl Snapshot {
+    /// Takes in what `journal` holds beyond it; `None` when it is of another journal.
+    pub(crate) fn follow(mut self, journal: &dyn Journal) -> Result<Option<Self>, JournalError> {
+        let mut is_its_own = self.mark.is_none();
+        let mut newest = None;
+        // The last record that it knows is read again: it must be the one that it was.
+        journal.replay_after(self.records.saturating_sub(1), &mut |record: Record| {
+            if newest.is_none() && !is_its_own {
+                is_its_own = self.mark == Some(mark(&record));
+                newest = Some(record);
+                return Ok(());
+            }
+            if is_its_own {
+                self.ledger.apply(record.at, &record.event)?;
+                self.last = self.last.max(record.at);
+                self.records += 1;
+                newest = Some(record);
+            }
+            Ok(())
+        })?;
+        self.mark = newest.as_ref().map(mark);
+        Ok(is_its_own.then_some(self))
+    }
+
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let Self { ledger, last, records, mark } = self;
+        let mut bytes = FORMAT.to_vec();
+        records.put(&mut bytes);
+        mark.put(&mut bytes);
+        last.put(&mut bytes);
+        ledger.put(&mut bytes);
+        Digest::of(&bytes).put(&mut bytes);
+        bytes
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (content, digest) = bytes.split_last_chunk::<32>()?;
+        if Digest::of(content).as_bytes() != digest {
+            return None;
+        }
+        let mut from = content.strip_prefix(&FORMAT)?;
+        let (records, mark) = Code::take(&mut from)?;
+        let (last, ledger) = Code::take(&mut from)?;
+        from.is_empty().then_some(Self { ledger, last, records, mark })
+    }
+}
+
+/// Records in the snapshot at `path`, going by its first bytes.
+fn counted(path: &Path) -> Option<u64> {
+    let mut head = [0; 16];
+    File::open(path).ok()?.read_exact(&mut head).ok()?;
+    u64::take(&mut head.strip_prefix(&FORMAT)?)
+}
+
+/// What tells a record from others at its place.
+fn mark(record: &Record) -> Digest {
+    let mut bytes = record.event.to_json().into_bytes();
+    record.at.put(&mut bytes);
+    bytes.extend_from_slice(record.event.blob());
+    Digest::of(&bytes)
+}
+
+/// Writes a file whole or not at all. It is on the disk, name and all, when this returns.
+fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let partial = path.with_extension("snapshot.partial");
+    let mut file = File::create(&partial)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&partial, path)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests;
