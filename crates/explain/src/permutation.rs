@@ -91,6 +91,10 @@ mod tests {
             assert!((increase - 2.0 * weight.powi(2) * variance).abs() < 4.0 * error, "{player}: {increase} ± {error}");
             assert!(error > 0.0 && error < 0.05 * increase);
         }
+        // What a model misses anyway is no player's.
+        let missed = importance(&mut model, &rows, &players, |said| 5.0 + miss(&wanted)(said), (8, 1)).unwrap();
+        assert_eq!(missed.loss, 5.0);
+        crate::fixtures::close(&missed.increases, &found.increases, 1e-12);
     }
 
     #[test]
