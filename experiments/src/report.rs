@@ -2,12 +2,14 @@
 //!
 //! Draws what it is given and decides nothing: the verdict, the gates and the figures come from `verdict`.
 
+mod calibration;
 mod chart;
 mod charts;
 mod page;
 
 use std::collections::BTreeMap;
 
+use backtest::calibration::CalibrationFigures;
 use market::Timestamp;
 use spec::{Digest, Dimension, Direction, ExperimentId, Metric, Objective, Params, ProgressUnit};
 
@@ -48,6 +50,8 @@ pub struct Report<'a> {
     pub tone: Tone,
     /// The test split, seen once by the best trial.
     pub test: Option<TestRun>,
+    /// How well the best trial's calibrated forecasts lie on the test split.
+    pub calibration: Option<CalibrationFigures>,
     /// Gates, in the order judged.
     pub gates: Vec<GateLine>,
     /// Where the best trial stands now, such as `quickstart v3 is challenger`.

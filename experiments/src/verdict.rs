@@ -9,9 +9,10 @@ mod standing;
 use std::path::Path;
 
 use artifacts::{Bundle, Evidence, Registry, RegistryError, Store, StoreError, gate};
+use backtest::calibration::{CalibrationError, CalibrationFigures};
 use backtest::{BacktestError, Model, Parity, Setting};
 use market::Timestamp;
-use spec::{BundleId, GateSpec, PromoteSpec, TrialId, TrialOutcome, TrialSpec};
+use spec::{BundleId, GateSpec, PromoteSpec, TaskSpec, TrialId, TrialOutcome, TrialSpec};
 
 use crate::report::{TestRun, Tone};
 use crate::run::Prepared;
@@ -30,6 +31,8 @@ pub struct Verdict {
     pub tone: Tone,
     /// The test split.
     pub test: TestRun,
+    /// How well its calibrated forecasts lie there; `None` without a calibration.
+    pub calibration: Option<CalibrationFigures>,
     /// Every gate.
     pub gates: Vec<GateFigure>,
     /// What became of the bundle; `None` when the spec promotes nowhere.
@@ -51,6 +54,14 @@ pub enum VerdictError {
         trial: spec::TrialId,
         /// Why.
         source: BacktestError,
+    },
+    /// Its calibration cannot be judged.
+    #[error("the calibration of trial {trial} cannot be judged on the test split")]
+    Calibration {
+        /// Which trial.
+        trial: spec::TrialId,
+        /// Why.
+        source: CalibrationError,
     },
     /// The registry refuses.
     #[error(transparent)]
@@ -89,6 +100,8 @@ pub(crate) fn reach(
     let bundle = books.store.get_bundle(outcome.bundle)?;
     let failed = |source| VerdictError::Backtest { trial: trial.view.trial.clone(), source };
     let (tested, parity) = test(prepared, &trial.spec, &bundle).map_err(failed)?;
+    let calibration = calibration(prepared, &trial.spec, &bundle)
+        .map_err(|source| VerdictError::Calibration { trial: trial.view.trial.clone(), source })?;
     let subject = Subject {
         bundle: outcome.bundle,
         trial: &trial.view.trial,
@@ -99,7 +112,7 @@ pub(crate) fn reach(
     let luck = (trial_sharpes(trials), trials_ever);
     let Settled { sentence, tone, gates, promotion } =
         settle((&tested, parity), luck, subject, &mut books.registry, now)?;
-    Ok(Verdict { sentence, tone, test: tested.test_run(), gates, promotion, trials_ever })
+    Ok(Verdict { sentence, tone, test: tested.test_run(), calibration, gates, promotion, trials_ever })
 }
 
 /// A bundle on its way through the gates.
@@ -164,6 +177,18 @@ fn test(prepared: &Prepared, trial: &TrialSpec, bundle: &Bundle) -> Result<(Test
         zero: backtest::zero(&setting)?,
     };
     Ok((tested, model.parity(&setting)?))
+}
+
+/// The same look, at what was forecast.
+fn calibration(
+    prepared: &Prepared,
+    trial: &TrialSpec,
+    bundle: &Bundle,
+) -> Result<Option<CalibrationFigures>, CalibrationError> {
+    let TaskSpec::Supervised(task) = &trial.task else { return Ok(None) };
+    let range = prepared.split.test.clone();
+    let setting = Setting { dataset: &prepared.dataset, range, env: &trial.env, strategy: &trial.strategy };
+    Model::load(bundle)?.calibration(&setting, task)
 }
 
 fn evidence(tested: &Tested, parity: Parity, trial_sharpes: Vec<f64>, trials_ever: u64) -> Evidence {
