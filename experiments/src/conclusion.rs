@@ -80,6 +80,7 @@ pub fn conclude(
         best: summary_best,
         verdict: sentence,
         report: Some(path.clone()),
+        calibration: verdict.as_ref().and_then(|verdict| verdict.calibration.clone()),
         promotion: verdict.and_then(|verdict| verdict.promotion),
     };
     if state == ExperimentState::Succeeded {
@@ -127,6 +128,7 @@ fn report<'a>(
         tone: verdict.map_or(Tone::Open, |verdict| verdict.tone),
         test: verdict.map(|verdict| verdict.test.clone()),
         explained: verdict.map_or(Explained::Nothing, |verdict| verdict.explained.clone()),
+        calibration: verdict.and_then(|verdict| verdict.calibration.clone()),
         gates: verdict.map(|verdict| verdict.gates.iter().map(gate_line).collect()).unwrap_or_default(),
         promotion: verdict.and_then(|verdict| verdict.promotion.as_ref()).map(promotion_text).unwrap_or_default(),
         facts: facts(prepared, verdict, now),

@@ -1,14 +1,16 @@
-//! An ensemble from its file to its verdict: members by reference, weights from the validation split, one bundle, the
+//! An ensemble from its file to its verdict: members by reference or the trials of an experiment, weights from the validation split, one bundle, the
 //! gates.
 //!
 //! What an ensemble gives up to its best member is known afterwards alone, so it is reported and decides nothing.
 
+mod members;
 mod weights;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use artifacts::{Bundle, EnsembleError, Registry, RegistryError, Store, StoreError};
+use backtest::calibration::{CalibrationError, CalibrationFigures};
 use backtest::{Backtest, BacktestError, Model, Setting};
 use dataset::{DataError, Dataset, SplitIndices};
 use market::Timestamp;
@@ -21,6 +23,8 @@ use spec::{
 use crate::run::lines;
 use crate::summary::Promotion;
 use crate::verdict::{Subject, Tested, VerdictError, settle};
+pub use members::SweepMembersError;
+use members::members_of;
 
 /// Every way to weigh, in the order reported.
 const WEIGHTINGS: [Weighting; 3] = [Weighting::Equal, Weighting::Thompson, Weighting::MetaLearner];
@@ -47,6 +51,10 @@ pub struct EnsembleSummary {
     pub verdict: String,
     /// What became of the bundle; absent when the file promotes nowhere.
     pub promotion: Option<Promotion>,
+    /// How well its calibrated forecasts lie on the test split; absent for policies, and where the first member has no
+    /// calibration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<CalibrationFigures>,
 }
 
 /// A member alone.
@@ -129,6 +137,12 @@ pub enum EnsembleRunError {
         /// Why.
         source: BacktestError,
     },
+    /// The experiment whose trials are to be members cannot be used.
+    #[error(transparent)]
+    Sweep(#[from] SweepMembersError),
+    /// It cannot be calibrated, or its calibration not be judged.
+    #[error(transparent)]
+    Calibration(#[from] CalibrationError),
     /// It cannot be judged.
     #[error(transparent)]
     Verdict(#[from] VerdictError),
@@ -140,6 +154,8 @@ impl EnsembleRunError {
     pub const fn is_bad_input(&self) -> bool {
         match self {
             Self::File { .. } | Self::Spec(_) | Self::Members(_) | Self::Changed { .. } => true,
+            Self::Calibration(error) => error.is_data(),
+            Self::Sweep(error) => error.is_bad_input(),
             Self::Registry(error) => {
                 matches!(error, RegistryError::NotFound { .. } | RegistryError::Reference { .. })
             }
@@ -160,11 +176,8 @@ pub fn ensemble(home: &Path, path: &Path, code_version: &str, now: Timestamp) ->
     let spec = spec::parse_ensemble(&path.display().to_string(), &text).map_err(EnsembleRunError::Spec)?;
     let store = Store::of(home)?;
     let mut registry = Registry::open(&home.join("registry.db"))?;
-    let mut members = Vec::new();
-    for reference in &spec.members {
-        let (_, id) = registry.resolve(reference)?;
-        members.push(store.get_bundle(id)?);
-    }
+    let called = called(home, &spec, &registry)?;
+    let members = called.iter().map(|(_, id)| Ok(store.get_bundle(*id)?)).collect::<Result<Vec<_>>>()?;
     let ground = Ground::of(home, &members)?;
     // Every way to weigh is a trial that sees the test split, so all are counted before any does.
     let run = key(&spec, &members, code_version);
@@ -175,7 +188,7 @@ pub fn ensemble(home: &Path, path: &Path, code_version: &str, now: Timestamp) ->
     let mut whole = Vec::new();
     for shares in &shares {
         let weighed: Vec<(&Bundle, f64)> = members.iter().zip(shares.iter().copied()).collect();
-        let bundle = Bundle::ensemble(&weighed, spec.combine, ground.metrics(&weighed, spec.combine)?)?;
+        let bundle = ground.together(&weighed, spec.combine)?;
         whole.push((ground.play(&bundle)?, bundle));
     }
     let chosen = WEIGHTINGS.iter().position(|how| *how == spec.weights).expect("all ways are listed");
@@ -191,12 +204,13 @@ pub fn ensemble(home: &Path, path: &Path, code_version: &str, now: Timestamp) ->
     };
     // Members are winners already: the spread of their ratios says nothing of what was tried, so chance's is taken.
     let settled = settle((&tested, parity), (Vec::new(), trials_ever), subject, &mut registry, now)?;
+    let calibration = ground.calibration(bundle)?;
     let best = alone.iter().map(Played::test_return).fold(f64::NEG_INFINITY, f64::max);
     Ok(EnsembleSummary {
         bundle: bundle.id(),
         weights: spec.weights,
         combine: spec.combine,
-        members: figures(&spec, &members, &alone, &shares),
+        members: figures(&called, &members, &alone, &shares),
         together: WEIGHTINGS
             .iter()
             .zip(&whole)
@@ -210,6 +224,7 @@ pub fn ensemble(home: &Path, path: &Path, code_version: &str, now: Timestamp) ->
         buy_and_hold_return: tested.buy_and_hold.summary().total_return,
         verdict: settled.sentence,
         promotion: settled.promotion,
+        calibration,
         ensemble: spec.name,
     })
 }
@@ -220,11 +235,24 @@ fn key(spec: &EnsembleSpec, members: &[Bundle], code_version: &str) -> Digest {
     Digest::of(&canonical_json(&(spec, members, code_version)))
 }
 
-fn figures(spec: &EnsembleSpec, members: &[Bundle], alone: &[Played], shares: &[Vec<f64>; 3]) -> Vec<MemberFigures> {
+/// The members with their names, by reference or as the trials of an experiment.
+fn called(home: &Path, spec: &EnsembleSpec, registry: &Registry) -> Result<Vec<(String, BundleId)>> {
+    if let Some(sweep) = &spec.sweep {
+        return Ok(members_of(home, sweep)?);
+    }
+    spec.members.iter().map(|reference| Ok((reference.clone(), registry.resolve(reference)?.1))).collect()
+}
+
+fn figures(
+    called: &[(String, BundleId)],
+    members: &[Bundle],
+    alone: &[Played],
+    shares: &[Vec<f64>; 3],
+) -> Vec<MemberFigures> {
     let of = |index: usize| {
         let (bundle, played) = (&members[index], &alone[index]);
         MemberFigures {
-            member: spec.members[index].clone(),
+            member: called[index].0.clone(),
             bundle: bundle.id(),
             algorithm: algorithm(&bundle.manifest().trial).to_owned(),
             shares: shares.iter().map(|shares| shares[index]).collect(),
@@ -289,11 +317,39 @@ impl Ground {
         Ok(Played { validation: self.run(bundle, &self.split.validation)?, test: self.run(bundle, &self.split.test)? })
     }
 
-    /// What the manifest says that the ensemble measured on validation.
-    fn metrics(&self, members: &[(&Bundle, f64)], combine: Combination) -> Result<BTreeMap<Metric, f64>> {
+    /// The members as one bundle: forecasters calibrated together, where the first asks for a calibration, and with what it
+    /// measured on validation in its manifest.
+    fn together(&self, members: &[(&Bundle, f64)], combine: Combination) -> Result<Bundle> {
         let bare = Bundle::ensemble(members, combine, BTreeMap::new())?;
-        let summary = self.run(&bare, &self.split.validation)?.summary();
-        Ok([(Metric::ValidationSharpe, summary.sharpe), (Metric::ValidationReturn, summary.total_return)].into())
+        let fitted = match &bare.manifest().trial.task {
+            TaskSpec::Supervised(task) => match &task.calibration {
+                Some(wanted) => {
+                    let setting = self.setting(&bare, self.split.validation.clone());
+                    Some(Model::load(&bare).map_err(CalibrationError::Backtest)?.calibrate(&setting, (task, wanted))?)
+                }
+                None => None,
+            },
+            TaskSpec::Rl(_) => None,
+        };
+        let whole = |bundle: Bundle| match &fitted {
+            Some(fitted) => bundle.calibrated(canonical_json(&fitted.calibration)),
+            None => bundle,
+        };
+        let summary = self.run(&whole(bare), &self.split.validation)?.summary();
+        let mut metrics: BTreeMap<Metric, f64> =
+            [(Metric::ValidationSharpe, summary.sharpe), (Metric::ValidationReturn, summary.total_return)].into();
+        if let Some(fitted) = &fitted {
+            metrics.insert(Metric::ValidationEce, fitted.scores.ece_debiased);
+            metrics.insert(Metric::ValidationBrier, fitted.scores.brier);
+            metrics.insert(Metric::ValidationCrps, fitted.scores.crps);
+        }
+        Ok(whole(Bundle::ensemble(members, combine, metrics)?))
+    }
+
+    fn calibration(&self, bundle: &Bundle) -> Result<Option<CalibrationFigures>> {
+        let TaskSpec::Supervised(task) = &bundle.manifest().trial.task else { return Ok(None) };
+        let setting = self.setting(bundle, self.split.test.clone());
+        Ok(Model::load(bundle).map_err(CalibrationError::Backtest)?.calibration(&setting, task)?)
     }
 
     fn test(&self, bundle: &Bundle, played: &Played) -> Result<(Tested, backtest::Parity)> {

@@ -16,8 +16,9 @@ pub mod trials;
 mod verdict;
 mod warm;
 
+pub use backtest::calibration::{CalibrationFigures, CoverageFigures, ReliabilityBin, ScoreFigures};
 pub use conclusion::{ConcludeError, Conclusion, conclude, promotion_text};
-pub use ensemble::{EnsembleRunError, EnsembleSummary, MemberFigures, TogetherFigures, ensemble};
+pub use ensemble::{EnsembleRunError, EnsembleSummary, MemberFigures, SweepMembersError, TogetherFigures, ensemble};
 pub use question::{Question, Seen, normalised};
 pub use record::{Asked, Record, RecordError};
 pub use run::{Machine, PrepareError, Prepared, endings, extend, prepare, resume, submission};

@@ -219,6 +219,7 @@ mod tests {
             verdict: String::new(),
             report: None,
             promotion: None,
+            calibration: None,
         };
         record.finish(&summary).unwrap();
         assert_eq!(record.finished().unwrap(), Some(summary));

@@ -2,12 +2,14 @@
 //!
 //! Draws what it is given and decides nothing: the verdict, the gates and the figures come from `verdict`.
 
+mod calibration;
 mod chart;
 mod charts;
 mod page;
 
 use std::collections::BTreeMap;
 
+use backtest::calibration::CalibrationFigures;
 use explain::Explanation;
 use market::Timestamp;
 use spec::{Digest, Dimension, Direction, ExperimentId, Metric, Objective, Params, ProgressUnit};
@@ -51,6 +53,8 @@ pub struct Report<'a> {
     pub test: Option<TestRun>,
     /// Why it says what it says of the last bar of that split.
     pub explained: Explained,
+    /// How well the best trial's calibrated forecasts lie on the test split.
+    pub calibration: Option<CalibrationFigures>,
     /// Gates, in the order judged.
     pub gates: Vec<GateLine>,
     /// Where the best trial stands now, such as `quickstart v3 is challenger`.

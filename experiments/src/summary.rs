@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use artifacts::{Alias, GateResult};
+use backtest::calibration::CalibrationFigures;
 use protocol::{ExperimentState, TrialState, TrialView};
 use serde::{Deserialize, Serialize};
 use spec::{BundleId, ExperimentId, ModelName, TrialId};
@@ -25,6 +26,9 @@ pub struct Summary {
     pub report: Option<PathBuf>,
     /// What became of the best trial's bundle; absent when the spec promotes nowhere.
     pub promotion: Option<Promotion>,
+    /// How well its calibrated forecasts lie on the test split; absent without a calibration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<CalibrationFigures>,
 }
 
 /// Trials by their final state.

@@ -9,10 +9,11 @@ mod standing;
 use std::path::Path;
 
 use artifacts::{Bundle, BundleKind, Evidence, Registry, RegistryError, Store, StoreError, gate};
+use backtest::calibration::{CalibrationError, CalibrationFigures};
 use backtest::{BacktestError, Model, Parity, Setting};
 use explain::Question;
 use market::Timestamp;
-use spec::{BundleId, GateSpec, PromoteSpec, TrialId, TrialOutcome, TrialSpec};
+use spec::{BundleId, GateSpec, PromoteSpec, TaskSpec, TrialId, TrialOutcome, TrialSpec};
 
 use crate::report::{Explained, TestRun, Tone};
 use crate::run::Prepared;
@@ -33,6 +34,8 @@ pub struct Verdict {
     pub test: TestRun,
     /// Why it says what it says of the last bar of that split.
     pub explained: Explained,
+    /// How well its calibrated forecasts lie there; `None` without a calibration.
+    pub calibration: Option<CalibrationFigures>,
     /// Every gate.
     pub gates: Vec<GateFigure>,
     /// What became of the bundle; `None` when the spec promotes nowhere.
@@ -54,6 +57,14 @@ pub enum VerdictError {
         trial: spec::TrialId,
         /// Why.
         source: BacktestError,
+    },
+    /// Its calibration cannot be judged.
+    #[error("the calibration of trial {trial} cannot be judged on the test split")]
+    Calibration {
+        /// Which trial.
+        trial: spec::TrialId,
+        /// Why.
+        source: CalibrationError,
     },
     /// The registry refuses.
     #[error(transparent)]
@@ -92,6 +103,8 @@ pub(crate) fn reach(
     let bundle = books.store.get_bundle(outcome.bundle)?;
     let failed = |source| VerdictError::Backtest { trial: trial.view.trial.clone(), source };
     let (tested, parity) = test(prepared, &trial.spec, &bundle).map_err(failed)?;
+    let calibration = calibration(prepared, &trial.spec, &bundle)
+        .map_err(|source| VerdictError::Calibration { trial: trial.view.trial.clone(), source })?;
     let subject = Subject {
         bundle: outcome.bundle,
         trial: &trial.view.trial,
@@ -103,7 +116,7 @@ pub(crate) fn reach(
     let Settled { sentence, tone, gates, promotion } =
         settle((&tested, parity), luck, subject, &mut books.registry, now)?;
     let (test, explained) = (tested.test_run(), explained(prepared, &bundle));
-    Ok(Verdict { sentence, tone, test, explained, gates, promotion, trials_ever })
+    Ok(Verdict { sentence, tone, test, explained, calibration, gates, promotion, trials_ever })
 }
 
 /// A bundle on its way through the gates.
@@ -183,6 +196,18 @@ fn explained(prepared: &Prepared, bundle: &Bundle) -> Explained {
         Ok(explanation) => Explained::Shown(Box::new(explanation)),
         Err(error) => Explained::Refused(error.to_string()),
     }
+}
+
+/// The same look, at what was forecast.
+fn calibration(
+    prepared: &Prepared,
+    trial: &TrialSpec,
+    bundle: &Bundle,
+) -> Result<Option<CalibrationFigures>, CalibrationError> {
+    let TaskSpec::Supervised(task) = &trial.task else { return Ok(None) };
+    let range = prepared.split.test.clone();
+    let setting = Setting { dataset: &prepared.dataset, range, env: &trial.env, strategy: &trial.strategy };
+    Model::load(bundle)?.calibration(&setting, task)
 }
 
 fn evidence(tested: &Tested, parity: Parity, trial_sharpes: Vec<f64>, trials_ever: u64) -> Evidence {

@@ -5,10 +5,10 @@
 
 use features::{FeatureError, FeatureState, Stream, observation};
 use market::{Bar, InstrumentError, Money, Price, Timestamp};
-use models::{ModelError, Predictor};
+use models::{Adaptive, ModelError, Predictor, Uncertainty};
 use portfolio::{Portfolio, Tape};
 use risk::{Approved, Context, Gate, KillSwitch, Refusal};
-use spec::{BundleId, Decision, Digest, Prediction, Reason};
+use spec::{BundleId, Confidence, Decision, Digest, Prediction, Reason};
 use venue::{ClientOrderId, CostModel, Fill, OrderIntent};
 
 use crate::journal::{Alarm, Header, Mark, Record};
@@ -31,6 +31,8 @@ pub enum Action {
     Mark(Mark),
     /// What the network said.
     Prediction(Prediction),
+    /// How far to trust it.
+    Confidence(Confidence),
     /// The exposure wanted.
     Decision(Decision),
     /// Send this, once it is journalled.
@@ -48,6 +50,7 @@ impl Action {
         match self {
             Self::Mark(mark) => Record::Mark(*mark),
             Self::Prediction(prediction) => Record::Prediction(prediction.clone()),
+            Self::Confidence(confidence) => Record::Confidence(*confidence),
             Self::Decision(decision) => Record::Decision(decision.clone()),
             Self::Order(approved) => Record::Order(approved.get().clone()),
             Self::Refusal(refusal) => Record::Refusal((**refusal).clone()),
@@ -100,6 +103,8 @@ pub struct Engine {
     outstanding: Option<OrderIntent>,
     sequence: u64,
     observed: Vec<f32>,
+    /// Of a calibrated bundle: state like all here, a function of the header and the events.
+    intervals: Option<Adaptive>,
 }
 
 impl Engine {
@@ -122,6 +127,7 @@ impl Engine {
             outstanding: None,
             sequence: 0,
             observed: vec![0.0; predictor.input_width()],
+            intervals: predictor.calibration().map(Adaptive::new),
             header,
             predictor,
         })
@@ -176,11 +182,17 @@ impl Engine {
         if mark.equity <= Money(0) {
             actions.push(Action::Alarm(Alarm::Ruined));
         }
+        if let Some(intervals) = &mut self.intervals {
+            intervals.close(bar.close);
+        }
         let decision = match self.predict(bar, close)? {
             None => Decision { bar: bar.time, target: None, reason: Reason::WarmUp },
-            Some(prediction) => {
+            Some((prediction, uncertainty)) => {
                 let decision = strategy::decide(&self.header.strategy, &self.header.env, &prediction);
+                let ends = self.intervals.as_mut().and_then(|state| state.interval(bar.close, &prediction.output));
                 actions.push(Action::Prediction(prediction));
+                let confidence = uncertainty.zip(ends).map(|(uncertainty, ends)| uncertainty.within(ends));
+                actions.extend(confidence.map(Action::Confidence));
                 decision
             }
         };
@@ -198,7 +210,7 @@ impl Engine {
         Mark { time: bar.time, cash: self.portfolio.cash(), position: self.portfolio.position(), equity }
     }
 
-    fn predict(&mut self, bar: &Bar, close: Price) -> Result<Option<Prediction>, EngineError> {
+    fn predict(&mut self, bar: &Bar, close: Price) -> Result<Option<(Prediction, Option<Uncertainty>)>, EngineError> {
         let Some(window) = self.stream.push(bar)? else { return Ok(None) };
         let row = if self.predictor.spec().observes_position() {
             let (exposure, unrealised) = self.portfolio.view(&self.header.instrument, close);
@@ -209,7 +221,8 @@ impl Engine {
             window
         };
         let output = self.predictor.predict(&[row])?.remove(0);
-        Ok(Some(self.predictor.prediction(bar.time, row, output)))
+        let uncertainty = self.predictor.uncertainty(row)?;
+        Ok(Some((self.predictor.prediction(bar.time, row, output), uncertainty)))
     }
 
     fn order(&mut self, decision: &Decision, close: Price) -> Option<Action> {

@@ -121,6 +121,7 @@ fn input(record: &Record) -> Option<MarketEvent> {
         Record::KillSwitch(switch) => Some(MarketEvent::KillSwitch(*switch)),
         Record::Mark(_)
         | Record::Prediction(_)
+        | Record::Confidence(_)
         | Record::Decision(_)
         | Record::Order(_)
         | Record::Refusal(_)

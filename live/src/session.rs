@@ -306,7 +306,11 @@ impl Summary {
             Record::Fill(_) => self.fills += 1,
             Record::Refusal(_) => self.refusals += 1,
             Record::Mark(mark) => self.marks.push(*mark),
-            Record::KillSwitch(_) | Record::Prediction(_) | Record::Alarm(_) | Record::Ack(_) => {}
+            Record::KillSwitch(_)
+            | Record::Prediction(_)
+            | Record::Confidence(_)
+            | Record::Alarm(_)
+            | Record::Ack(_) => {}
         }
     }
 }

@@ -18,10 +18,10 @@ use live::journal::{self, Alarm, Record, frames};
 use live::session::{Event, LiveError, Options, Summary, run};
 use live::{Outcome, ReplayError, replay};
 use market::{Money, Timestamp};
-use models::Predictor;
+use models::{CALIBRATION_FORMAT, Calibration, Predictor, SpreadFit};
 use proptest::prelude::*;
 use risk::{KillSwitch, Limit, Limits};
-use spec::Decision;
+use spec::{Confidence, Decision, TaskSpec};
 
 const BARS: usize = 200;
 
@@ -120,6 +120,88 @@ fn a_replay_derives_every_prediction_decision_and_order_again() {
         let expected = Outcome::Identical { bars, decisions: bars, orders: traded.orders };
         assert_eq!(session.replay().unwrap(), expected);
     }
+}
+
+/// The same with a calibration whose scores are of another market, so that intervals have something to learn.
+fn calibrated(kind: Kind) -> Session {
+    let mut session = session(kind);
+    let calibration = Calibration {
+        format: CALIBRATION_FORMAT,
+        temperature: 1.4,
+        spread: SpreadFit::Deviation(0.02),
+        coverage: 0.8,
+        rate: 0.05,
+        passes: 8,
+        horizon: 1,
+        scores: (1..=40).map(|place| f64::from(place) / 10.0).collect(),
+    };
+    session.bundle = session.bundle.clone().calibrated(spec::canonical_json(&calibration));
+    session
+}
+
+fn confidences(session: &Session) -> Vec<Confidence> {
+    let confidence = |record| if let Record::Confidence(confidence) = record { Some(confidence) } else { None };
+    session.records().into_iter().filter_map(confidence).collect()
+}
+
+#[test]
+fn a_calibrated_session_journals_its_confidence_and_replays_to_the_bit() {
+    let session = calibrated(Kind::Forecaster);
+    let orders = session.trade().unwrap().orders;
+    let bars = BARS - TRAINED;
+    assert_eq!(session.replay().unwrap(), Outcome::Identical { bars, decisions: bars, orders });
+    let said = confidences(&session);
+    assert_eq!(said.len(), bars, "one beside each prediction");
+    assert!(said.iter().all(|said| said.low < said.high && said.aleatoric > 0.0 && said.epistemic >= 0.0));
+    assert!(said.windows(2).any(|pair| pair[0].miss != pair[1].miss), "the level moves");
+    assert_eq!((said[0].miss, said[0].aleatoric), (1.0 - 0.8, 0.02));
+    // Without a calibration there is none, and the journal is what it was.
+    assert_eq!(confidences(&traded(self::session(Kind::Forecaster))), Vec::new());
+}
+
+fn traded(session: Session) -> Session {
+    session.trade().unwrap();
+    session
+}
+
+#[test]
+fn live_intervals_hold_as_many_outcomes_as_the_backtest_counts() {
+    let session = traded(calibrated(Kind::Forecaster));
+    let trial = fixture::trial(Kind::Forecaster);
+    let setting = Setting { dataset: &session.data, range: TRAINED..BARS, env: &trial.env, strategy: &trial.strategy };
+    let TaskSpec::Supervised(task) = &trial.task else { panic!("it forecasts") };
+    let figures = backtest::Model::load(&session.bundle).unwrap().calibration(&setting, task).unwrap().unwrap();
+    let said = confidences(&session);
+    let bars = &session.data.bars[TRAINED..];
+    let inside = bars.windows(2).zip(&said).filter(|(pair, said)| {
+        let outcome = (pair[1].close / pair[0].close).ln();
+        (said.low..=said.high).contains(&outcome)
+    });
+    assert_eq!(figures.rows, bars.len() - 1, "the last bar has no outcome yet");
+    assert_eq!(figures.adaptive.covered, inside.count() as f64 / figures.rows as f64);
+    let width: f64 = said[..figures.rows].iter().map(|said| said.high - said.low).sum();
+    assert!((figures.adaptive.width - width / figures.rows as f64).abs() < 1e-12);
+}
+
+#[test]
+fn a_changed_level_in_the_journal_is_the_first_difference_and_a_later_bar_changes_none() {
+    let session = traded(calibrated(Kind::Forecaster));
+    let records = session.records();
+    let at = records.iter().rposition(|record| matches!(record, Record::Confidence(_))).unwrap();
+    let Record::Confidence(last) = &records[at] else { unreachable!("found by its kind") };
+    let changed = Confidence { miss: last.miss + 1e-15, ..*last };
+    rewrite(&session.options.journal, |payloads| {
+        payloads[at + 1] = serde_json::to_vec(&Record::Confidence(changed)).unwrap();
+    });
+    let Outcome::Differs(difference) = session.replay().unwrap() else { panic!("it was changed") };
+    assert_eq!(difference.field, "confidence.miss");
+
+    let whole = confidences(&traded(calibrated(Kind::Forecaster)));
+    let mut other = calibrated(Kind::Forecaster);
+    other.data.bars[TRAINED + 30..].iter_mut().for_each(|bar| {
+        (bar.open, bar.high, bar.low, bar.close) = (bar.open * 1.1, bar.high * 1.1, bar.low * 1.1, bar.close * 1.1);
+    });
+    assert_eq!(confidences(&traded(other))[..30], whole[..30]);
 }
 
 #[test]

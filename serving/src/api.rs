@@ -3,10 +3,13 @@
 use artifacts::BundleKind;
 use market::{Bar, Interval, Symbol, Timestamp};
 use serde::{Deserialize, Serialize};
-use spec::{BundleId, Digest, TrialId};
+use spec::{BundleId, Confidence, Digest, Spread, TrialId};
 
 /// Rows or windows predicted in one request at most: 256 tiles of the predictor, so that nobody waits long behind one.
 pub(crate) const PREDICTIONS_MAX: usize = 1_024;
+
+/// Forward passes that confidence may take in one request: as much work as the most rows without it.
+pub(crate) const PASSES_MAX: usize = PREDICTIONS_MAX;
 
 /// The body of `POST /v1/predict`: either `bars` or `rows`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -24,6 +27,20 @@ pub struct PredictRequest {
     /// What a policy holds while it decides. Default: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<Position>,
+    /// How much is said of a calibrated forecast. Default: `confidence`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<Detail>,
+}
+
+/// How much is said of a calibrated forecast.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Detail {
+    /// How far to trust it, too: each row is asked many times, so few rows fit a request.
+    #[default]
+    Confidence,
+    /// The calibrated numbers alone.
+    Forecast,
 }
 
 /// A trader's state as a policy sees it.
@@ -61,6 +78,16 @@ pub enum Served {
         probabilities: Probabilities,
         /// Expected log return over the horizon.
         expected_return: f32,
+        /// How far it may lie from that; of a network or a calibration that says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        spread: Option<Spread>,
+        /// Deviation of one-bar log returns over the horizon; of a network that says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        volatility: Option<f32>,
+        /// How far to trust it; of a calibrated bundle. The interval is that of the calibration alone: what is asked here has no
+        /// past to adapt to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        confidence: Option<Confidence>,
         /// Digest of the input.
         row: Digest,
     },
@@ -175,4 +202,7 @@ pub struct Description {
     pub anchor: Timestamp,
     /// `bars` may start right after this one, too.
     pub at: Option<Timestamp>,
+    /// Share of outcomes that the interval of a calibrated forecast is to hold; absent without a calibration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<f64>,
 }

@@ -12,7 +12,7 @@ mod model;
 mod refusal;
 mod server;
 
-pub use api::{Act, ActRequest, Action, Answer, Description, Position, PredictRequest, Probabilities, Served};
+pub use api::{Act, ActRequest, Action, Answer, Description, Detail, Position, PredictRequest, Probabilities, Served};
 pub use key::{ApiKey, KeyError};
 pub use model::LoadError;
 pub use refusal::{Code, Refusal};

@@ -4,10 +4,11 @@ use artifacts::{Bundle, BundleKind};
 use features::{FeatureError, FeatureState, Stream, observation};
 use market::{Bar, Timestamp};
 use models::{ModelError, Predictor, row_digest};
-use spec::{BundleId, Output};
+use spec::{BundleId, Confidence, Output};
 
 use crate::api::{
-    Act, ActRequest, Action, Answer, Description, PREDICTIONS_MAX, Position, PredictRequest, Probabilities, Served,
+    Act, ActRequest, Action, Answer, Description, Detail, PASSES_MAX, PREDICTIONS_MAX, Position, PredictRequest,
+    Probabilities, Served,
 };
 use crate::refusal::{Code, Refusal};
 
@@ -63,7 +64,8 @@ impl Model {
             return Err(LoadError::Mismatch { bundle: id, network: predictor.input_width(), features: made });
         }
         predictor.predict(&[&vec![0.0; made]]).map_err(network)?;
-        let description = describe(bundle, &features, reference);
+        let coverage = predictor.calibration().map(|calibration| calibration.coverage);
+        let description = Description { coverage, ..describe(bundle, &features, reference) };
         Ok(Self { predictor, features, description })
     }
 
@@ -83,12 +85,50 @@ impl Model {
         };
         let inputs: Vec<Input> = inputs.into_iter().map(|input| self.observe(input, position)).collect();
         let rows: Vec<&[f32]> = inputs.iter().map(|input| &input.values[..]).collect();
+        let detail = request.detail.unwrap_or_default();
+        self.check_passes(detail, rows.len())?;
         let outputs = self.predictor.predict(&rows).map_err(refused)?;
+        let confidence = self.confidence(detail, &rows, &outputs)?;
+        let said = inputs.iter().zip(outputs).zip(confidence);
         Ok(Answer {
-            predictions: inputs.iter().zip(outputs).map(|(input, output)| served(input, output)).collect(),
+            predictions: said.map(|((input, output), confidence)| served(input, output, confidence)).collect(),
             artifact: self.predictor.bundle(),
             model: self.description.model.clone(),
         })
+    }
+
+    /// Refuses what would keep others waiting.
+    fn check_passes(&self, detail: Detail, rows: usize) -> Result<(), Refusal> {
+        let passes = match (detail, self.predictor.calibration()) {
+            (Detail::Confidence, Some(calibration)) => calibration.passes as usize,
+            (Detail::Confidence, None) | (Detail::Forecast, _) => return Ok(()),
+        };
+        let rows_max = (PASSES_MAX / passes).max(1);
+        if rows <= rows_max {
+            return Ok(());
+        }
+        let message = format!(
+            "{rows} rows with confidence, {passes} passes each, in one request: send at most {rows_max}, or `detail: forecast`"
+        );
+        Err(Refusal::new(Code::TooLarge, message))
+    }
+
+    /// How far to trust each output, as far as it is asked for and the bundle is calibrated.
+    fn confidence(
+        &self,
+        detail: Detail,
+        rows: &[&[f32]],
+        outputs: &[Output],
+    ) -> Result<Vec<Option<Confidence>>, Refusal> {
+        let calibration = match (detail, self.predictor.calibration()) {
+            (Detail::Confidence, Some(calibration)) => calibration,
+            (Detail::Confidence, None) | (Detail::Forecast, _) => return Ok(vec![None; rows.len()]),
+        };
+        let each = rows.iter().zip(outputs).map(|(row, output)| {
+            let uncertainty = self.predictor.uncertainty(row).map_err(refused)?;
+            Ok(uncertainty.zip(calibration.interval(output)).map(|(uncertainty, ends)| uncertainty.within(ends)))
+        });
+        each.collect()
     }
 
     fn position(&self, given: Option<Position>) -> Result<observation::Position, Refusal> {
@@ -181,14 +221,16 @@ fn describe(bundle: &Bundle, features: &FeatureState, model: String) -> Descript
         row_values: features.input_width(),
         anchor: features.anchor,
         at: features.at,
+        coverage: None,
     }
 }
 
-fn served(input: &Input, output: Output) -> Served {
+fn served(input: &Input, output: Output, confidence: Option<Confidence>) -> Served {
     let (bar, row) = (input.bar, row_digest(&input.values));
     match output {
-        Output::Forecast { probabilities: [down, flat, up], expected_return, .. } => {
-            Served::Forecast { bar, probabilities: Probabilities { down, flat, up }, expected_return, row }
+        Output::Forecast { probabilities: [down, flat, up], expected_return, spread, volatility } => {
+            let probabilities = Probabilities { down, flat, up };
+            Served::Forecast { bar, probabilities, expected_return, spread, volatility, confidence, row }
         }
         Output::Policy { action, probabilities } => Served::Policy { bar, action, probabilities, row },
         Output::Values { action, values } => Served::Values { bar, action, values, row },
@@ -205,7 +247,8 @@ pub(crate) fn observed(request: ActRequest, kind: BundleKind) -> Result<PredictR
             if bars.is_some() == row.is_some() {
                 return Err(invalid("send either `bars` or `row`"));
             }
-            Ok(PredictRequest { bars, rows: row.map(|row| vec![row]), last: None, position: Some(position) })
+            let rows = row.map(|row| vec![row]);
+            Ok(PredictRequest { bars, rows, last: None, position: Some(position), detail: None })
         }
     }
 }
@@ -218,7 +261,11 @@ pub(crate) fn acted(answer: Answer) -> Result<Act, Refusal> {
             (Action::Discrete(action), bar, row)
         }
         Some(Served::Control { bar, action, row }) => (Action::Continuous(action), bar, row),
-        Some(Served::Forecast { .. }) | None => return Err(Refusal::new(Code::Internal, "the model gave no action")),
+        // An ensemble of forecasters: its kind does not tell.
+        Some(Served::Forecast { .. }) => {
+            return Err(invalid("this model forecasts and does not act: use /v1/predict"));
+        }
+        None => return Err(Refusal::new(Code::Internal, "the model gave no action")),
     };
     Ok(Act { action, bar, row, artifact, model })
 }
@@ -255,6 +302,7 @@ fn refused(error: ModelError) -> Refusal {
         ModelError::Shape { .. }
         | ModelError::Unknown { .. }
         | ModelError::Kind { .. }
+        | ModelError::Calibration { .. }
         | ModelError::Unreadable { .. }
         | ModelError::Tensor { .. }
         | ModelError::Torch(_) => Code::Internal,

@@ -85,6 +85,7 @@ pub(crate) fn supervised() -> SupervisedSpec {
         imbalance: Imbalance::Off,
         schedule: RateSchedule::Constant,
         accumulate: 1,
+        calibration: None,
     }
 }
 

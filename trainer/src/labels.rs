@@ -3,8 +3,9 @@
 
 use std::ops::Range;
 
+use dataset::outcome::{direction, log_return};
 use models::Scales;
-use spec::{LabelSpec, SupervisedSpec};
+use spec::SupervisedSpec;
 
 use crate::prepare::ROWS_MIN;
 use crate::{TrainError, TrainingData};
@@ -68,14 +69,7 @@ impl TrainingData {
             Label {
                 bar: outcome.bar,
                 standardised_return: standardised as f32,
-                class: match task.labels {
-                    LabelSpec::Horizon => {
-                        u8::from(standardised >= -task.flat_band) + u8::from(standardised > task.flat_band)
-                    }
-                    LabelSpec::TripleBarrier { width, bars } => {
-                        self.barrier_touched(outcome.bar, task.horizon as usize, width, bars as usize)
-                    }
-                },
+                class: direction(&self.dataset.bars, outcome.bar, task, scale),
                 variance: (outcome.square / (volatility_scale * volatility_scale)) as f32,
             }
         };
@@ -98,42 +92,13 @@ impl TrainingData {
         if rows.len() < ROWS_MIN {
             return Err(TrainError::TooFewRows { split: name, rows: rows.len(), least: ROWS_MIN });
         }
+        let bars = &self.dataset.bars;
         let outcome = |bar: usize| Outcome {
             bar,
-            value: self.log_return(bar, bar + horizon),
-            square: (bar..bar + horizon).map(|at| self.log_return(at, at + 1).powi(2)).sum::<f64>() / horizon as f64,
+            value: log_return(bars, bar, bar + horizon),
+            square: (bar..bar + horizon).map(|at| log_return(bars, at, at + 1).powi(2)).sum::<f64>() / horizon as f64,
         };
         Ok(rows.map(outcome).collect())
-    }
-
-    /// ln(close of `to` / close of `from`).
-    fn log_return(&self, from: usize, to: usize) -> f64 {
-        let bars = &self.dataset.bars;
-        (bars[to].close / bars[from].close).ln()
-    }
-
-    /// Which barrier the close touches first: 0 the lower, 2 the upper, 1 neither within the horizon, or where prices have
-    /// not moved and the barriers lie on the price.
-    fn barrier_touched(&self, bar: usize, horizon: usize, width: f64, bars: usize) -> u8 {
-        let returns: Vec<f64> = (bar.saturating_sub(bars)..bar).map(|at| self.log_return(at, at + 1)).collect();
-        let mean = returns.iter().sum::<f64>() / returns.len().max(1) as f64;
-        let variance = returns.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
-        let deviation = (variance / returns.len().saturating_sub(1).max(1) as f64).sqrt();
-        let barrier = width * deviation * (horizon as f64).sqrt();
-        if barrier == 0.0 {
-            return 1;
-        }
-        let touched = |to: usize| {
-            let value = self.log_return(bar, to);
-            if value >= barrier {
-                Some(2)
-            } else if value <= -barrier {
-                Some(0)
-            } else {
-                None
-            }
-        };
-        (bar + 1..=bar + horizon).find_map(touched).unwrap_or(1)
     }
 }
 

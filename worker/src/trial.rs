@@ -1,9 +1,10 @@
-//! The runner that trains: bars → training → validation backtest → bundle in the store.
+//! The runner that trains: bars → training → calibration → validation backtest → bundle in the store.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use artifacts::{Bundle, BundleKind, Parts, Store};
+use backtest::calibration::{self, CalibrationError, Fitted};
 use backtest::{Backtest, BacktestError, Model, Setting};
 use dataset::{DataError, Dataset};
 use protocol::Assignment;
@@ -72,7 +73,7 @@ impl Trial {
         trained.map_err(|error| failure(error.class(), &error))
     }
 
-    /// Backtests what was learned on validation and puts it into the store as a bundle.
+    /// Calibrates what was learned where the trial asks so, backtests it on validation and puts it into the store as a bundle.
     fn hand_in(
         &self,
         spec: TrialSpec,
@@ -94,16 +95,25 @@ impl Trial {
             code_version: self.code_version.clone(),
             metrics: trained.metrics,
         };
+        let calibration = calibrate(&Bundle::build(parts.clone()), data)?;
+        let whole = |parts: Parts| match &calibration {
+            Some(fitted) => Bundle::build(parts).calibrated(canonical_json(&fitted.calibration)),
+            None => Bundle::build(parts),
+        };
         // The figures are part of the bundle, so they are measured on its like without them.
-        let validation =
-            validate(&Bundle::build(parts.clone()), data).map_err(|error| failure(FailureClass::Bug, &error))?;
+        let validation = validate(&whole(parts.clone()), data).map_err(|error| failure(FailureClass::Bug, &error))?;
         let summary = validation.summary();
         parts.metrics.insert(Metric::ValidationSharpe, summary.sharpe);
         parts.metrics.insert(Metric::ValidationReturn, summary.total_return);
         parts.metrics.insert(Metric::ValidationDrawdown, summary.drawdown);
+        if let Some(fitted) = &calibration {
+            parts.metrics.insert(Metric::ValidationEce, fitted.scores.ece_debiased);
+            parts.metrics.insert(Metric::ValidationBrier, fitted.scores.brier);
+            parts.metrics.insert(Metric::ValidationCrps, fitted.scores.crps);
+        }
         parts.metrics.retain(|_, value| value.is_finite());
         let metrics = parts.metrics.clone();
-        let bundle = Bundle::build(parts);
+        let bundle = whole(parts);
         self.store.put_bundle(&bundle).map_err(|error| failure(FailureClass::Bug, &error))?;
         Ok(TrialOutcome { bundle: bundle.id(), metrics, validation: finite(validation.series()), curve: trained.curve })
     }
@@ -115,6 +125,7 @@ impl Runner for Trial {
             serde_json::from_slice(&assignment.payload).map_err(|error| failure(FailureClass::Bug, &error))?;
         let dataset = load(&self.home, &spec).map_err(|error| failure(FailureClass::Data, &error))?;
         let data = trainer::prepare(&spec, &dataset).map_err(|error| failure(error.class(), &error))?;
+        check_calibration(&spec, &data)?;
         let mut sink = StoreSink::new(&self.store, reporter, assignment);
         let ended = self.train(&spec, &data, assignment, &mut sink)?;
         let (mut leftovers, held) = (sink.kept, sink.held);
@@ -144,16 +155,39 @@ fn load(home: &Path, spec: &TrialSpec) -> Result<Dataset, DataError> {
     Ok(dataset::load(&path, symbol, &spec.data.repairs)?.0)
 }
 
+/// Refuses a calibration that will not be possible, before the time of a training is spent on it.
+fn check_calibration(spec: &TrialSpec, data: &TrainingData) -> Result<(), Failure> {
+    let TaskSpec::Supervised(task) = &spec.task else { return Ok(()) };
+    if task.calibration.is_none() {
+        return Ok(());
+    }
+    let labels = data.labels(task).map_err(|error| failure(error.class(), &error))?;
+    let outcomes: Vec<(f64, u8)> =
+        labels.validation.iter().map(|label| (f64::from(label.standardised_return), label.class)).collect();
+    calibration::check_outcomes(&outcomes).map_err(|error| uncalibrated(&error))
+}
+
+/// The calibration that the trial of a bundle asks for, fitted on validation; `None` where it asks for none.
+fn calibrate(bundle: &Bundle, data: &TrainingData) -> Result<Option<Fitted>, Failure> {
+    let TaskSpec::Supervised(task) = &bundle.manifest().trial.task else { return Ok(None) };
+    let Some(wanted) = &task.calibration else { return Ok(None) };
+    let model = Model::load(bundle).map_err(|error| failure(FailureClass::Bug, &error))?;
+    model.calibrate(&on_validation(bundle, data), (task, wanted)).map(Some).map_err(|error| uncalibrated(&error))
+}
+
+fn uncalibrated(error: &CalibrationError) -> Failure {
+    failure(if error.is_data() { FailureClass::Data } else { FailureClass::Bug }, error)
+}
+
+fn on_validation<'a>(bundle: &'a Bundle, data: &'a TrainingData) -> Setting<'a> {
+    let trial = &bundle.manifest().trial;
+    let range = data.split.validation.clone();
+    Setting { dataset: &data.dataset, range, env: &trial.env, strategy: &trial.strategy }
+}
+
 /// What the learned network would have earned on validation, after costs.
 fn validate(bundle: &Bundle, data: &TrainingData) -> Result<Backtest, BacktestError> {
-    let trial = &bundle.manifest().trial;
-    let setting = Setting {
-        dataset: &data.dataset,
-        range: data.split.validation.clone(),
-        env: &trial.env,
-        strategy: &trial.strategy,
-    };
-    Model::load(bundle)?.run(&setting)
+    Model::load(bundle)?.run(&on_validation(bundle, data))
 }
 
 /// A series whose returns are all numbers: ruin makes the rest undefined, which is a loss of everything.

@@ -237,9 +237,11 @@ pub(crate) fn show(context: &Context, experiment: &ExperimentId) -> Result<Exit>
     let trials = detail.trials.iter().map(Shown::read).collect::<Result<Vec<_>>>()?;
     let objects: Vec<Value> = trials.iter().map(Shown::object).collect();
     let insight = experiments::sweep::insight(&detail).unwrap_or_default();
+    let found = experiments::Record::new(context.home.path(), experiment).finished()?;
     let object = json!({
         "experiment": experiment, "state": detail.experiment.state, "trials": objects,
         "importance": insight.importance, "front": insight.front,
+        "calibration": found.and_then(|summary| summary.calibration),
     });
     context.show(&object, || format!("{}{}", trials_table(&detail, &trials), insights(&insight)))?;
     Ok(Exit::Ok)

@@ -7,7 +7,7 @@ use experiments::{EnsembleRunError, EnsembleSummary};
 use spec::Weighting;
 
 use crate::commands::Context;
-use crate::commands::run::gates;
+use crate::commands::run::{calibration, gates};
 use crate::exit::{Exit, bad_input};
 use crate::home::{code_version, now};
 use crate::view::table::{Column, render};
@@ -27,6 +27,9 @@ fn text(summary: &EnsembleSummary) -> String {
     let mut lines = vec![members(summary), String::new(), together(summary)];
     if let Some(promotion) = &summary.promotion {
         lines.extend([String::new(), gates(promotion), String::new(), experiments::promotion_text(promotion)]);
+    }
+    if let Some(figures) = &summary.calibration {
+        lines.extend([String::new(), calibration(figures), String::new()]);
     }
     lines.push(summary.verdict.clone());
     lines.push(format!("bundle {}", summary.bundle));

@@ -138,7 +138,12 @@ impl Tape<'_> {
             Record::Refusal(refusal) => line(format_args!("{:<12}{refusal}", refusal.intent.decided.date())),
             Record::Alarm(alarm) => line(format_args!("{:<12}{alarm:?}", "alarm")),
             Record::Mark(mark) => self.mark(mark),
-            Record::Bar(_) | Record::KillSwitch(_) | Record::Prediction(_) | Record::Decision(_) | Record::Ack(_) => {}
+            Record::Bar(_)
+            | Record::KillSwitch(_)
+            | Record::Prediction(_)
+            | Record::Confidence(_)
+            | Record::Decision(_)
+            | Record::Ack(_) => {}
         }
     }
 

@@ -3,7 +3,7 @@
 use std::io::IsTerminal as _;
 
 use anyhow::{Context as _, Result, anyhow};
-use experiments::{Conclusion, Machine, PrepareError, Prepared, Promotion, Summary};
+use experiments::{CalibrationFigures, Conclusion, Machine, PrepareError, Prepared, Promotion, Summary};
 use protocol::{Client, ClientError, ExperimentState, TrialView, Update};
 use scheduler::engines::{Command, Local};
 use scheduler::{Config, Options, Recovery, Scope};
@@ -339,11 +339,56 @@ fn text(summary: &Summary) -> String {
         lines.push(String::new());
         lines.push(experiments::promotion_text(promotion));
     }
+    if let Some(figures) = &summary.calibration {
+        lines.extend([String::new(), calibration(figures), String::new()]);
+    }
     lines.push(summary.verdict.clone());
     if let Some(report) = &summary.report {
         lines.push(format!("report {}", report.display()));
     }
     lines.join("\n")
+}
+
+/// Calibration on the test split, in two tables.
+pub(crate) fn calibration(figures: &CalibrationFigures) -> String {
+    let percent = |share: f64| format!("{:.1} %", 100.0 * share);
+    let scores = [("network", &figures.before), ("calibrated", &figures.after)].map(|(name, scores)| {
+        let error = |value: f64| format!("{value:.4}");
+        vec![
+            name.to_owned(),
+            error(scores.ece),
+            error(scores.ece_debiased),
+            error(scores.brier),
+            format!("{:.5}", scores.crps),
+        ]
+    });
+    let columns = [
+        Column::Text("forecasts"),
+        Column::Number("ECE"),
+        Column::Number("debiased"),
+        Column::Number("Brier"),
+        Column::Number("CRPS"),
+    ];
+    let [calm, middle, wild] = &figures.terciles;
+    let held = [
+        ("fixed", &figures.split),
+        ("adaptive", &figures.adaptive),
+        ("calm third", calm),
+        ("middle third", middle),
+        ("wild third", wild),
+    ]
+    .map(|(name, held)| {
+        let band = format!("{} to {}", percent(held.band[0]), percent(held.band[1]));
+        vec![name.to_owned(), held.rows.to_string(), percent(held.covered), band, percent(held.width)]
+    });
+    let intervals = [
+        Column::Text("interval"),
+        Column::Number("rows"),
+        Column::Number("covered"),
+        Column::Number("chance allows"),
+        Column::Number("width"),
+    ];
+    format!("{}\n\n{}", render(&columns, scores), render(&intervals, held))
 }
 
 pub(crate) fn gates(promotion: &Promotion) -> String {

@@ -73,14 +73,22 @@ async fn answered(request: reqwest::RequestBuilder) -> Result<Value> {
 fn sentence(served: &Served) -> String {
     let date = |bar: &Option<market::Timestamp>| bar.map_or_else(|| "row".to_owned(), market::Timestamp::date);
     match served {
-        Served::Forecast { bar, probabilities, expected_return, .. } => format!(
-            "{}  down {:.1} %  flat {:.1} %  up {:.1} %  expected return {:+.2} %",
-            date(bar),
-            100.0 * probabilities.down,
-            100.0 * probabilities.flat,
-            100.0 * probabilities.up,
-            100.0 * expected_return,
-        ),
+        Served::Forecast { bar, probabilities, expected_return, confidence, .. } => {
+            let trust = confidence.as_ref().map(|said| {
+                let (held, low, high) = (100.0 * (1.0 - said.miss), 100.0 * said.low, 100.0 * said.high);
+                let (noise, doubt) = (100.0 * said.aleatoric, 100.0 * said.epistemic);
+                format!("  {held:.0} % within {low:+.2} to {high:+.2} %  noise {noise:.2} %  doubt {doubt:.2} %")
+            });
+            format!(
+                "{}  down {:.1} %  flat {:.1} %  up {:.1} %  expected return {:+.2} %{}",
+                date(bar),
+                100.0 * probabilities.down,
+                100.0 * probabilities.flat,
+                100.0 * probabilities.up,
+                100.0 * expected_return,
+                trust.unwrap_or_default(),
+            )
+        }
         Served::Policy { bar, action, probabilities, .. } => {
             format!("{}  action {action} of {} with probability {:.1} %", date(bar), probabilities.len(), {
                 100.0 * probabilities.get(*action as usize).copied().unwrap_or_default()

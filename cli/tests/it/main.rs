@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test panics when it fails")]
 
 mod agents;
+mod calibrated;
 mod checkpoints;
 mod elsewhere;
 mod explanations;

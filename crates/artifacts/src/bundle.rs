@@ -25,6 +25,7 @@ const FILES_MAX: usize = 64;
 const WEIGHTS: &str = "weights.safetensors";
 const FEATURES: &str = "features.json";
 const CARD: &str = "card.md";
+const CALIBRATION: &str = "calibration.json";
 
 /// What the network is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +35,7 @@ pub enum BundleKind {
     Forecaster,
     /// Chooses an exposure.
     Policy,
-    /// Policies that choose together: see [`crate::Membership`].
+    /// Policies that choose together, or forecasters whose forecasts are averaged: see [`crate::Membership`].
     Ensemble,
 }
 
@@ -284,6 +285,22 @@ impl Bundle {
         self.file(WEIGHTS)
     }
 
+    /// The same with a calibration, which its id covers like any other file. In place of an earlier one.
+    #[must_use]
+    pub fn calibrated(mut self, calibration: Vec<u8>) -> Self {
+        let entry = FileEntry { digest: Digest::of(&calibration), bytes: calibration.len() as u64 };
+        self.manifest.files.insert(CALIBRATION.to_owned(), entry);
+        self.files.insert(CALIBRATION.to_owned(), calibration);
+        self.id = BundleId(Digest::of(&canonical_json(&self.manifest)));
+        self
+    }
+
+    /// What brings its forecasts in line, as JSON; `None` where it was never fitted.
+    #[must_use]
+    pub fn calibration(&self) -> Option<&[u8]> {
+        self.file(CALIBRATION)
+    }
+
     /// The feature state, as JSON.
     #[must_use]
     pub fn features(&self) -> &[u8] {
@@ -333,6 +350,13 @@ pub(crate) mod tests {
     /// A third policy, with something changed.
     pub(crate) fn policy_with(change: impl Fn(&mut Parts)) -> Bundle {
         let mut parts = Parts { kind: BundleKind::Policy, ..parts(3) };
+        change(&mut parts);
+        Bundle::build(parts)
+    }
+
+    /// A fourth forecaster, with something changed.
+    pub(crate) fn bundle_with(change: impl Fn(&mut Parts)) -> Bundle {
+        let mut parts = parts(4);
         change(&mut parts);
         Bundle::build(parts)
     }
@@ -391,6 +415,22 @@ pub(crate) mod tests {
         files.insert(WEIGHTS.to_owned(), vec![1, 2]);
         let error = Bundle::assemble(bundle.id(), manifest, files).unwrap_err();
         assert!(error.to_string().contains("weights.safetensors was changed or cut short"), "{error}");
+    }
+
+    #[test]
+    fn a_calibration_is_covered_by_the_id_and_one_is_replaced_by_the_next() {
+        let plain = bundle(1);
+        let first = plain.clone().calibrated(b"{\"temperature\":1}".to_vec());
+        assert_eq!((plain.calibration(), first.calibration()), (None, Some(&b"{\"temperature\":1}"[..])));
+        let second = first.clone().calibrated(b"{\"temperature\":2}".to_vec());
+        assert!(plain.id() != first.id() && first.id() != second.id());
+        assert_eq!(plain.calibrated(b"{\"temperature\":2}".to_vec()), second);
+        let manifest = Bundle::read_manifest(second.id(), &canonical_json(second.manifest())).unwrap();
+        let mut files: BTreeMap<_, _> = second.files().map(|(n, b)| (n.to_owned(), b.to_vec())).collect();
+        assert_eq!(Bundle::assemble(second.id(), manifest.clone(), files.clone()).unwrap(), second);
+        files.insert(CALIBRATION.to_owned(), b"{\"temperature\":1}".to_vec());
+        let error = Bundle::assemble(second.id(), manifest, files).unwrap_err();
+        assert!(error.to_string().contains("calibration.json was changed"), "{error}");
     }
 
     #[test]

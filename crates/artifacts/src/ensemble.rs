@@ -1,9 +1,9 @@
-//! A bundle of policies that act as one. It holds its members' weights itself, so one digest says all that decides.
+//! A bundle of policies that act as one, or of forecasters whose forecasts are averaged. It holds its members' weights itself, so one digest says all that decides.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use spec::{ActionMode, BundleId, Combination, Digest, EnvSpec, MEMBERS_MAX, Metric, Reward, canonical_json};
+use spec::{ActionMode, BundleId, Combination, Digest, EnvSpec, MEMBERS_MAX, Metric, Reward, TaskSpec, canonical_json};
 
 use crate::bundle::{Bundle, BundleKind, FORMAT, FileEntry, Manifest};
 
@@ -35,9 +35,22 @@ pub enum EnsembleError {
     /// Too few or too many.
     #[error("an ensemble has 2 to {MEMBERS_MAX} members, not {0}")]
     Count(usize),
-    /// Not a policy.
-    #[error("bundle {0} is no policy: an ensemble combines actions")]
-    NoPolicy(BundleId),
+    /// An ensemble itself.
+    #[error("bundle {0} is an ensemble itself: name its members")]
+    Nested(BundleId),
+    /// Forecasters among policies.
+    #[error("bundle {other} is a {kind:?} and bundle {first} is not: an ensemble acts, or it forecasts")]
+    Kinds {
+        /// The first member.
+        first: BundleId,
+        /// One of another kind.
+        other: BundleId,
+        /// Its kind.
+        kind: BundleKind,
+    },
+    /// Forecasts have no votes.
+    #[error("forecasters are combined by `mean`: they name no actions to vote for")]
+    NoVotes,
     /// One policy under two names.
     #[error("bundle {0} is a member twice: its weight would be split")]
     Twice(BundleId),
@@ -65,8 +78,8 @@ pub(crate) fn member_file(index: usize) -> String {
 }
 
 impl Bundle {
-    /// Combines policies that see the same row of the same data and trade the same market. The trial of its manifest is
-    /// that of the member with the largest weight.
+    /// Combines policies, or forecasters, that see the same row of the same data and trade the same market. The trial of its
+    /// manifest is that of the member with the largest weight. It has no calibration: those of its members are not its own.
     ///
     /// # Errors
     /// [`EnsembleError`].
@@ -84,11 +97,18 @@ impl Bundle {
             return Err(EnsembleError::Weights);
         }
         let first = members[0].0;
+        if first.manifest().kind == BundleKind::Forecaster && combine == Combination::Argmax {
+            return Err(EnsembleError::NoVotes);
+        }
         let mut files = BTreeMap::from([("features.json".to_owned(), first.features().to_vec())]);
         for (index, (member, _)) in members.iter().enumerate() {
-            let Some(weights) = member.weights().filter(|_| member.manifest().kind == BundleKind::Policy) else {
-                return Err(EnsembleError::NoPolicy(member.id()));
+            let Some(weights) = member.weights() else {
+                return Err(EnsembleError::Nested(member.id()));
             };
+            let kind = member.manifest().kind;
+            if kind != first.manifest().kind {
+                return Err(EnsembleError::Kinds { first: first.id(), other: member.id(), kind });
+            }
             if let Some(what) = difference(first, member) {
                 return Err(EnsembleError::Differs { first: first.id(), other: member.id(), what });
             }
@@ -106,7 +126,7 @@ impl Bundle {
                 network: member.manifest().network.clone(),
             })
             .collect();
-        files.insert("card.md".to_owned(), card(&members, combine, &metrics).into_bytes());
+        files.insert("card.md".to_owned(), card(&members, how(first, combine), &metrics).into_bytes());
         let entry = |bytes: &Vec<u8>| FileEntry { digest: Digest::of(bytes), bytes: bytes.len() as u64 };
         let manifest = Manifest {
             format: FORMAT,
@@ -126,7 +146,7 @@ impl Bundle {
     }
 }
 
-/// In what two policies cannot act together.
+/// In what two members cannot act or forecast together.
 fn difference(first: &Bundle, other: &Bundle) -> Option<&'static str> {
     // How a member names an exposure and what rewarded it is its own matter.
     let market = |bundle: &Bundle| EnvSpec {
@@ -135,24 +155,35 @@ fn difference(first: &Bundle, other: &Bundle) -> Option<&'static str> {
         episode_bars: 2,
         ..bundle.manifest().trial.env.clone()
     };
+    // Of forecasters: what their forecasts are of.
+    let labels = |bundle: &Bundle| match &bundle.manifest().trial.task {
+        TaskSpec::Supervised(task) => Some((task.horizon, task.flat_band, task.labels, task.heads)),
+        TaskSpec::Rl(_) => None,
+    };
     let (a, b) = (&first.manifest().trial, &other.manifest().trial);
     [
         (a.data_digest != b.data_digest || a.data != b.data, "data or splits"),
         (first.features() != other.features(), "features"),
         (market(first) != market(other), "costs or limits"),
+        (labels(first) != labels(other), "horizon, labels or heads"),
     ]
     .into_iter()
     .find_map(|(differs, what)| differs.then_some(what))
 }
 
+/// What an ensemble does, in words.
+const fn how(first: &Bundle, combine: Combination) -> &'static str {
+    match (first.manifest().kind, combine) {
+        (BundleKind::Forecaster, _) => "Forecasts the mean of what its members forecast",
+        (BundleKind::Policy | BundleKind::Ensemble, Combination::Mean) => "Acts by the mean of their exposures",
+        (BundleKind::Policy | BundleKind::Ensemble, Combination::Argmax) => "Acts by the action with most weight",
+    }
+}
+
 /// The card that people read.
-fn card(members: &[Member], combine: Combination, metrics: &BTreeMap<Metric, f64>) -> String {
+fn card(members: &[Member], how: &str, metrics: &BTreeMap<Metric, f64>) -> String {
     use std::fmt::Write as _;
-    let how = match combine {
-        Combination::Mean => "the mean of their exposures",
-        Combination::Argmax => "the action with most weight",
-    };
-    let mut card = format!("# Ensemble\n\nActs by {how}.\n\n| member | weight |\n|---|---:|\n");
+    let mut card = format!("# Ensemble\n\n{how}.\n\n| member | weight |\n|---|---:|\n");
     // Writing to a String cannot fail.
     for member in members {
         let _ = writeln!(card, "| {} | {:.4} |", member.digest, member.weight);
@@ -205,6 +236,25 @@ mod tests {
     }
 
     #[test]
+    fn forecasters_are_averaged_where_they_forecast_the_same() {
+        use crate::bundle::tests::{bundle, bundle_with};
+        let (a, b) = (bundle(1), bundle(2));
+        let whole = Bundle::ensemble(&[(&a, 0.5), (&b, 0.5)], Combination::Mean, none()).unwrap();
+        assert_eq!((whole.manifest().kind, whole.member_weights(1)), (BundleKind::Ensemble, b.weights()));
+        let fitted = a.clone().calibrated(b"{}".to_vec());
+        let again = Bundle::ensemble(&[(&fitted, 0.5), (&b, 0.5)], Combination::Mean, none()).unwrap();
+        assert_eq!(again.calibration(), None, "that of a member is not the ensemble's");
+        let votes = Bundle::ensemble(&[(&a, 0.5), (&b, 0.5)], Combination::Argmax, none()).unwrap_err();
+        assert_eq!(votes, EnsembleError::NoVotes);
+        let farther = bundle_with(|parts| {
+            let TaskSpec::Supervised(task) = &mut parts.trial.task else { panic!("it forecasts") };
+            task.horizon += 1;
+        });
+        let error = Bundle::ensemble(&[(&a, 0.5), (&farther, 0.5)], Combination::Mean, none()).unwrap_err();
+        assert!(error.to_string().contains("other horizon, labels or heads"), "{error}");
+    }
+
+    #[test]
     fn what_cannot_act_together_is_refused_with_the_reason() {
         let (a, b) = (policy(1), policy(2));
         let said =
@@ -214,9 +264,9 @@ mod tests {
             assert!(said(&[(&a, weights[0]), (&b, weights[1])]).contains("sum to 1"));
         }
         let forecaster = crate::bundle::tests::bundle(3);
-        assert!(said(&[(&a, 0.5), (&forecaster, 0.5)]).contains("is no policy"));
+        assert!(said(&[(&a, 0.5), (&forecaster, 0.5)]).contains("is a Forecaster and"));
         let whole = Bundle::ensemble(&[(&a, 0.5), (&b, 0.5)], Combination::Mean, none()).unwrap();
-        assert!(said(&[(&a, 0.5), (&whole, 0.5)]).contains("is no policy"));
+        assert!(said(&[(&a, 0.5), (&whole, 0.5)]).contains("is an ensemble itself"));
         let dear = crate::bundle::tests::policy_with(|parts| parts.trial.env.cash += 1);
         assert!(said(&[(&a, 0.5), (&dear, 0.5)]).contains("other costs or limits"));
         let blind = crate::bundle::tests::policy_with(|parts| parts.features = b"[]".to_vec());

@@ -3,9 +3,11 @@
 //! Decisions go the way live ones go: features → [`models::Predictor`] → [`strategy::decide`] → [`risk::Gate`] →
 //! [`venue::Exchange`] → [`portfolio::Portfolio`]; a paper session over the same bars has the same orders hash. Forecasts
 //! do not depend on positions, so they are made in batches: the Predictor gives a row the same bits in any batch, and
-//! [`parity`] counts where it does not. Knows no trainer, no brokers and no clock.
+//! [`parity`] counts where it does not. [`calibration`] holds forecasts against what came of them. Knows no trainer, no
+//! brokers and no clock.
 
 mod baseline;
+pub mod calibration;
 mod desk;
 mod model;
 mod outcome;

@@ -10,8 +10,8 @@ use crate::{Backtest, BacktestError, Parity, Setting, forecast_rows, parity, run
 /// A loaded bundle.
 #[derive(Debug)]
 pub struct Model {
-    predictor: Predictor,
-    features: FeatureState,
+    pub(crate) predictor: Predictor,
+    pub(crate) features: FeatureState,
 }
 
 impl Model {

@@ -40,7 +40,7 @@ pub fn forecast_rows(
 }
 
 /// The window of each bar, in one allocation.
-struct Windows {
+pub(crate) struct Windows {
     width: usize,
     /// Bars at the start whose window is not full.
     warming: usize,
@@ -48,7 +48,7 @@ struct Windows {
 }
 
 impl Windows {
-    fn over(features: &FeatureState, dataset: &Dataset, range: Range<usize>) -> Result<Self, BacktestError> {
+    pub(crate) fn over(features: &FeatureState, dataset: &Dataset, range: Range<usize>) -> Result<Self, BacktestError> {
         let mut stream = Stream::from_anchor(features)?;
         let anchor = dataset.bars.partition_point(|bar| bar.time < features.anchor);
         let mut windows = Self { width: features.input_width(), warming: 0, values: Vec::new() };
@@ -65,7 +65,13 @@ impl Windows {
         Ok(windows)
     }
 
-    fn ready(&self) -> impl Iterator<Item = &[f32]> {
+    /// Bars at the start whose window is not full.
+    pub(crate) const fn warming(&self) -> usize {
+        self.warming
+    }
+
+    /// The full windows, in order.
+    pub(crate) fn ready(&self) -> impl Iterator<Item = &[f32]> {
         self.values.chunks_exact(self.width)
     }
 

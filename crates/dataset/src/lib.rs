@@ -7,6 +7,7 @@
 mod error;
 mod folds;
 mod import;
+pub mod outcome;
 mod quality;
 mod repair;
 mod split;

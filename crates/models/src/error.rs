@@ -34,6 +34,14 @@ pub enum ModelError {
         /// Of the network.
         network: &'static str,
     },
+    /// The bundle's calibration cannot be used.
+    #[error("bundle {bundle}: its calibration.json cannot be used: {why}")]
+    Calibration {
+        /// Which bundle.
+        bundle: BundleId,
+        /// What is wrong.
+        why: String,
+    },
     /// The bytes are not weights.
     #[error("weights cannot be read: {why}")]
     Unreadable {

@@ -2,10 +2,13 @@
 //!
 //! A [`NetworkSpec`] is a network's shape as data; a [`Forecaster`] and a [`PolicyNetwork`] are it over the flat buffers of
 //! `neural`; [`weights`] turns the state of either into bytes and back. [`Predictor`] is the one way a prediction is made, in
-//! training, backtests, serving and live, so that they agree bit for bit; an ensemble is one, too. [`Embedding`] gives what a
-//! forecaster's encoder makes of a row, for whoever learns from more than indicators.
+//! training, backtests, serving and live, so that they agree bit for bit; an ensemble is one, too. A [`Calibration`] in the
+//! bundle is part of it; what moves from bar to bar, [`Adaptive`] intervals, is not. [`Embedding`] gives what a forecaster's
+//! encoder makes of a row, for whoever learns from more than indicators.
 //! Knows no losses, optimisers, environments or orders.
 
+mod adaptive;
+mod calibration;
 mod embedding;
 mod ensemble;
 mod error;
@@ -21,6 +24,8 @@ mod predictor;
 mod threads;
 pub mod weights;
 
+pub use adaptive::Adaptive;
+pub use calibration::{CALIBRATION_FORMAT, Calibration, Ends, SCORES_MAX, SpreadFit, Uncertainty, moments};
 pub use embedding::{Embedding, Remembered};
 pub use error::ModelError;
 pub use forecaster::{CLASSES, Forecaster, ForecasterPanels, ForecasterTape, Scales, ascending, bounded_exp, softmax};

@@ -12,10 +12,11 @@ use neural::sequence::Purpose;
 use neural::{Dropout, Layout, Vectors};
 use spec::{BundleId, Digest, Output, Prediction, Spread};
 
+use crate::calibration::decomposed;
 use crate::ensemble::Ensemble;
 use crate::{
-    Forecaster, ForecasterPanels, ForecasterTape, ModelError, NetworkKind, NetworkSpec, PolicyHead, PolicyNetwork,
-    PolicyTape, Scales, assign_flat, weights,
+    Calibration, Forecaster, ForecasterPanels, ForecasterTape, ModelError, NetworkKind, NetworkSpec, PolicyHead,
+    PolicyNetwork, PolicyTape, Scales, Uncertainty, assign_flat, weights,
 };
 
 pub use inspector::{Inspector, Target};
@@ -86,6 +87,7 @@ impl Asked {
 pub struct Predictor {
     spec: NetworkSpec,
     network: Network,
+    calibration: Option<Calibration>,
     bundle: BundleId,
 }
 
@@ -96,15 +98,27 @@ impl fmt::Debug for Predictor {
 }
 
 impl Predictor {
-    /// The network of a bundle.
+    /// The network of a bundle, with its calibration where it has one.
     ///
     /// # Errors
-    /// [`ModelError`] when the manifest names a network this build does not know, or the weights are not its.
+    /// [`ModelError`] when the manifest names a network this build does not know, the weights are not its, or the calibration
+    /// cannot be used.
     pub fn load(bundle: &Bundle) -> Result<Self, ModelError> {
+        let calibration = Calibration::of(bundle)?;
+        let bare = Self::uncalibrated(bundle)?;
+        if calibration.is_some() && !bare.forecasts() {
+            let why = "it is no forecaster's".to_owned();
+            return Err(ModelError::Calibration { bundle: bundle.id(), why });
+        }
+        Ok(Self { calibration, ..bare })
+    }
+
+    fn uncalibrated(bundle: &Bundle) -> Result<Self, ModelError> {
         let (id, manifest) = (bundle.id(), bundle.manifest());
         if manifest.kind == BundleKind::Ensemble {
             let ensemble = Ensemble::load(bundle)?;
-            return Ok(Self { spec: ensemble.spec().clone(), network: Network::Ensemble(ensemble), bundle: id });
+            let spec = ensemble.spec().clone();
+            return Ok(Self { spec, network: Network::Ensemble(ensemble), calibration: None, bundle: id });
         }
         let spec: NetworkSpec = serde_json::from_value(manifest.network.clone())
             .map_err(|error| ModelError::Unknown { bundle: id, why: error.to_string() })?;
@@ -147,7 +161,7 @@ impl Predictor {
                 Network::Policy { network, weights, tape }
             }
         };
-        Ok(Self { spec: spec.clone(), network, bundle })
+        Ok(Self { spec: spec.clone(), network, calibration: None, bundle })
     }
 
     /// The network's shape; an ensemble's first member's.
@@ -168,8 +182,31 @@ impl Predictor {
         self.spec.input_width()
     }
 
-    /// What the network puts out for each row. The bits of an output depend on its row alone, not on the others or on the
-    /// row's place among them.
+    /// Whether it forecasts; else it acts.
+    #[must_use]
+    pub const fn forecasts(&self) -> bool {
+        !self.spec.observes_position()
+    }
+
+    /// Its calibration, where its bundle has one.
+    #[must_use]
+    pub const fn calibration(&self) -> Option<&Calibration> {
+        self.calibration.as_ref()
+    }
+
+    /// Log return of one unit of the labels that a forecaster learned: their deviation in the training split. An ensemble's
+    /// first member's; `None` for what acts.
+    #[must_use]
+    pub fn return_unit(&self) -> Option<f64> {
+        match &self.network {
+            Network::Forecaster(asked) => Some(f64::from(asked.scales.returns)),
+            Network::Ensemble(ensemble) => ensemble.return_unit(),
+            Network::Policy { .. } => None,
+        }
+    }
+
+    /// What is said of each row, calibrated where there is a calibration. The bits of an output depend on its row alone, not
+    /// on the others or on the row's place among them.
     ///
     /// # Shapes
     /// Each row: `[input_width]`; a window is row-major, oldest bar first.
@@ -177,6 +214,18 @@ impl Predictor {
     /// # Errors
     /// [`ModelError::Width`], [`ModelError::NotFinite`] for a bad row; [`ModelError::Output`] when the network breaks on one.
     pub fn predict(&self, rows: &[&[f32]]) -> Result<Vec<Output>, ModelError> {
+        let outputs = self.outputs(rows)?;
+        Ok(match &self.calibration {
+            Some(calibration) => outputs.into_iter().map(|output| calibration.apply(output)).collect(),
+            None => outputs,
+        })
+    }
+
+    /// What the network itself puts out for each row, before any calibration.
+    ///
+    /// # Errors
+    /// As [`Predictor::predict`].
+    pub fn outputs(&self, rows: &[&[f32]]) -> Result<Vec<Output>, ModelError> {
         self.check(rows)?;
         let mut outputs = Vec::with_capacity(rows.len());
         match &self.network {
@@ -215,6 +264,25 @@ impl Predictor {
             asked.answer(row, 1, Dropout::On(keys), &mut outputs)?;
         }
         Ok(outputs)
+    }
+
+    /// How sure a calibrated forecaster is of a row: its variance, by what its views say of it, in two parts. Views are an
+    /// ensemble's members (Lakshminarayanan et al. 2017), or else passes with dropout ([`Predictor::sample`]), of which none
+    /// differs from another where the network has no dropout. `None` without a calibration.
+    ///
+    /// # Errors
+    /// As [`Predictor::sample`].
+    pub fn uncertainty(&self, row: &[f32]) -> Result<Option<Uncertainty>, ModelError> {
+        let Some(calibration) = &self.calibration else { return Ok(None) };
+        let views: Vec<(Output, f64)> = match &self.network {
+            Network::Ensemble(ensemble) => ensemble.views(row)?,
+            Network::Forecaster(_) | Network::Policy { .. } => {
+                let passes = calibration.passes as usize;
+                self.sample(row, passes)?.into_iter().map(|view| (view, 1.0 / passes as f64)).collect()
+            }
+        };
+        let views: Vec<_> = views.into_iter().map(|(view, weight)| (calibration.apply(view), weight)).collect();
+        Ok(decomposed(&views))
     }
 
     fn check(&self, rows: &[&[f32]]) -> Result<(), ModelError> {

@@ -417,8 +417,8 @@ impl SequenceTape {
     /// Numbers it has room for: as many for each row.
     #[must_use]
     pub fn values(&self) -> usize {
-        let Self { input, blocks, layers, pooling, pooled, output, gradient, flows, keys: _, features: _ } = self;
-        let own: usize = [input, pooled, output, gradient].map(Vec::len).iter().sum();
+        let Self { input, blocks, layers, pooling, pooled, output, gradient, input_gradient, flows, .. } = self;
+        let own: usize = [input, pooled, output, gradient, input_gradient].map(Vec::len).iter().sum();
         own + flows.iter().map(Vec::len).sum::<usize>()
             + blocks.iter().map(BlockTape::values).sum::<usize>()
             + layers.iter().map(LayerTape::values).sum::<usize>()

@@ -21,8 +21,12 @@ pub struct EnsembleSpec {
     pub version: Version,
     /// Short name.
     pub name: ModelName,
-    /// Policies: `MODEL@champion`, `MODEL@challenger` or `MODEL@VERSION` each, 2 to 16 of them.
+    /// Policies, or forecasters with the same heads: `MODEL@champion`, `MODEL@challenger` or `MODEL@VERSION` each, 2 to 16.
+    #[serde(default)]
     pub members: Vec<String>,
+    /// In place of `members`: an experiment, whose succeeded trials all are members. Its name alone means its newest run.
+    #[serde(default)]
+    pub sweep: Option<String>,
     /// Where their weights come from. Default: `thompson`.
     #[serde(default = "thompson")]
     pub weights: Weighting,
@@ -76,7 +80,12 @@ pub fn parse_ensemble(file_name: &str, text: &str) -> Result<EnsembleSpec, Vec<P
     let (value, positions) = yaml::read(file_name, text).map_err(|problem| vec![*problem])?;
     let spec: EnsembleSpec = strict(&value).map_err(|fault: Fault| vec![fault.finding().placed(&positions)])?;
     let mut findings = Vec::new();
-    if !(2..=MEMBERS_MAX).contains(&spec.members.len()) {
+    if spec.sweep.is_some() {
+        if !spec.members.is_empty() {
+            let why = "its trials are the members";
+            findings.push(Finding::new("sweep", "`sweep` beside `members`", why, "write one of the two"));
+        }
+    } else if !(2..=MEMBERS_MAX).contains(&spec.members.len()) {
         let what = format!("{} members", spec.members.len());
         let hint = format!("name 2 to {MEMBERS_MAX}");
         findings.push(Finding::new("members", what, "that is no ensemble this build combines", hint));
@@ -121,13 +130,20 @@ mod tests {
             "version: 1\nname: x\nmembers: [a@1, b@1]\npromote: { model: x, gates: { deflated_sharpe_min: -1 } }\n",
         );
         assert!(gate.starts_with("e.yaml:4:") && gate.contains("use 0 to 1"), "{gate}");
+        let both = said("version: 1\nname: x\nmembers: [a@1, b@1]\nsweep: tries\n");
+        assert_eq!(both, "e.yaml:4:8: `sweep` beside `members`, its trials are the members, write one of the two");
+        let neither = said("version: 1\nname: x\n");
+        assert!(neither.contains("0 members"), "{neither}");
+        assert!(parse_ensemble("e.yaml", "version: 1\nname: x\nsweep: tries\n").unwrap().members.is_empty());
         let seed = said("version: 1\nname: x\nmembers: [a@1, b@1]\nseed: 9007199254740993\n");
         assert!(seed.starts_with("e.yaml:4:7: seed"), "{seed}");
     }
 
     #[test]
-    fn the_shipped_ensemble_is_sound() {
+    fn the_shipped_ensembles_are_sound() {
         let text = include_str!("../../../experiments/ensembles/all-agents.yaml");
         assert_eq!(parse_ensemble("all-agents.yaml", text).unwrap().members.len(), 4);
+        let text = include_str!("../../../experiments/ensembles/calibration.yaml");
+        assert_eq!(parse_ensemble("calibration.yaml", text).unwrap().sweep.as_deref(), Some("calibration"));
     }
 }

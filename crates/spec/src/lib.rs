@@ -42,13 +42,13 @@ pub use experiment::{
 };
 pub use feature::{FEATURE_BARS_MAX, FeatureSpec, Parameter, ParameterRange};
 pub use forecast::{
-    Directions, HeadSpec, Imbalance, LabelSpec, Normalisation, QUANTILES, RateSchedule, ReturnHead, Shortcut,
-    TaskWeights, VolatilityHead,
+    CALIBRATION_ROWS_MIN, CalibrationSpec, Directions, HeadSpec, Imbalance, LabelSpec, Normalisation, QUANTILES,
+    RateSchedule, ReturnHead, Shortcut, TaskWeights, VolatilityHead,
 };
 pub use ids::{AttemptId, ExperimentId, IdError, ModelName, NodeId, Owner, ResourceName, TrialId, WorkerId};
 pub use metric::{FailureClass, Metric, Progress, ProgressUnit};
 pub use parse::parse;
-pub use prediction::{Decision, Output, Prediction, Reason, Spread};
+pub use prediction::{Confidence, Decision, Output, Prediction, Reason, Spread};
 pub use problem::{Place, Problem};
 pub use resolve::resolve;
 pub use rl::{

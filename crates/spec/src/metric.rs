@@ -45,6 +45,12 @@ closed_set! {
         ValidationLoss = "validation_loss",
         /// Share of validation rows whose direction class is right.
         ValidationAccuracy = "validation_accuracy",
+        /// Calibration error of the direction over 15 bins, debiased, on the validation rows that the calibration was fitted on.
+        ValidationEce = "validation_ece",
+        /// Brier score of the direction on those rows.
+        ValidationBrier = "validation_brier",
+        /// Continuous ranked probability score of the return on those rows, log return.
+        ValidationCrps = "validation_crps",
         /// Annualised Sharpe ratio of the validation backtest after costs.
         ValidationSharpe = "validation_sharpe",
         /// Total return of the validation backtest after costs.

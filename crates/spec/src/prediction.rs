@@ -53,6 +53,23 @@ pub enum Spread {
     Quantiles([f32; 5]),
 }
 
+/// How far to trust a calibrated forecast of the return. All but `miss` are log returns over the horizon.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Confidence {
+    /// Deviation of the outcome that more training would not remove: the root of the mean variance that the views of the
+    /// network say, its passes with dropout or an ensemble's members.
+    pub aleatoric: f32,
+    /// Doubt of the network about itself: the deviation of what its views expect.
+    pub epistemic: f32,
+    /// Lower end of the interval that the outcome is to lie in.
+    pub low: f64,
+    /// Its upper end.
+    pub high: f64,
+    /// Share of outcomes that the interval is set to leave outside. An adaptive one moves it to leave out as many as asked.
+    pub miss: f64,
+}
+
 /// One prediction, with all that is needed to make it again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

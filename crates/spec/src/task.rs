@@ -4,7 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::forecast::is_default;
-use crate::{Directions, HeadSpec, Imbalance, LabelSpec, Normalisation, RateSchedule, RlSpec, Shortcut, TaskWeights};
+use crate::{
+    CalibrationSpec, Directions, HeadSpec, Imbalance, LabelSpec, Normalisation, RateSchedule, RlSpec, Shortcut,
+    TaskWeights,
+};
 
 /// The kind of learning.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -81,6 +84,9 @@ pub struct SupervisedSpec {
     #[serde(default = "one_batch", skip_serializing_if = "is_one")]
     #[schemars(range(min = 1, max = 1024))]
     pub accumulate: u32,
+    /// Whether probabilities, spreads and intervals are calibrated on the validation split. Default: they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<CalibrationSpec>,
 }
 
 /// The network.

@@ -1,4 +1,4 @@
-//! Return, risk and overfitting statistics; pure functions of numbers.
+//! Return, risk and overfitting statistics, and the calibration of forecasts; pure functions of numbers.
 //!
 //! Returns are simple and per period. Ratios are per period too: annualising is the caller's act, with the square root of
 //! the periods of a year, and honest only without serial correlation ([`annual`] says more). Too few values, or a
@@ -6,6 +6,7 @@
 
 pub mod annual;
 pub mod bootstrap;
+pub mod calibration;
 mod moments;
 pub mod overfitting;
 mod performance;

@@ -5,4 +5,5 @@ pub(super) mod equity;
 pub(super) mod importance;
 pub(super) mod parallel;
 pub(super) mod pareto;
+pub(super) mod reliability;
 pub(super) mod scatter;

@@ -6,7 +6,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use spec::{Dimension, Direction, Metric, ParamValue};
 
 use super::charts::{curves, equity, importance, parallel, pareto, scatter};
-use super::{Explained, Report, TestRun, Tone, TrialLine};
+use super::{Explained, Report, TestRun, Tone, TrialLine, calibration};
 use crate::figure;
 use crate::sweep;
 
@@ -31,6 +31,7 @@ pub fn render(report: &Report<'_>) -> String {
                 main {
                     (tiles(report))
                     @if let Some(test) = &report.test { (test_section(test)) }
+                    @if let Some(figures) = &report.calibration { (calibration::section(figures)) }
                     (gates(report))
                     (explained_section(&report.explained))
                     (curves_section(report))

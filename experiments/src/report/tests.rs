@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::f64::consts::TAU;
 
+use backtest::calibration::{CoverageFigures, ReliabilityBin, ScoreFigures};
 use spec::{Digest, Dimension, Direction, ExperimentId, Metric, Objective, ParamValue, ProgressUnit};
 
 use super::*;
@@ -152,6 +153,7 @@ fn report<'a>(experiment: &'a ExperimentId, space: &'a BTreeMap<String, Dimensio
         tone: Tone::Refused,
         test: Some(test_run()),
         explained: Explained::Shown(Box::new(explanation())),
+        calibration: None,
         gates: vec![
             gate("excess_over_buy_and_hold", -0.265, 0.0, false),
             gate("excess_over_zero", 0.117, 0.0, true),
@@ -303,4 +305,45 @@ fn a_front_is_drawn_where_there_are_several_objectives() {
     assert_eq!(page.matches("curve front").count(), 1);
     several.also = &[Objective::ValidationDrawdown, Objective::ValidationReturn];
     assert_eq!(render(&several).matches("curve front").count(), 0, "in three objectives a front is no line");
+}
+
+fn calibration() -> CalibrationFigures {
+    let held = |rows, covered| CoverageFigures { rows, covered, band: [0.87, 0.93], width: 0.061 };
+    let scores = |ece| ScoreFigures { ece, ece_debiased: ece / 2.0, brier: 0.61, crps: 0.0087 };
+    let bin = |(count, confidence, frequency)| ReliabilityBin { count, confidence, frequency };
+    CalibrationFigures {
+        rows: 675,
+        before: scores(0.083),
+        after: scores(0.026),
+        ece_interval: [0.0, 0.041],
+        coverage: 0.9,
+        split: held(675, 0.871),
+        adaptive: held(675, 0.904),
+        terciles: [held(225, 0.93), held(225, 0.9), held(225, 0.88)],
+        aleatoric: 0.0182,
+        epistemic: 0.0041,
+        reliability: [(90, 0.38, 0.41), (430, 0.44, 0.45), (155, 0.52, 0.49)].map(bin).to_vec(),
+    }
+}
+
+#[test]
+fn a_calibration_is_drawn_and_told_in_figures_and_left_out_where_there_is_none() {
+    let (experiment, space): (ExperimentId, _) = ("sure-00000000".parse().unwrap(), space());
+    assert!(!rendered().contains("Reliability diagram"));
+    let mut sure = report(&experiment, &space);
+    sure.calibration = Some(calibration());
+    let page = render(&sure);
+    for part in [
+        "Reliability diagram of the direction",
+        "over 675 rows of the test split",
+        "0.0 % to 4.1 % with 95 % confidence",
+        "<td>0.0830</td><td>0.0260</td>",
+        "Adaptive, wild third",
+        "<td>88.0 %</td>",
+        "430 rows\nsaid 44.0 %\ncame 45.0 %",
+    ] {
+        assert!(page.contains(part), "`{part}` is missing");
+    }
+    assert_eq!(page.matches("class=\"point on\"").count(), 3, "a point for each bin");
+    assert!(!page.contains("NaN"));
 }

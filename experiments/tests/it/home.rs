@@ -10,7 +10,7 @@ use features::{FeatureState, Normaliser, Stream};
 use market::Interval;
 use models::{NetworkKind, NetworkSpec};
 use protocol::{TrialState, TrialView};
-use spec::{AttemptId, FailureClass, Metric, TrialOutcome, TrialSpec, canonical_json};
+use spec::{AttemptId, FailureClass, Metric, TaskSpec, TrialOutcome, TrialSpec, canonical_json};
 use tempfile::TempDir;
 
 /// Three points of a tiny forecaster, and a model to promote.
@@ -83,7 +83,7 @@ impl Home {
 
     /// Puts an untrained bundle into the store and backtests it on validation, as a worker does.
     pub(crate) fn succeed(&self, prepared: &Prepared, trial: &TrialSpec) -> TrialView {
-        let bundle = bundle(prepared, trial);
+        let bundle = calibrated(prepared, bundle(prepared, trial));
         Store::open(self.path().join("store").to_str().unwrap()).unwrap().put_bundle(&bundle).unwrap();
         let setting = Setting {
             dataset: &prepared.dataset,
@@ -112,6 +112,17 @@ impl Home {
             outcome: Some(canonical_json(&outcome)),
         }
     }
+}
+
+/// With the calibration that its trial asks for, fitted on validation, as a worker does.
+fn calibrated(prepared: &Prepared, bundle: Bundle) -> Bundle {
+    let TaskSpec::Supervised(task) = bundle.manifest().trial.task.clone() else { return bundle };
+    let Some(wanted) = &task.calibration else { return bundle };
+    let trial = bundle.manifest().trial.clone();
+    let range = prepared.split.validation.clone();
+    let setting = Setting { dataset: &prepared.dataset, range, env: &trial.env, strategy: &trial.strategy };
+    let fitted = Model::load(&bundle).unwrap().calibrate(&setting, (&task, wanted)).unwrap();
+    bundle.calibrated(canonical_json(&fitted.calibration))
 }
 
 /// A trial whose loss was not finite.

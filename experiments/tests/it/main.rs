@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test panics when it fails")]
 
+mod calibrating;
 mod concluding;
 mod home;
 mod preparing;

@@ -3,7 +3,7 @@
 use market::{Bar, Instrument, Interval, Money, Quantity, Timestamp};
 use risk::{KillSwitch, Limits, Refusal};
 use serde::{Deserialize, Serialize};
-use spec::{BundleId, Decision, EnvSpec, Prediction, StrategySpec};
+use spec::{BundleId, Confidence, Decision, EnvSpec, Prediction, StrategySpec};
 use venue::{ClientOrderId, Fill, OrderIntent};
 
 /// Version of the records. A journal of another one is refused.
@@ -71,6 +71,8 @@ pub enum Record {
     Mark(Mark),
     /// Derived: what the network said of the bar.
     Prediction(Prediction),
+    /// Derived: how far to trust that, of a calibrated bundle; its interval adapts from bar to bar.
+    Confidence(Confidence),
     /// Derived: the exposure wanted.
     Decision(Decision),
     /// Derived: an approved order. Durable before it is sent.
@@ -93,6 +95,7 @@ impl Record {
             Self::KillSwitch(_) => "kill_switch",
             Self::Mark(_) => "mark",
             Self::Prediction(_) => "prediction",
+            Self::Confidence(_) => "confidence",
             Self::Decision(_) => "decision",
             Self::Order(_) => "order",
             Self::Refusal(_) => "refusal",

@@ -2,10 +2,10 @@
 
 use artifacts::Bundle;
 use features::{FeatureState, Stream, observation};
-use models::{Predictor, row_digest};
+use models::{CALIBRATION_FORMAT, Calibration, Predictor, SpreadFit, row_digest};
 use serde_json::{Value, json};
 use serving::{Act, Action, Answer, Description, Served};
-use spec::Output;
+use spec::{Output, Spread};
 
 use crate::fixture::{BARS, KEY, Kind, Running, TRAINED, bars, bundle, ensemble};
 
@@ -178,5 +178,63 @@ async fn the_model_is_described_by_digest_and_feature_names() {
     assert_eq!(described.artifact, bundle(Kind::Forecaster).id());
     assert_eq!((described.window, described.features.len(), described.row_values), (4, 3, 12));
     assert_eq!(described.at, Some(bars()[TRAINED - 1].time));
+    server.stop().await;
+}
+
+fn calibration() -> Calibration {
+    Calibration {
+        format: CALIBRATION_FORMAT,
+        temperature: 1.4,
+        spread: SpreadFit::Deviation(0.02),
+        coverage: 0.9,
+        rate: 0.01,
+        passes: 128,
+        horizon: 1,
+        scores: (1..=99).map(|place| f64::from(place) / 50.0).collect(),
+    }
+}
+
+#[tokio::test]
+async fn a_calibrated_bundle_says_how_far_to_trust_it_in_parts() {
+    let plain = bundle(Kind::Forecaster);
+    let fitted = plain.clone().calibrated(spec::canonical_json(&calibration()));
+    let server = Running::of(fitted.clone()).await;
+    let rows = windows(&fitted, 3);
+    let answer = answer(server.predict(&json!({"rows": &rows})).await);
+    assert_eq!(answer.predictions.iter().map(bits).collect::<Vec<_>>(), predicted(&fitted, &rows));
+    assert_ne!(predicted(&fitted, &rows), predicted(&plain, &rows), "probabilities are calibrated");
+    let predictor = Predictor::load(&fitted).unwrap();
+    for (row, served) in rows.iter().zip(&answer.predictions) {
+        let Served::Forecast { expected_return, confidence: Some(said), spread, .. } = served else {
+            panic!("it says how sure it is: {served:?}")
+        };
+        let own = predictor.uncertainty(row).unwrap().unwrap();
+        assert_eq!((said.aleatoric, said.epistemic), (own.aleatoric, own.epistemic));
+        assert_eq!(*spread, Some(Spread::Deviation(0.02)));
+        // The 90th of 99 scores is 1.8 deviations.
+        let (middle, reach) = (f64::from(*expected_return), 1.8 * f64::from(0.02_f32));
+        assert!(
+            (said.low - (middle - reach)).abs() < 1e-12 && (said.high - (middle + reach)).abs() < 1e-12,
+            "{said:?}"
+        );
+    }
+    let (_, described) = server.get("/v1/model", Some(KEY)).await;
+    assert_eq!(described["coverage"], 0.9);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn confidence_of_many_rows_is_refused_and_their_forecasts_are_not() {
+    let fitted = bundle(Kind::Forecaster).calibrated(spec::canonical_json(&calibration()));
+    let server = Running::of(fitted.clone()).await;
+    let rows = windows(&fitted, 9);
+    let (status, refused) = server.predict(&json!({"rows": &rows})).await;
+    assert_eq!((status, &refused["error"]["code"]), (413, &json!("too_large")));
+    assert!(refused["error"]["message"].as_str().unwrap().contains("send at most 8"), "{refused}");
+    let whole = answer(server.predict(&json!({"rows": &rows, "detail": "forecast"})).await);
+    assert_eq!(whole.predictions.iter().map(bits).collect::<Vec<_>>(), predicted(&fitted, &rows));
+    assert!(whole.predictions.iter().all(|served| matches!(served, Served::Forecast { confidence: None, .. })));
+    let (status, refused) = server.predict(&json!({"rows": &rows, "detail": "everything"})).await;
+    assert_eq!(status, 422, "{refused}");
     server.stop().await;
 }

@@ -12,7 +12,8 @@ use dataset::{Adjustment, ImportOptions};
 use market::Interval;
 use protocol::Assignment;
 use spec::{
-    AttemptId, CheckpointRef, FailureClass, Parent, Rung, Share, TaskSpec, TrialOutcome, TrialSpec, canonical_json,
+    AttemptId, CheckpointRef, FailureClass, Metric, Parent, Rung, Share, TaskSpec, TrialOutcome, TrialSpec,
+    canonical_json,
 };
 use worker::{Ended, Reporter, Runner as _, Trial};
 
@@ -193,4 +194,58 @@ fn a_child_goes_on_from_the_rung_of_its_parent_and_its_bundle_says_so() {
     std::fs::remove_file(home.path().join("store/checkpoints").join(begun.digest.to_string())).unwrap();
     let failed = Trial::new(home.path(), store, "test").run(&asked, &mut Reporter::detached(never())).unwrap_err();
     assert_eq!(failed.class, FailureClass::Data, "a child never begins anew: {failed}");
+}
+
+/// The short trial with changes to its task, as JSON, and to the end of its validation split.
+fn calibrating(payload: &[u8], task: serde_json::Value, until: &str) -> Vec<u8> {
+    let mut trial: serde_json::Value = serde_json::from_slice(payload).unwrap();
+    let supervised = trial["task"]["supervised"].as_object_mut().unwrap();
+    supervised.extend(task.as_object().unwrap().clone());
+    trial["data"]["split"]["validation"][1] = until.into();
+    canonical_json(&trial)
+}
+
+#[test]
+fn a_trial_that_asks_for_a_calibration_hands_in_a_bundle_that_carries_it() {
+    let (home, payload) = home_and_payload();
+    let never = || Arc::new(AtomicBool::new(false));
+    let task = serde_json::json!({"epochs": 3, "calibration": {"coverage": 0.8}});
+    let asked = calibrating(&payload, task, "2020-12-31");
+    let ended = run(home.path(), &assignment(&asked, Vec::new()), never());
+    let Ended::Succeeded(bytes) = &ended else { panic!("it did not end well: {ended:?}") };
+    let outcome: TrialOutcome = serde_json::from_slice(bytes).unwrap();
+    let store = Store::open(home.path().join("store").to_str().unwrap()).unwrap();
+    let bundle = store.get_bundle(outcome.bundle).unwrap();
+    let calibration: serde_json::Value = serde_json::from_slice(bundle.calibration().unwrap()).unwrap();
+    assert_eq!((&calibration["coverage"], &calibration["horizon"]), (&0.8.into(), &5.into()));
+    // Two years of sessions less the purge; a window of 12 is full before.
+    assert_eq!(calibration["scores"].as_array().unwrap().len(), 500);
+    let metric = |metric| outcome.metrics[&metric];
+    assert!((0.0..0.2).contains(&metric(Metric::ValidationEce)), "{:?}", outcome.metrics);
+    assert!((0.3..0.9).contains(&metric(Metric::ValidationBrier)) && metric(Metric::ValidationCrps) > 0.0);
+    assert_eq!(run(home.path(), &assignment(&asked, Vec::new()), never()), ended, "the same bytes again");
+
+    let plain = calibrating(&payload, serde_json::json!({"epochs": 3}), "2020-12-31");
+    let Ended::Succeeded(bytes) = run(home.path(), &assignment(&plain, Vec::new()), never()) else { panic!() };
+    let outcome: TrialOutcome = serde_json::from_slice(&bytes).unwrap();
+    assert_eq!(store.get_bundle(outcome.bundle).unwrap().calibration(), None);
+}
+
+#[test]
+fn a_calibration_that_is_not_possible_is_told_by_name_before_training_and_nothing_is_written() {
+    let (home, payload) = home_and_payload();
+    let told = |task: serde_json::Value, until: &str| {
+        let asked = assignment(&calibrating(&payload, task, until), Vec::new());
+        let store = Store::open(home.path().join("store").to_str().unwrap()).unwrap();
+        let mut reporter = Reporter::detached(Arc::new(AtomicBool::new(false)));
+        let failure = Trial::new(home.path(), store, "test").run(&asked, &mut reporter).unwrap_err();
+        assert_eq!(failure.class, FailureClass::Data, "a retry meets the same: {failure}");
+        let bundles = std::fs::read_dir(home.path().join("store/bundles")).map_or(0, Iterator::count);
+        assert_eq!((bundles, checkpoints(home.path()).len()), (0, 0), "nothing is written");
+        failure.to_string()
+    };
+    let few = told(serde_json::json!({"calibration": {}}), "2019-03-29");
+    assert!(few.contains("calibration: validation keeps 56 rows with an outcome, 100 are needed"), "{few}");
+    let absent = told(serde_json::json!({"calibration": {}, "flat_band": 0.0}), "2020-12-31");
+    assert!(absent.contains("calibration: none of 500 validation rows goes flat"), "{absent}");
 }

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use artifacts::BundleKind;
-use spec::QHead;
+use spec::{QHead, ReturnHead};
 
 use super::*;
-use crate::fixtures::{bundle, drawn, forecaster, mlp, policy, row};
+use crate::calibration::tests::calibration;
+use crate::fixtures::{bundle, drawn, forecaster, mlp, policy, rich, row};
+use crate::{Calibration, NetworkSpec, moments};
 
 const THREE: PolicyHead = PolicyHead::Categorical { actions: 3 };
 const VALUES: PolicyHead = PolicyHead::Values { actions: 3, layer: QHead::Plain };
@@ -90,4 +92,50 @@ fn members_that_cannot_be_combined_are_refused() {
     let forecasts = forecaster(mlp());
     let crossed = bundle(BundleKind::Policy, serde_json::to_value(&forecasts).unwrap(), drawn(&forecasts));
     assert!(said(&[(&crossed, 0.5), (&one, 0.5)], Combination::Mean).contains("forecasts"));
+}
+
+/// A forecaster with drawn weights, its return's bias moved.
+fn forecasting(spec: &NetworkSpec, bias: f32) -> Bundle {
+    let mut tensors = crate::weights::unpack(&drawn(spec)).unwrap();
+    tensors.get_mut("return.bias").unwrap().get(0).copy_(&tch::Tensor::from(bias));
+    bundle(BundleKind::Forecaster, serde_json::to_value(spec).unwrap(), crate::weights::pack(&tensors))
+}
+
+#[test]
+fn forecasters_are_averaged_and_the_mixture_is_as_wide_as_its_members_and_what_parts_them() {
+    let spec = rich(ReturnHead::Gaussian);
+    let (low, high) = (forecasting(&spec, 0.0), forecasting(&spec, 1.0));
+    let row = row(140, 1);
+    let alone = [&low, &high].map(|bundle| Predictor::load(bundle).unwrap().predict(&[&row]).unwrap().remove(0));
+    let [(m1, d1), (m2, d2)] = [0, 1].map(|index| moments(&alone[index]).unwrap());
+    assert!((m2 - m1 - 1.0).abs() < 1e-5, "{m1} {m2}");
+    let together = ensemble(&[(&low, 0.25), (&high, 0.75)], Combination::Mean).unwrap();
+    let (mean, deviation) = moments(&together.predict(&[&row]).unwrap()[0]).unwrap();
+    let centre = 0.25 * m1 + 0.75 * m2;
+    let variance = 0.25 * (d1 * d1 + (m1 - centre).powi(2)) + 0.75 * (d2 * d2 + (m2 - centre).powi(2));
+    assert!((mean - centre).abs() < 1e-6 && (deviation - variance.sqrt()).abs() < 1e-6, "{mean} {deviation}");
+    assert_eq!(together.return_unit(), Some(1.0));
+    assert!(together.forecasts());
+}
+
+#[test]
+fn a_calibrated_ensemble_tells_noise_from_doubt_by_its_members() {
+    let spec = rich(ReturnHead::Gaussian);
+    let (low, high) = (forecasting(&spec, 0.0), forecasting(&spec, 1.0));
+    let row = row(140, 1);
+    let fitted = Calibration { spread: crate::SpreadFit::Factor(2.0), ..calibration() };
+    let whole = Bundle::ensemble(&[(&low, 0.5), (&high, 0.5)], Combination::Mean, BTreeMap::new()).unwrap();
+    assert!(Predictor::load(&whole).unwrap().uncertainty(&row).unwrap().is_none(), "nothing is said uncalibrated");
+    let whole = whole.calibrated(serde_json::to_vec(&fitted).unwrap());
+    let said = Predictor::load(&whole).unwrap().uncertainty(&row).unwrap().unwrap();
+    let (_, own) = moments(&Predictor::load(&low).unwrap().predict(&[&row]).unwrap()[0]).unwrap();
+    assert!((said.epistemic - 0.5).abs() < 1e-5, "two that are one apart: {said:?}");
+    assert!((f64::from(said.aleatoric) - 2.0 * own).abs() < 1e-5, "{said:?} {own}");
+}
+
+#[test]
+fn forecasters_of_different_things_are_not_averaged() {
+    let (wide, fan) = (forecasting(&rich(ReturnHead::Gaussian), 0.0), forecasting(&rich(ReturnHead::Quantiles), 0.0));
+    let error = ensemble(&[(&wide, 0.5), (&fan, 0.5)], Combination::Mean).unwrap_err();
+    assert!(error.to_string().contains("forecasts something else"), "{error}");
 }

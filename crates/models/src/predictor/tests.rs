@@ -9,8 +9,9 @@ use proptest::prelude::*;
 use spec::{BundleId, Digest, Output, ReturnHead, Spread};
 
 use super::{Predictor, TILE, first_largest, row_digest};
-use crate::fixtures::{bundle, cnn_lstm, drawn, forecaster, heads, mlp, policy, predictor, rich, row};
-use crate::{ModelError, NetworkSpec, PolicyHead};
+use crate::calibration::tests::calibration;
+use crate::fixtures::{bundle, cnn_lstm, drawn, forecaster, heads, mlp, plain_cnn_lstm, policy, predictor, rich, row};
+use crate::{Calibration, ModelError, NetworkSpec, PolicyHead};
 
 fn bits(output: &Output) -> Vec<u32> {
     let values = match output {
@@ -194,6 +195,61 @@ fn a_bundle_is_loaded_with_its_id_and_an_unknown_network_is_not() {
     assert!(matches!(Predictor::load(&strange), Err(ModelError::Unknown { .. })));
     let crossed = bundle(BundleKind::Policy, serde_json::to_value(&spec).unwrap(), weights);
     assert!(matches!(Predictor::load(&crossed), Err(ModelError::Kind { network: "forecaster", .. })));
+}
+
+/// A forecaster's bundle, and the same with a calibration.
+fn calibrated(spec: &NetworkSpec, fitted: &Calibration) -> [Predictor; 2] {
+    let plain = bundle(BundleKind::Forecaster, serde_json::to_value(spec).unwrap(), drawn(spec));
+    let file = serde_json::to_vec(fitted).unwrap();
+    [plain.clone(), plain.calibrated(file)].map(|bundle| Predictor::load(&bundle).unwrap())
+}
+
+#[test]
+fn a_calibrated_bundle_says_the_calibrated_output_of_the_same_network_in_any_company() {
+    for spec in [rich(ReturnHead::Gaussian), rich(ReturnHead::Quantiles), forecaster(cnn_lstm())] {
+        let [plain, fitted] = calibrated(&spec, &calibration());
+        let rows: Vec<Vec<f32>> = (0..9).map(|seed| row(140, seed)).collect();
+        let all: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
+        let raw = plain.predict(&all).unwrap();
+        assert_eq!(fitted.outputs(&all).unwrap(), raw, "the network itself says what it said");
+        let said = fitted.predict(&all).unwrap();
+        for (index, row) in all.iter().enumerate() {
+            assert_eq!(bits(&said[index]), bits(&calibration().apply(raw[index].clone())));
+            assert_eq!(bits(&said[index]), bits(&fitted.predict(&[row]).unwrap()[0]));
+            assert_ne!(bits(&said[index]), bits(&raw[index]));
+        }
+        assert!(plain.calibration().is_none() && plain.uncertainty(all[0]).unwrap().is_none());
+    }
+}
+
+#[test]
+fn doubt_is_made_again_and_only_dropout_makes_it() {
+    let row = row(140, 1);
+    let doubt = |dropout: f64| {
+        let network = NetworkSpec { model: plain_cnn_lstm((16, 24, 2), dropout), ..rich(ReturnHead::Gaussian) };
+        let [_, fitted] = calibrated(&network, &calibration());
+        (fitted.uncertainty(&row).unwrap().unwrap(), fitted.uncertainty(&row).unwrap().unwrap())
+    };
+    let (sure, _) = doubt(0.0);
+    assert!(sure.aleatoric > 0.0 && sure.epistemic < 1e-6 * sure.aleatoric, "{sure:?}");
+    let (unsure, again) = doubt(0.4);
+    assert_eq!(unsure, again);
+    assert!(unsure.epistemic > 1e-3 * unsure.aleatoric, "{unsure:?}");
+}
+
+#[test]
+fn a_calibration_that_cannot_be_used_is_named() {
+    let spec = forecaster(mlp());
+    let network = serde_json::to_value(&spec).unwrap();
+    let plain = bundle(BundleKind::Forecaster, network, drawn(&spec));
+    for file in [&b"nothing"[..], b"{}", br#"{"format":1,"temperature":0}"#] {
+        let error = Predictor::load(&plain.clone().calibrated(file.to_vec())).unwrap_err();
+        assert!(matches!(error, ModelError::Calibration { .. }), "{error}");
+    }
+    let spec = policy(PolicyHead::Deterministic { width: 1 }, mlp());
+    let acts = bundle(BundleKind::Policy, serde_json::to_value(&spec).unwrap(), drawn(&spec));
+    let error = Predictor::load(&acts.calibrated(serde_json::to_vec(&calibration()).unwrap())).unwrap_err();
+    assert!(error.to_string().contains("it is no forecaster's"), "{error}");
 }
 
 #[test]

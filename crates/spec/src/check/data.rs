@@ -5,7 +5,7 @@ use market::{Symbol, Timestamp};
 use crate::check::DataFacts;
 use crate::problem::{Finding, suggest};
 use crate::resolve::reach;
-use crate::{DateRange, ExperimentSpec, TaskSpec};
+use crate::{CALIBRATION_ROWS_MIN, DateRange, ExperimentSpec, TaskSpec};
 
 /// Rows below which a split has no standard deviation of returns.
 const ROWS_MIN: usize = 3;
@@ -103,6 +103,7 @@ fn too_few(spec: &ExperimentSpec, data: &DataFacts, name: &str, range: DateRange
     let rows = end.saturating_sub(begin.max(ready));
     let needed = match (&spec.task, name) {
         (TaskSpec::Rl(_), "train") => (spec.env.episode_bars as usize + 1).max(ROWS_MIN),
+        (TaskSpec::Supervised(task), "validation") if task.calibration.is_some() => CALIBRATION_ROWS_MIN,
         (TaskSpec::Rl(_) | TaskSpec::Supervised(_), _) => ROWS_MIN,
     };
     (rows < needed && range.from <= range.to).then(|| {

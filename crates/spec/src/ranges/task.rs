@@ -42,6 +42,11 @@ impl Ranges {
             }
         }
         self.within(at("accumulate"), task.accumulate, 1..=1_024);
+        if let Some(calibration) = &task.calibration {
+            self.within(at("calibration.coverage"), calibration.coverage, 0.5..=0.99);
+            self.within(at("calibration.rate"), calibration.rate, 0.0..=0.5);
+            self.within(at("calibration.passes"), calibration.passes, 2..=256);
+        }
     }
 
     pub(super) fn model(&mut self, model: &ModelSpec) {

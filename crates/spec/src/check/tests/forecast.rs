@@ -70,6 +70,31 @@ fn choices_out_of_range_are_told_with_their_place() {
     .assert_eq(&model_said("dilations: []"));
 }
 
+/// The sample's validation split keeps 87 rows; with October it keeps 118.
+const LONGER: [(&str, &str); 2] = [("2020-09-30", "2020-10-31"), ("2020-10-01", "2020-11-01")];
+
+#[test]
+fn a_calibration_is_checked_with_its_place_and_needs_validation_rows() {
+    let keys = |keys: &str| format!("learning_rate: 0.001, calibration: {keys} }}\nmodel");
+    let (plain, full) = (keys("{}"), keys("{ coverage: 0.95, rate: 0, passes: 64 }"));
+    for written in [&plain, &full] {
+        assert_eq!(said(&[(TASK, written), LONGER[0], LONGER[1]]), "", "{written}");
+        let text = crate::sample::edited(&[(TASK, written)]);
+        let (root, (value, _)) = (schema(), crate::yaml::read("a.yaml", &text).unwrap());
+        fits(&root, &root, &value, written);
+    }
+    let short = said(&[(TASK, &plain)]);
+    assert!(short.starts_with("a.yaml:9:17: `validation` has 87 rows, 100 are needed"), "{short}");
+    assert_eq!(said(&[]), "", "without a calibration they are enough");
+    let bad = keys("{ coverage: 1, rate: -0.1, passes: 1 }");
+    expect![[r#"
+        a.yaml:16:99: `task.supervised.calibration.coverage` is 1, that is out of range, use 0.5 to 0.99
+        a.yaml:16:108: `task.supervised.calibration.rate` is -0.1, that is out of range, use 0 to 0.5
+        a.yaml:16:122: `task.supervised.calibration.passes` is 1, that is out of range, use 2 to 256
+    "#]]
+    .assert_eq(&said(&[(TASK, &bad), LONGER[0], LONGER[1]]));
+}
+
 #[test]
 fn an_unknown_choice_is_told_with_those_there_are() {
     let told = |keys: &str| {
@@ -103,7 +128,7 @@ fn defaults_are_left_out_of_what_is_hashed_and_choices_are_not() {
         String::from_utf8(canonical_json(&spec)).unwrap()
     };
     let plain = written("");
-    for name in ["labels", "heads", "task_weights", "imbalance", "schedule", "accumulate", "dilations", "directions"] {
+    for name in ["labels", "heads", "task_weights", "imbalance", "schedule", "accumulate", "calibration", "dilations"] {
         assert!(!plain.contains(&format!("\"{name}\"")), "{name} is written in {plain}");
     }
     assert_eq!(

@@ -1,0 +1,74 @@
+//! From the shipped calibration experiment to a deep ensemble that trades, replays and is served with its confidence.
+
+use live::journal::Record;
+use serde_json::Value;
+
+use crate::site::{Site, root};
+
+/// The shipped experiment with two short seeds of a small network.
+fn short(site: &Site, change: (&str, &str)) -> String {
+    let mut text = std::fs::read_to_string(root().join("experiments/calibration.yaml")).unwrap();
+    let changes = [
+        ("seeds: [1, 2, 3, 4, 5]", "seeds: [1, 2]"),
+        ("epochs: 40", "epochs: 2"),
+        ("passes: 32", "passes: 4"),
+        ("channels: 16, hidden: 24", "channels: 4, hidden: 4"),
+        change,
+    ];
+    for (from, to) in changes {
+        assert!(text.contains(from), "calibration.yaml no longer says {from}");
+        text = text.replace(from, to);
+    }
+    site.write("calibration.yaml", &text)
+}
+
+#[test]
+fn a_calibrated_experiment_becomes_a_deep_ensemble_and_says_how_far_to_trust_it() {
+    let site = Site::new();
+    let outcome = site.json(&["run", &short(&site, ("", ""))]);
+    let figures = &outcome["calibration"];
+    assert!(figures["rows"].as_u64().unwrap() > 1_000, "{outcome}");
+    for figure in ["ece", "ece_debiased", "brier", "crps"] {
+        assert!(figures["after"][figure].as_f64().unwrap() >= 0.0, "{figures}");
+    }
+    let report = std::fs::read_to_string(outcome["report"].as_str().unwrap()).unwrap();
+    assert!(report.contains("Reliability diagram"));
+    let shown = site.json(&["show", outcome["experiment"].as_str().unwrap()]);
+    assert_eq!(&shown["calibration"], figures);
+    assert!(shown["trials"][0]["metrics"]["validation_ece"].is_number(), "{shown}");
+
+    let deep = site.json(&["ensemble", root().join("experiments/ensembles/calibration.yaml").to_str().unwrap()]);
+    assert_eq!(deep["members"].as_array().unwrap().len(), 2);
+    assert!(deep["calibration"]["epistemic"].as_f64().unwrap() > 0.0, "{deep}");
+
+    let alias = deep["promotion"]["alias"].as_str().unwrap();
+    let reference = format!("deep-calibration@{alias}");
+    let journal = site.home().join("live/deep.journal");
+    let journal = journal.to_str().unwrap();
+    site.json(&["live", "--paper", "--feed", "replay:aapl_daily", "--model", &reference, "--journal", journal]);
+    assert_eq!(site.json(&["replay", journal])["identical"], Value::Bool(true));
+    let (_, records) = live::journal::read(journal.as_ref()).unwrap();
+    let said = records.iter().rev().find_map(|record| match record {
+        Record::Confidence(said) => Some(*said),
+        Record::Bar(_) | Record::Fill(_) | Record::KillSwitch(_) | Record::Mark(_) | Record::Prediction(_) => None,
+        Record::Decision(_) | Record::Order(_) | Record::Refusal(_) | Record::Alarm(_) | Record::Ack(_) => None,
+    });
+    let served = site.served(&reference);
+    let confidence = &served["predictions"][0]["confidence"];
+    // Doubt is a function of the row; the level of an interval is the session's own.
+    let said: Value = serde_json::from_str(&serde_json::to_string(&said.unwrap()).unwrap()).unwrap();
+    assert_eq!(
+        (&confidence["aleatoric"], &confidence["epistemic"]),
+        (&said["aleatoric"], &said["epistemic"]),
+        "{served} {said}"
+    );
+}
+
+#[test]
+fn a_validation_split_too_short_for_a_calibration_is_refused_at_its_place() {
+    let site = Site::new();
+    let short = short(&site, ("validation: [2017-07-03, 2018-12-31]", "validation: [2017-07-03, 2017-09-29]"));
+    let said = site.refused(&["run", &short], 2);
+    assert!(said.contains("calibration.yaml:11:17: `validation` has 61 rows, 100 are needed"), "{said}");
+    assert!(!site.home().join("runs").try_exists().unwrap(), "nothing was begun");
+}

@@ -1,0 +1,39 @@
+//! Forecasts with what came of them.
+
+use dataset::outcome::{direction, log_return};
+use spec::{Output, SupervisedSpec};
+
+use super::CalibrationError;
+use crate::run::Windows;
+use crate::{BacktestError, Model, Setting};
+
+/// A forecast with what came of it.
+pub(super) struct Row {
+    /// The bar it was made at.
+    pub(super) bar: usize,
+    /// `[input_width]`.
+    pub(super) window: Vec<f32>,
+    /// What the network itself said, before any calibration.
+    pub(super) said: Output,
+    /// Log return over the horizon.
+    pub(super) outcome: f64,
+    /// Its direction: 0 down, 1 flat, 2 up.
+    pub(super) class: u8,
+}
+
+/// The rows of `setting`'s bars whose window is full and whose outcome is in the data, in order of time.
+pub(super) fn rows(model: &Model, setting: &Setting<'_>, task: &SupervisedSpec) -> Result<Vec<Row>, CalibrationError> {
+    let unit = model.predictor.return_unit().ok_or(CalibrationError::NoForecast)?;
+    let (bars, horizon) = (&setting.dataset.bars, task.horizon as usize);
+    let windows = Windows::over(&model.features, setting.dataset, setting.range.clone())?;
+    let first = setting.range.start + windows.warming();
+    let known = bars.len().saturating_sub(horizon).saturating_sub(first);
+    let inputs: Vec<&[f32]> = windows.ready().take(known).collect();
+    let said = model.predictor.outputs(&inputs).map_err(BacktestError::Model)?;
+    let row = |(place, (window, said)): (usize, (&&[f32], Output))| {
+        let bar = first + place;
+        let (outcome, class) = (log_return(bars, bar, bar + horizon), direction(bars, bar, task, unit));
+        Row { bar, window: window.to_vec(), said, outcome, class }
+    };
+    Ok(inputs.iter().zip(said).enumerate().map(row).collect())
+}

@@ -1,0 +1,119 @@
+//! A calibration fitted on real bars with an untrained network, judged on its own bars and on later ones.
+
+#![allow(clippy::unwrap_used, reason = "a test panics when it fails")]
+
+mod fixture;
+
+use artifacts::Bundle;
+use backtest::calibration::{CalibrationError, CalibrationFigures, Fitted};
+use backtest::{Model, Setting};
+use dataset::Dataset;
+use fixture::{Kind, TRAINED};
+use market::Bar;
+use models::SpreadFit;
+use spec::{CalibrationSpec, LabelSpec, SupervisedSpec, TaskSpec, TrialSpec, canonical_json};
+
+const VALIDATED: usize = 520;
+const BARS: usize = 1_000;
+
+const WANTED: CalibrationSpec = CalibrationSpec { coverage: 0.9, rate: 0.02, passes: 8 };
+
+/// The fixture's task with directions in units of the volatility before: an untrained network's own unit says nothing.
+fn task(trial: &TrialSpec) -> SupervisedSpec {
+    let TaskSpec::Supervised(task) = &trial.task else { panic!("it forecasts") };
+    SupervisedSpec { labels: LabelSpec::TripleBarrier { width: 0.5, bars: 20 }, ..task.clone() }
+}
+
+struct Ground {
+    data: Dataset,
+    trial: TrialSpec,
+    bundle: Bundle,
+}
+
+impl Ground {
+    fn new() -> Self {
+        let data = fixture::bars(BARS);
+        let bundle = fixture::bundle(Kind::Forecaster, 7, &data);
+        Self { trial: fixture::trial(Kind::Forecaster), bundle, data }
+    }
+
+    fn setting(&self, range: std::ops::Range<usize>) -> Setting<'_> {
+        Setting { dataset: &self.data, range, env: &self.trial.env, strategy: &self.trial.strategy }
+    }
+
+    fn fit(&self, range: std::ops::Range<usize>) -> Result<Fitted, CalibrationError> {
+        let task = task(&self.trial);
+        Model::load(&self.bundle).unwrap().calibrate(&self.setting(range), (&task, &WANTED))
+    }
+
+    fn judged(&self, fitted: &Fitted, range: std::ops::Range<usize>) -> CalibrationFigures {
+        let whole = self.bundle.clone().calibrated(canonical_json(&fitted.calibration));
+        let figures = Model::load(&whole).unwrap().calibration(&self.setting(range), &task(&self.trial));
+        figures.unwrap().unwrap()
+    }
+}
+
+#[test]
+fn on_its_own_rows_a_fixed_interval_holds_exactly_what_was_asked_and_probabilities_are_more_likely() {
+    let ground = Ground::new();
+    let fitted = ground.fit(TRAINED..VALIDATED).unwrap();
+    assert_eq!(fitted.calibration.scores.len(), VALIDATED - TRAINED);
+    assert!(matches!(fitted.calibration.spread, SpreadFit::Deviation(deviation) if deviation > 0.0));
+    let own = ground.judged(&fitted, TRAINED..VALIDATED);
+    // ⌈401 · 0.9⌉ = 361 of 400.
+    assert_eq!(own.split.covered, 361.0 / 400.0);
+    assert_eq!(own.after, fitted.scores);
+    assert!(own.after.crps < own.before.crps, "a spread beats a point: {own:?}");
+    assert_ne!(own.after.brier, own.before.brier);
+}
+
+#[test]
+fn figures_on_later_rows_hang_together() {
+    let ground = Ground::new();
+    let figures = ground.judged(&ground.fit(TRAINED..VALIDATED).unwrap(), VALIDATED..BARS);
+    // The last bar has no outcome yet.
+    assert_eq!(figures.rows, BARS - VALIDATED - 1);
+    assert_eq!(figures.reliability.iter().map(|bin| bin.count).sum::<usize>(), figures.rows);
+    let thirds: Vec<usize> = figures.terciles.iter().map(|third| third.rows).collect();
+    assert_eq!(thirds, [159, 160, 160]);
+    let inside: f64 = figures.terciles.iter().map(|third| third.covered * third.rows as f64).sum();
+    assert!((inside - figures.adaptive.covered * figures.rows as f64).abs() < 1e-6, "thirds make up the whole");
+    assert!(figures.ece_interval[0] <= figures.after.ece_debiased && figures.after.ece_debiased <= figures.after.ece);
+    assert!((0.85..0.95).contains(&figures.adaptive.covered), "{figures:?}");
+    let read: CalibrationFigures = serde_json::from_slice(&serde_json::to_vec(&figures).unwrap()).unwrap();
+    assert_eq!(read, figures);
+}
+
+#[test]
+fn a_fit_reads_no_bar_beyond_its_range_and_horizon() {
+    let ground = Ground::new();
+    let fitted = ground.fit(TRAINED..VALIDATED).unwrap();
+    let mut later = Ground::new();
+    let change = |bar: &mut Bar| (bar.open, bar.high, bar.low, bar.close) = (9.0, 9.9, 8.0, 9.5);
+    later.data.bars[VALIDATED + 1..].iter_mut().for_each(change);
+    assert_eq!(later.fit(TRAINED..VALIDATED).unwrap(), fitted);
+    later.data.bars[VALIDATED..].iter_mut().for_each(change);
+    assert_ne!(later.fit(TRAINED..VALIDATED).unwrap(), fitted, "the last outcome is that of the bar after the range");
+}
+
+#[test]
+fn rows_that_cannot_be_calibrated_on_are_named() {
+    let ground = Ground::new();
+    let error = ground.fit(TRAINED..TRAINED + 60).unwrap_err();
+    assert!(matches!(error, CalibrationError::TooFewRows { rows: 60, least: 100 }) && error.is_data(), "{error}");
+    // In units of 1, as an untrained network has them, nothing is ever but flat.
+    let trial = &ground.trial;
+    let TaskSpec::Supervised(plain) = &trial.task else { panic!("it forecasts") };
+    let model = Model::load(&ground.bundle).unwrap();
+    let error = model.calibrate(&ground.setting(TRAINED..VALIDATED), (plain, &WANTED)).unwrap_err();
+    assert!(matches!(error, CalibrationError::ClassAbsent { direction: "down", rows: 400 }), "{error}");
+    let mut still = Ground::new();
+    let close = still.data.bars[TRAINED - 1].close;
+    let stand = |bar: &mut Bar| (bar.open, bar.high, bar.low, bar.close) = (close, close, close, close);
+    still.data.bars[TRAINED..].iter_mut().for_each(stand);
+    let error = still.fit(TRAINED..VALIDATED).unwrap_err();
+    assert!(matches!(error, CalibrationError::Constant { rows: 400 }), "{error}");
+    let policy = Model::load(&fixture::bundle(Kind::Policy, 7, &ground.data)).unwrap();
+    let error = policy.calibrate(&ground.setting(TRAINED..VALIDATED), (plain, &WANTED)).unwrap_err();
+    assert!(matches!(error, CalibrationError::NoForecast), "{error}");
+}
