@@ -327,6 +327,22 @@ async fn who_is_revoked_while_it_waits_for_an_attempt_gets_none() {
 }
 
 #[tokio::test]
+async fn a_membership_that_the_disk_refuses_is_none() {
+    let home = tempfile::tempdir().unwrap();
+    let (handle, client) = open(home.path()).await;
+    let name = "box-1".parse().unwrap();
+    // Where the next version of the file is written first, nothing can be.
+    let in_the_way = home.path().join("keys/members.partial");
+    std::fs::create_dir(&in_the_way).unwrap();
+    let refusal = refused(client.invite(&name, Role::Worker, HOUR).await);
+    assert!(refusal.to_string().starts_with("members cannot be written to "), "{refusal}");
+    assert!(client.members().await.unwrap().is_empty(), "nobody would know of it after a restart");
+    std::fs::remove_dir(&in_the_way).unwrap();
+    client.invite(&name, Role::Worker, HOUR).await.unwrap();
+    handle.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn members_outlive_the_scheduler_that_took_them_in_but_not_their_time() {
     let home = tempfile::tempdir().unwrap();
     let (handle, client) = open(home.path()).await;
