@@ -48,7 +48,7 @@ class Network:
 
     async def pump(self, reader, writer, line, kind):
         # An end that is killed resets its connection: that is what this network is for.
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(OSError):
             await self.carry_one_way(reader, writer, line, kind)
         writer.close()
 

@@ -179,6 +179,10 @@ pub fn ensemble(home: &Path, path: &Path, code_version: &str, now: Timestamp) ->
     let called = called(home, &spec, &registry)?;
     let members = called.iter().map(|(_, id)| Ok(store.get_bundle(*id)?)).collect::<Result<Vec<_>>>()?;
     let ground = Ground::of(home, &members)?;
+    // What cannot be together is refused before anything is counted.
+    let equal = 1.0 / members.len().max(1) as f64;
+    let any: Vec<(&Bundle, f64)> = members.iter().map(|bundle| (bundle, equal)).collect();
+    Bundle::ensemble(&any, spec.combine, BTreeMap::new())?;
     // Every way to weigh is a trial that sees the test split, so all are counted before any does.
     let run = key(&spec, &members, code_version);
     let trials_ever = registry.count_trials(ground.dataset.digest, run, WEIGHTINGS.len() as u32)?;
@@ -317,7 +321,7 @@ impl Ground {
         Ok(Played { validation: self.run(bundle, &self.split.validation)?, test: self.run(bundle, &self.split.test)? })
     }
 
-    /// The members as one bundle: forecasters calibrated together, where the first asks for a calibration, and with what it
+    /// The members as one bundle: forecasters calibrated together, where they ask for a calibration, and with what it
     /// measured on validation in its manifest.
     fn together(&self, members: &[(&Bundle, f64)], combine: Combination) -> Result<Bundle> {
         let bare = Bundle::ensemble(members, combine, BTreeMap::new())?;
@@ -343,6 +347,8 @@ impl Ground {
             metrics.insert(Metric::ValidationBrier, fitted.scores.brier);
             metrics.insert(Metric::ValidationCrps, fitted.scores.crps);
         }
+        // Ruin has no Sharpe ratio.
+        metrics.retain(|_, value| value.is_finite());
         Ok(whole(Bundle::ensemble(members, combine, metrics)?))
     }
 

@@ -5,7 +5,7 @@
 //! that reads it as anybody may: the thread that decides is not asked for anything.
 
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -87,26 +87,40 @@ pub enum RenewError {
     Disk(#[from] std::io::Error),
 }
 
-/// Keeps the snapshot beside the journal at `path` fresh until it is `over`. A failure costs the next restart time, and
-/// nothing else.
+/// Keeps the snapshot beside the journal at `path` fresh until it is `over`. A failure is tried again at the next look: it
+/// costs a restart meanwhile time, and nothing else.
 pub(crate) fn keep(path: &Path, over: impl Fn() -> bool) {
-    let kept = || -> Result<(), RenewError> {
-        let mut known = counted(&beside(path)).unwrap_or_default();
-        while !over() {
-            // Closed between two looks: the last that closes a journal puts it in order.
-            let journal = SqliteJournal::open_read_only(path)?;
-            if journal.records()?.saturating_sub(known) >= RECORDS_MIN.max(known / GROWTH) {
-                known = renew(&beside(path), &journal)?.records;
-                tracing::info!(records = known, "snapshot is written");
+    let mut known = counted(&beside(path)).unwrap_or_default();
+    let mut failed = None;
+    while !over() {
+        match look(path, &mut known) {
+            Ok(()) => failed = None,
+            Err(error) => {
+                let why = error.to_string();
+                if failed.as_ref() != Some(&why) {
+                    tracing::warn!(why, "no snapshot is kept: a restart reads the whole journal");
+                    failed = Some(why);
+                }
             }
-            drop(journal);
-            std::thread::park_timeout(LOOK);
         }
-        Ok(())
-    };
-    if let Err(error) = kept() {
-        tracing::warn!(%error, "no snapshot is kept: a restart reads the whole journal");
+        std::thread::park_timeout(LOOK);
     }
+}
+
+/// Writes the snapshot anew where the journal has outgrown the one that knows of `known` records.
+fn look(path: &Path, known: &mut u64) -> Result<(), RenewError> {
+    // Closed between two looks: the last that closes a journal puts it in order.
+    let journal = SqliteJournal::open_read_only(path)?;
+    let records = journal.records()?;
+    if *known > records {
+        // It is of a journal that was here before.
+        *known = 0;
+    }
+    if records - *known >= RECORDS_MIN.max(*known / GROWTH) {
+        *known = renew(&beside(path), &journal)?.records;
+        tracing::info!(records = *known, "snapshot is written");
+    }
+    Ok(())
 }
 
 /// The ledger of the journal at `path`, which is open as `journal`.
@@ -161,11 +175,9 @@ impl Snapshot {
     }
 }
 
-/// Records in the snapshot at `path`, going by its first bytes.
+/// Records in the snapshot at `path`; `None` where there is none that can be read.
 fn counted(path: &Path) -> Option<u64> {
-    let mut head = [0; 16];
-    File::open(path).ok()?.read_exact(&mut head).ok()?;
-    u64::take(&mut head.strip_prefix(&FORMAT)?)
+    Some(Snapshot::from_bytes(&std::fs::read(path).ok()?)?.records)
 }
 
 /// What tells a record from others at its place.
@@ -176,14 +188,14 @@ fn mark(record: &Record) -> Digest {
     Digest::of(&bytes)
 }
 
-/// Writes a file whole or not at all. It is on the disk, name and all, when this returns.
+/// Writes a file whole or not at all. It is on the disk, name and all, when this returns. Until then it has a name of its own:
+/// a thread that a scheduler before this one left at work may be writing, too.
 fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let partial = path.with_extension("snapshot.partial");
-    let mut file = File::create(&partial)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&partial, path)?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut partial = tempfile::Builder::new().suffix(".partial").tempfile_in(folder)?;
+    partial.write_all(bytes)?;
+    partial.as_file().sync_all()?;
+    partial.persist(path)?;
     File::open(folder)?.sync_all()
 }
 

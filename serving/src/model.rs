@@ -100,7 +100,7 @@ impl Model {
     /// Refuses what would keep others waiting.
     fn check_passes(&self, detail: Detail, rows: usize) -> Result<(), Refusal> {
         let passes = match (detail, self.predictor.calibration()) {
-            (Detail::Confidence, Some(calibration)) => calibration.passes as usize,
+            (Detail::Confidence, Some(_)) => self.predictor.views(),
             (Detail::Confidence, None) | (Detail::Forecast, _) => return Ok(()),
         };
         let rows_max = (PASSES_MAX / passes).max(1);

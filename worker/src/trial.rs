@@ -176,7 +176,15 @@ fn calibrate(bundle: &Bundle, data: &TrainingData) -> Result<Option<Fitted>, Fai
 }
 
 fn uncalibrated(error: &CalibrationError) -> Failure {
-    failure(if error.is_data() { FailureClass::Data } else { FailureClass::Bug }, error)
+    let class = match error {
+        CalibrationError::TooFewRows { .. }
+        | CalibrationError::Constant { .. }
+        | CalibrationError::ClassAbsent { .. } => FailureClass::Data,
+        // Forecasts that no number describes come from weights that ran away.
+        CalibrationError::Undefined { .. } => FailureClass::Nan,
+        CalibrationError::NoForecast | CalibrationError::Backtest(_) => FailureClass::Bug,
+    };
+    failure(class, error)
 }
 
 fn on_validation<'a>(bundle: &'a Bundle, data: &'a TrainingData) -> Setting<'a> {

@@ -7,9 +7,9 @@ use crate::site::Site;
 /// A home with a registered forecaster, and its bundle.
 fn trained() -> (Site, String) {
     let site = Site::new();
-    let promote = "timeout: 10m\n\npromote:\n  model: road\n";
+    let promote = "timeout: 24h\n\npromote:\n  model: road\n";
     let changes = [("trials: 24", "trials: 1"), ("batch: 8", "batch: 1"), ("epochs: 8", "epochs: 2")];
-    let spec = site.spec(&[&changes[..], &[("timeout: 10m\n", promote)]].concat());
+    let spec = site.spec(&[&changes[..], &[("timeout: 24h\n", promote)]].concat());
     let bundle = site.json(&["run", &spec])["best"]["bundle"].as_str().unwrap().to_owned();
     (site, bundle)
 }

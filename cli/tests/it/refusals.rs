@@ -44,9 +44,9 @@ fn faulty_data_are_listed_by_row_and_a_run_refuses_them() {
 #[test]
 fn a_port_in_use_and_an_edited_bundle_are_named() {
     let site = Site::new();
-    let promote = "timeout: 10m\n\npromote:\n  model: road\n";
+    let promote = "timeout: 24h\n\npromote:\n  model: road\n";
     let changes = [("trials: 24", "trials: 1"), ("batch: 8", "batch: 1"), ("epochs: 8", "epochs: 1")];
-    let spec = site.spec(&[&changes[..], &[("timeout: 10m\n", promote)]].concat());
+    let spec = site.spec(&[&changes[..], &[("timeout: 24h\n", promote)]].concat());
     let outcome = site.json(&["run", &spec]);
 
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

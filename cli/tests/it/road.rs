@@ -5,8 +5,8 @@ use serde_json::Value;
 use crate::site::{Site, last_prediction};
 
 fn quick(site: &Site) -> String {
-    let promote = "timeout: 10m\n\npromote:\n  model: road\n";
-    site.spec(&[("trials: 24", "trials: 2"), ("batch: 8", "batch: 2"), ("timeout: 10m\n", promote)])
+    let promote = "timeout: 24h\n\npromote:\n  model: road\n";
+    site.spec(&[("trials: 24", "trials: 2"), ("batch: 8", "batch: 2"), ("timeout: 24h\n", promote)])
 }
 
 #[test]

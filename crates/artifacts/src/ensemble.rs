@@ -155,9 +155,17 @@ fn difference(first: &Bundle, other: &Bundle) -> Option<&'static str> {
         episode_bars: 2,
         ..bundle.manifest().trial.env.clone()
     };
-    // Of forecasters: what their forecasts are of.
+    // Of forecasters: what their forecasts are of, how far they are trusted, and what is traded on them.
     let labels = |bundle: &Bundle| match &bundle.manifest().trial.task {
         TaskSpec::Supervised(task) => Some((task.horizon, task.flat_band, task.labels, task.heads)),
+        TaskSpec::Rl(_) => None,
+    };
+    let calibration = |bundle: &Bundle| match &bundle.manifest().trial.task {
+        TaskSpec::Supervised(task) => task.calibration,
+        TaskSpec::Rl(_) => None,
+    };
+    let traded = |bundle: &Bundle| match &bundle.manifest().trial.task {
+        TaskSpec::Supervised(_) => Some(bundle.manifest().trial.strategy.clone()),
         TaskSpec::Rl(_) => None,
     };
     let (a, b) = (&first.manifest().trial, &other.manifest().trial);
@@ -166,6 +174,8 @@ fn difference(first: &Bundle, other: &Bundle) -> Option<&'static str> {
         (first.features() != other.features(), "features"),
         (market(first) != market(other), "costs or limits"),
         (labels(first) != labels(other), "horizon, labels or heads"),
+        (calibration(first) != calibration(other), "calibration"),
+        (traded(first) != traded(other), "strategy"),
     ]
     .into_iter()
     .find_map(|(differs, what)| differs.then_some(what))

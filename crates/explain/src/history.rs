@@ -35,14 +35,12 @@ impl History {
         let end =
             bars.binary_search_by(|bar| bar.time.cmp(&at)).map_err(|_| ExplainError::NoBar { at, first, last })?;
         let mut stream = Stream::from_anchor(state)?;
-        let input = state.input_width();
         let mut rows = Vec::new();
-        for bar in &bars[..=end] {
+        for (index, bar) in bars[..=end].iter().enumerate() {
             let Some(window) = stream.push(bar)? else { continue };
-            if rows.len() == WINDOWS_MAX * input {
-                rows.drain(..input);
+            if index + WINDOWS_MAX > end {
+                rows.extend_from_slice(window);
             }
-            rows.extend_from_slice(window);
         }
         if rows.is_empty() {
             let needed = state.pipeline.warm_up_bars() + state.window;

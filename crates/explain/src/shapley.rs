@@ -65,13 +65,18 @@ fn joining(
     players: &Players,
     order: &[usize],
 ) -> Result<Vec<f64>, ModelError> {
-    let mut rows = Vec::with_capacity(order.len() * row.len());
+    let mut rows = Vec::with_capacity(order.len().min(BATCH) * row.len());
     let mut coalition = baseline.to_vec();
-    for player in order {
-        players.join(*player, row, &mut coalition);
-        rows.extend_from_slice(&coalition);
+    let mut scores = Vec::with_capacity(order.len());
+    for some in order.chunks(BATCH) {
+        rows.clear();
+        for player in some {
+            players.join(*player, row, &mut coalition);
+            rows.extend_from_slice(&coalition);
+        }
+        scores.extend(model.scores(&rows)?);
     }
-    model.scores(&rows)
+    Ok(scores)
 }
 
 /// Attributions of a row's score by exact Shapley values: Σ |S|!·(n − |S| − 1)!/n! · (v(S ∪ i) − v(S)) over all coalitions S

@@ -16,6 +16,10 @@ pub const CALIBRATION_FORMAT: u32 = 1;
 /// Most scores of a calibration: beyond, the oldest say little of today.
 pub const SCORES_MAX: usize = 4_096;
 
+/// Most passes and bars ahead that a spec may ask for, and so a file may hold.
+const PASSES_MAX: u32 = 256;
+const HORIZON_MAX: u32 = 256;
+
 /// Distance of the outer quantiles of a Gaussian, 5 % and 95 %, in deviations.
 const OUTER_DEVIATIONS: f64 = 3.289_707_253_902_945;
 
@@ -108,7 +112,8 @@ impl Calibration {
             (spread, "its spread is no positive number"),
             ((0.0..1.0).contains(&self.coverage), "its coverage is no share"),
             ((0.0..=1.0).contains(&self.rate), "its rate is no share"),
-            (self.passes > 0 && self.horizon > 0, "it has no passes or no horizon"),
+            ((1..=PASSES_MAX).contains(&self.passes), "it has no passes, or too many"),
+            ((1..=HORIZON_MAX).contains(&self.horizon), "it has no horizon, or one beyond any"),
             ((1..=SCORES_MAX).contains(&self.scores.len()), "it has no scores, or too many"),
             (self.scores.iter().all(|score| score.is_finite() && *score >= 0.0), "a score is no distance"),
         ]

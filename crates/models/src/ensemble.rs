@@ -47,6 +47,10 @@ impl Ensemble {
         Ok(Self { members, together })
     }
 
+    pub(crate) const fn len(&self) -> usize {
+        self.members.len()
+    }
+
     /// The first member's network: all see the same row.
     pub(crate) fn spec(&self) -> &NetworkSpec {
         self.members[0].0.spec()

@@ -266,6 +266,16 @@ impl Predictor {
         Ok(outputs)
     }
 
+    /// How many views a calibrated forecaster takes of a row to know how sure it is; 0 without a calibration.
+    #[must_use]
+    pub fn views(&self) -> usize {
+        match (&self.calibration, &self.network) {
+            (None, _) => 0,
+            (Some(_), Network::Ensemble(ensemble)) => ensemble.len(),
+            (Some(calibration), Network::Forecaster(_) | Network::Policy { .. }) => calibration.passes as usize,
+        }
+    }
+
     /// How sure a calibrated forecaster is of a row: its variance, by what its views say of it, in two parts. Views are an
     /// ensemble's members (Lakshminarayanan et al. 2017), or else passes with dropout ([`Predictor::sample`]), of which none
     /// differs from another where the network has no dropout. `None` without a calibration.

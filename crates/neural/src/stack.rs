@@ -29,7 +29,7 @@ impl StackTape {
     /// Numbers it has room for: as many for each row.
     #[must_use]
     pub fn values(&self) -> usize {
-        self.outputs.iter().chain(&self.gradients).map(Vec::len).sum()
+        self.outputs.iter().chain(&self.gradients).chain([&self.input_gradient]).map(Vec::len).sum()
     }
 }
 

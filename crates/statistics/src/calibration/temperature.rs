@@ -12,13 +12,14 @@ const STEPS_MAX: usize = 60;
 /// mean(Var[z]), expectations under the softmax. So its slope has one root: Newton's method finds it, and where a step would
 /// leave the range that is known to hold it, the range is halved instead. Where the likelihood only falls or only rises
 /// within the range, its end is returned; where logits do not tell classes apart at all, 1. NaN for no rows, a class that is
-/// not there or a logit that is NaN.
+/// not there or a logit that is no number.
 ///
 /// # Shapes
 /// `logits`: a row each, constants of a row do not matter (ln p will do); `classes`: as many.
 #[must_use]
 pub fn temperature<const CLASSES: usize>(logits: &[[f64; CLASSES]], classes: &[u8]) -> f64 {
-    let sound = |(row, class): (&[f64; CLASSES], &u8)| usize::from(*class) < CLASSES && row.iter().all(|z| !z.is_nan());
+    let sound =
+        |(row, class): (&[f64; CLASSES], &u8)| usize::from(*class) < CLASSES && row.iter().all(|z| z.is_finite());
     if logits.is_empty() || logits.len() != classes.len() || !logits.iter().zip(classes).all(sound) {
         return f64::NAN;
     }
