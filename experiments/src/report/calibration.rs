@@ -25,8 +25,8 @@ pub(super) fn section(figures: &CalibrationFigures) -> Markup {
                 div {
                     (scores(&figures.before, &figures.after))
                     div.scroll { table {
-                        thead { tr { th.text { "Deviation of the return" } th { "Mean" } } }
-                        tbody { @for (name, value) in parts { tr { td.text { (name) } td { (figure::percent(value)) } } } }
+                        thead { tr { th.text { "Deviation of the return (log)" } th { "Mean" } } }
+                        tbody { @for (name, value) in parts { tr { td.text { (name) } td { (figure::significant(value)) } } } }
                     } }
                 }
             }
@@ -36,18 +36,18 @@ pub(super) fn section(figures: &CalibrationFigures) -> Markup {
 }
 
 fn scores(before: &ScoreFigures, after: &ScoreFigures) -> Markup {
-    let rows: [(&str, fn(&ScoreFigures) -> f64); 4] = [
-        ("Calibration error (ECE, 15 bins)", |scores| scores.ece),
-        ("The same, debiased", |scores| scores.ece_debiased),
-        ("Brier score", |scores| scores.brier),
-        ("CRPS (log return)", |scores| scores.crps),
+    let rows = [
+        ("Calibration error (ECE, 15 bins)", before.ece, after.ece),
+        ("The same, debiased", before.ece_debiased, after.ece_debiased),
+        ("Brier score", before.brier, after.brier),
+        ("CRPS (log return)", before.crps, after.crps),
     ];
     html! {
         div.scroll { table {
             thead { tr { th.text { "Score, less is better" } th { "Network" } th { "Calibrated" } } }
             tbody {
-                @for (name, of) in rows {
-                    tr { td.text { (name) } td { (figure::significant(of(before))) } td { (figure::significant(of(after))) } }
+                @for (name, before, after) in rows {
+                    tr { td.text { (name) } td { (figure::significant(before)) } td { (figure::significant(after)) } }
                 }
             }
         } }
