@@ -106,7 +106,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("binary", type=Path)
     parser.add_argument("--splits", type=int, default=6)
-    parser.add_argument("--trials", type=int, default=400)
+    parser.add_argument("--trials", type=int, default=500)
     parser.add_argument("--seed", type=int, default=1, help="of the kinds and moments of the cuts")
     options = parser.parse_args()
     if os.geteuid() != 0 or shutil.which("ip") is None:
