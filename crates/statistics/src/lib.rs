@@ -7,6 +7,8 @@
 pub mod annual;
 pub mod bootstrap;
 pub mod calibration;
+#[cfg(test)]
+mod fixtures;
 mod moments;
 pub mod overfitting;
 mod performance;
