@@ -277,11 +277,14 @@ pub(crate) mod tests {
             Calibration { spread: SpreadFit::Factor(f32::NAN), ..calibration() },
             Calibration { coverage: 1.0, ..calibration() },
             Calibration { rate: -0.1, ..calibration() },
+            Calibration { passes: 0, ..calibration() },
+            Calibration { passes: PASSES_MAX + 1, ..calibration() },
             Calibration { horizon: 0, ..calibration() },
+            Calibration { horizon: HORIZON_MAX + 1, ..calibration() },
             Calibration { scores: Vec::new(), ..calibration() },
             Calibration { scores: vec![-1.0], ..calibration() },
         ];
         let said: std::collections::BTreeSet<_> = broken.iter().map(|broken| broken.fault().unwrap()).collect();
-        assert_eq!((said.len(), calibration().fault()), (8, None), "each has a diagnosis of its own: {said:?}");
+        assert_eq!((said.len(), calibration().fault()), (9, None), "each has a diagnosis of its own: {said:?}");
     }
 }
