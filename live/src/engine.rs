@@ -221,7 +221,7 @@ impl Engine {
             window
         };
         let output = self.predictor.predict(&[row])?.remove(0);
-        let uncertainty = self.predictor.uncertainty(row)?;
+        let uncertainty = self.predictor.uncertainty(row, &output)?;
         Ok(Some((self.predictor.prediction(bar.time, row, output), uncertainty)))
     }
 

@@ -240,19 +240,20 @@ fn another_bundle_is_refused_by_its_digest() {
 
 #[test]
 fn a_session_killed_at_any_record_or_byte_goes_on_to_the_same_journal() {
-    let mut session = session(Kind::Forecaster);
-    session.data.bars.truncate(TRAINED + 30);
-    let whole = session.trade().unwrap();
-    let path = &session.options.journal;
-    let bytes = std::fs::read(path).unwrap();
-    let ends = frames::read(path).unwrap().frames.into_iter().map(|frame| frame.offset as usize);
-    // Cuts between records and inside them, over the first orders and some later ones.
-    let cuts = ends.skip(1).enumerate().filter(|(index, _)| *index < 16 || index % 13 == 0);
-    for cut in cuts.flat_map(|(_, end)| [end, end + 5, end - 3]) {
-        std::fs::write(path, &bytes[..cut]).unwrap();
-        let resumed = session.trade().unwrap();
-        assert!(std::fs::read(path).unwrap() == bytes, "cut at {cut}");
-        assert_eq!(resumed, whole, "cut at {cut}");
+    for mut session in [session(Kind::Forecaster), calibrated(Kind::Forecaster)] {
+        session.data.bars.truncate(TRAINED + 30);
+        let whole = session.trade().unwrap();
+        let path = &session.options.journal;
+        let bytes = std::fs::read(path).unwrap();
+        let ends = frames::read(path).unwrap().frames.into_iter().map(|frame| frame.offset as usize);
+        // Cuts between records and inside them, over the first orders and some later ones.
+        let cuts = ends.skip(1).enumerate().filter(|(index, _)| *index < 16 || index % 13 == 0);
+        for cut in cuts.flat_map(|(_, end)| [end, end + 5, end - 3]) {
+            std::fs::write(path, &bytes[..cut]).unwrap();
+            let resumed = session.trade().unwrap();
+            assert!(std::fs::read(path).unwrap() == bytes, "cut at {cut}");
+            assert_eq!(resumed, whole, "cut at {cut}");
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufWriter, Write as _};
+use std::io::{BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use market::Timestamp;
@@ -44,6 +44,20 @@ pub fn log_path(home: &Path, experiment: &ExperimentId) -> PathBuf {
 
 pub(crate) fn folder(home: &Path) -> PathBuf {
     home.join("metrics")
+}
+
+/// Opens a log to write on. A crash may have cut its last line: what follows begins on one of its own.
+fn open(path: &Path) -> std::io::Result<File> {
+    let mut file = File::options().create(true).read(true).append(true).open(path)?;
+    if file.metadata()?.len() > 0 {
+        let mut last = [0];
+        file.seek(SeekFrom::End(-1))?;
+        file.read_exact(&mut last)?;
+        if last != *b"\n" {
+            file.write_all(b"\n")?;
+        }
+    }
+    Ok(file)
 }
 
 /// The log.
@@ -96,8 +110,7 @@ impl SideLog {
             }
             std::fs::create_dir_all(&self.folder)?;
             let path = self.folder.join(format!("{experiment}.jsonl"));
-            let file = File::options().create(true).append(true).open(path)?;
-            self.files.insert(experiment.clone(), BufWriter::new(file));
+            self.files.insert(experiment.clone(), BufWriter::new(open(&path)?));
         }
         self.files.get_mut(experiment).ok_or_else(|| std::io::Error::other("file was closed"))
     }
@@ -109,3 +122,6 @@ impl SideLog {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use artifacts::{Bundle, BundleKind};
 use features::{FeatureError, FeatureState, Stream, observation};
 use market::{Bar, Timestamp};
-use models::{ModelError, Predictor, row_digest};
+use models::{Calibration, ModelError, Predictor, SplitConformal, row_digest};
 use spec::{BundleId, Confidence, Output};
 
 use crate::api::{
@@ -47,6 +47,8 @@ pub enum LoadError {
 #[derive(Debug)]
 pub(crate) struct Model {
     predictor: Predictor,
+    /// Intervals of a calibrated forecaster.
+    split: Option<SplitConformal>,
     features: FeatureState,
     description: Description,
 }
@@ -66,7 +68,8 @@ impl Model {
         predictor.predict(&[&vec![0.0; made]]).map_err(network)?;
         let coverage = predictor.calibration().map(|calibration| calibration.coverage);
         let description = Description { coverage, ..describe(bundle, &features, reference) };
-        Ok(Self { predictor, features, description })
+        let split = predictor.calibration().map(Calibration::split);
+        Ok(Self { predictor, split, features, description })
     }
 
     /// What is served.
@@ -120,13 +123,13 @@ impl Model {
         rows: &[&[f32]],
         outputs: &[Output],
     ) -> Result<Vec<Option<Confidence>>, Refusal> {
-        let calibration = match (detail, self.predictor.calibration()) {
-            (Detail::Confidence, Some(calibration)) => calibration,
+        let split = match (detail, &self.split) {
+            (Detail::Confidence, Some(split)) => split,
             (Detail::Confidence, None) | (Detail::Forecast, _) => return Ok(vec![None; rows.len()]),
         };
         let each = rows.iter().zip(outputs).map(|(row, output)| {
-            let uncertainty = self.predictor.uncertainty(row).map_err(refused)?;
-            Ok(uncertainty.zip(calibration.interval(output)).map(|(uncertainty, ends)| uncertainty.within(ends)))
+            let uncertainty = self.predictor.uncertainty(row, output).map_err(refused)?;
+            Ok(uncertainty.zip(split.interval(output)).map(|(uncertainty, ends)| uncertainty.within(ends)))
         });
         each.collect()
     }

@@ -61,9 +61,9 @@ impl Sink for Quiet {
     }
 }
 
-fn task(epochs: u32) -> SupervisedSpec {
+fn task(planted: Planted, epochs: u32) -> SupervisedSpec {
     serde_json::from_value(serde_json::json!({
-        "window": 40, "horizon": 1, "epochs": epochs, "batch": 128, "learning_rate": 0.003, "weight_decay": 0.0001,
+        "window": planted.window(), "horizon": 1, "epochs": epochs, "batch": 128, "learning_rate": 0.003, "weight_decay": 0.0001,
         "return_weight": 1.0, "patience": 4, "schedule": { "warm_up_cosine": { "warm_up": 0.05, "floor": 0.01 } }
     }))
     .expect("the task is written here")
@@ -82,7 +82,7 @@ fn model() -> ModelSpec {
 /// As [`trainer::train`].
 pub fn run(planted: Planted, (rows, epochs): (usize, u32), seed: u64) -> Result<Learned, TrainError> {
     let (values, expected) = planted.draw(rows, seed);
-    let (task, features) = (task(epochs), [FeatureSpec::LogReturn { bars: 1 }]);
+    let (task, features) = (task(planted, epochs), [FeatureSpec::LogReturn { bars: 1 }]);
     let (spec, data) = trial(&values, &features, (&task, &model()), seed)?;
     let began = Moment::now();
     let trained = match trainer::train(&spec, &data, Start::Anew, &mut Quiet)? {

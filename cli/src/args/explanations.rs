@@ -54,7 +54,7 @@ pub(crate) struct ExplainPrediction {
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
     /// Largest residual, as a share of the range of the number over the bars before; above it there is no explanation.
-    #[arg(long, default_value_t = explain::TOLERANCE)]
+    #[arg(long, default_value_t = explain::TOLERANCE, value_parser = parse_share)]
     pub(crate) tolerance: f64,
     /// Folder for the map (SVG), the report (HTML) and the explanation (JSON). Default: HOME/explanations.
     #[arg(long)]
@@ -91,4 +91,9 @@ pub(crate) struct BenchLearnedFeatures {
     /// Agents of each kind, each with a seed of its own.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=1_000))]
     pub(crate) seeds: u64,
+}
+
+fn parse_share(text: &str) -> Result<f64, String> {
+    let share: f64 = text.parse().map_err(|_| "write a share, such as 0.01".to_owned())?;
+    if (0.0..=1.0).contains(&share) { Ok(share) } else { Err("use a share from 0 to 1".to_owned()) }
 }

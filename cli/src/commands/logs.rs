@@ -37,7 +37,7 @@ pub(crate) fn logs(context: &Context, of: &Logged, until: Until) -> Result<Exit>
     }
     let path = scheduler::log_path(context.home.path(), experiment);
     let mut reader = None;
-    let mut text = String::new();
+    let mut text = Vec::new();
     loop {
         // Asked before reading: what is written until then is printed.
         let ended = until == Until::Now || has_ended(context, experiment)?;
@@ -45,12 +45,13 @@ pub(crate) fn logs(context: &Context, of: &Logged, until: Until) -> Result<Exit>
             reader = std::fs::File::open(&path).ok().map(BufReader::new);
         }
         if let Some(reader) = &mut reader {
-            while reader.read_line(&mut text).with_context(|| format!("log {} cannot be read", path.display()))? > 0 {
+            let unreadable = || format!("log {} cannot be read", path.display());
+            while reader.read_until(b'\n', &mut text).with_context(unreadable)? > 0 {
                 // A line that is still being written is read on at the next look.
-                if !text.ends_with('\n') {
+                if !text.ends_with(b"\n") {
                     break;
                 }
-                print(context, of, &text);
+                print(context, of, &String::from_utf8_lossy(&text));
                 text.clear();
             }
         }

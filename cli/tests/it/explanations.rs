@@ -70,6 +70,8 @@ fn what_cannot_be_explained_is_named_with_the_way_out() {
         (&["--at", "2022-06-18"], &["no bar at 2022-06-18"]),
         (&["--feature", "rsi_15"], &["no feature rsi_15", "log_return_1, rsi_14, realised_volatility_20"]),
         (&["--target", "volatility"], &["volatility", "expected-return"]),
+        (&["--tolerance", "2"], &["--tolerance", "use a share from 0 to 1"]),
+        (&["--tolerance", "NaN"], &["--tolerance", "use a share from 0 to 1"]),
         (&["--steps", "1", "--tolerance", "1e-9"], &["refused", "is tolerated", "more than 1 steps"]),
         (&["--method", "exact-shapley"], &["48 players", "16 at most"]),
     ] {

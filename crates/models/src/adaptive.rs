@@ -108,19 +108,19 @@ mod tests {
 
     #[test]
     fn a_level_moves_once_the_outcome_is_known_and_by_the_rate() {
-        let fitted = calibration();
+        let fitted = Calibration { horizon: 3, ..calibration() };
         // The fourth close is far outside of what the first forecast, three bars before, allows.
         let ends = over(&fitted, &[100.0, 100.0, 100.0, 150.0, 150.0]);
         let miss: Vec<f64> = ends.iter().map(|ends| ends.miss).collect();
         let expected = [0.1, 0.1, 0.1, 0.1 - 0.05 * 0.9, 0.1 - 2.0 * 0.05 * 0.9];
         assert!(miss.iter().zip(expected).all(|(ours, theirs)| (ours - theirs).abs() < 1e-12), "{miss:?}");
-        assert_eq!(ends[2].high, fitted.interval(&forecast(0.0, Some(Spread::Deviation(0.01)))).unwrap().high);
+        assert_eq!(ends[2].high, fitted.split().interval(&forecast(0.0, Some(Spread::Deviation(0.01)))).unwrap().high);
         assert!(ends[4].high > ends[3].high && ends[3].high > ends[2].high, "{ends:?}");
     }
 
     #[test]
     fn no_interval_depends_on_a_later_close() {
-        let fitted = calibration();
+        let fitted = Calibration { horizon: 3, ..calibration() };
         let closes: Vec<f64> = (0..40).map(|bar| 100.0 + f64::from(bar * 7 % 11)).collect();
         let whole = over(&fitted, &closes);
         for cut in 1..40 {

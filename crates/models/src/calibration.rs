@@ -5,10 +5,10 @@
 
 use artifacts::Bundle;
 use serde::{Deserialize, Serialize};
-use spec::{Confidence, Output, QUANTILES, Spread};
+use spec::{Confidence, Output, QUANTILES, ReturnHead, Spread, TaskSpec};
 use statistics::calibration::conformal;
 
-use crate::{CLASSES, ModelError};
+use crate::{CLASSES, ModelError, NetworkKind};
 
 /// Format of the file this build writes and reads.
 pub const CALIBRATION_FORMAT: u32 = 1;
@@ -55,12 +55,12 @@ pub enum SpreadFit {
     Deviation(f32),
 }
 
-/// How sure a network is, as deviations in log return over the horizon.
+/// How sure a network is, as deviations in log return over the horizon. Their squares add up to the calibrated variance.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Uncertainty {
-    /// Root of the mean of the variances that its views say: noise in the data.
+    /// Noise in the data: the part that its views say themselves.
     pub aleatoric: f32,
-    /// Root of the variance of what they expect: doubt about the network.
+    /// Doubt about the network: the part by which its views differ.
     pub epistemic: f32,
 }
 
@@ -88,14 +88,38 @@ impl Calibration {
     /// That of a bundle; `None` where it has none.
     ///
     /// # Errors
-    /// [`ModelError::Calibration`] when the file is not one of this build or holds what no fit gives.
+    /// [`ModelError::Calibration`] when the file is not one of this build, holds what no fit gives, or was fitted on another
+    /// horizon than the network's.
     pub fn of(bundle: &Bundle) -> Result<Option<Self>, ModelError> {
         let Some(bytes) = bundle.calibration() else { return Ok(None) };
         let unusable = |why: String| ModelError::Calibration { bundle: bundle.id(), why };
         let read: Self = serde_json::from_slice(bytes).map_err(|error| unusable(error.to_string()))?;
-        match read.fault() {
-            Some(why) => Err(unusable(why.to_owned())),
-            None => Ok(Some(read)),
+        if let Some(why) = read.fault() {
+            return Err(unusable(why.to_owned()));
+        }
+        if let TaskSpec::Supervised(task) = &bundle.manifest().trial.task
+            && task.horizon != read.horizon
+        {
+            let (fitted, own) = (read.horizon, task.horizon);
+            return Err(unusable(format!("it was fitted {fitted} bars ahead, and the network looks {own} ahead")));
+        }
+        Ok(Some(read))
+    }
+
+    /// What it has against a network: that is of another kind than the one it was fitted on.
+    pub(crate) const fn misfit(&self, kind: NetworkKind) -> Option<&'static str> {
+        let returns = match kind {
+            NetworkKind::Policy { .. } => return Some("it is no forecaster's"),
+            NetworkKind::Forecaster => ReturnHead::Point,
+            NetworkKind::MultiTask { heads } => heads.returns,
+        };
+        match (self.spread, returns) {
+            (SpreadFit::Factor(_), ReturnHead::Gaussian | ReturnHead::Quantiles)
+            | (SpreadFit::Deviation(_), ReturnHead::Point) => None,
+            (SpreadFit::Factor(_), ReturnHead::Point) => Some("it widens a spread, and the network says none"),
+            (SpreadFit::Deviation(_), ReturnHead::Gaussian | ReturnHead::Quantiles) => {
+                Some("it brings a spread, and the network says its own")
+            }
         }
     }
 
@@ -135,12 +159,42 @@ impl Calibration {
         }
     }
 
-    /// The interval of a calibrated output by the scores of the fit alone (split conformal); `None` for what is no forecast.
+    /// Intervals by the scores of the fit alone (split conformal).
     #[must_use]
-    pub fn interval(&self, output: &Output) -> Option<Ends> {
+    pub fn split(&self) -> SplitConformal {
         let mut sorted = self.scores.clone();
         sorted.sort_by(f64::total_cmp);
-        ends(output, &sorted, 1.0 - self.coverage)
+        SplitConformal { sorted, miss: 1.0 - self.coverage }
+    }
+
+    /// The variance of a calibrated output in two parts, in the ratio of the mean of the variances that its views say and the
+    /// variance of what they expect; weights sum to 1. `None` for what has no spread.
+    pub(crate) fn divided(&self, said: &Output, views: Vec<(Output, f64)>) -> Option<Uncertainty> {
+        let (_, deviation) = moments(said)?;
+        let views: Vec<_> = match self.spread {
+            SpreadFit::Factor(_) => views,
+            // A point says no variance of its own: the one that was fitted goes with each.
+            SpreadFit::Deviation(_) => views.into_iter().map(|(view, weight)| (self.apply(view), weight)).collect(),
+        };
+        let (noise, doubt) = variances(&views)?;
+        let part = |variance: f64| (deviation * (variance / (noise + doubt)).sqrt()) as f32;
+        Some(Uncertainty { aleatoric: part(noise), epistemic: part(doubt) })
+    }
+}
+
+/// Intervals that are as wide, in deviations, as those that held their share of the rows of the fit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SplitConformal {
+    /// Scores, from the least on.
+    sorted: Vec<f64>,
+    miss: f64,
+}
+
+impl SplitConformal {
+    /// The interval of a calibrated output; `None` for what is no forecast.
+    #[must_use]
+    pub fn interval(&self, output: &Output) -> Option<Ends> {
+        ends(output, &self.sorted, self.miss)
     }
 }
 
@@ -176,17 +230,16 @@ pub(crate) fn ends(output: &Output, sorted: &[f64], miss: f64) -> Option<Ends> {
     Some(Ends { low: expected - reach, high: expected + reach, miss })
 }
 
-/// Mean of the variances and variance of the means of a network's views, each with its weight; weights sum to 1. `None`
-/// where one says no spread.
-pub(crate) fn decomposed(views: &[(Output, f64)]) -> Option<Uncertainty> {
+/// Mean of the variances and variance of the means of a network's views. `None` where one says no spread.
+fn variances(views: &[(Output, f64)]) -> Option<(f64, f64)> {
     let all: Vec<(f64, f64, f64)> = views
         .iter()
         .map(|(view, weight)| moments(view).map(|(mean, deviation)| (mean, deviation * deviation, *weight)))
         .collect::<Option<_>>()?;
     let centre: f64 = all.iter().map(|(mean, _, weight)| weight * mean).sum();
-    let aleatoric: f64 = all.iter().map(|(_, variance, weight)| weight * variance).sum();
-    let epistemic: f64 = all.iter().map(|(mean, _, weight)| weight * (mean - centre) * (mean - centre)).sum();
-    Some(Uncertainty { aleatoric: aleatoric.sqrt() as f32, epistemic: epistemic.sqrt() as f32 })
+    let noise = all.iter().map(|(_, variance, weight)| weight * variance).sum();
+    let doubt = all.iter().map(|(mean, _, weight)| weight * (mean - centre) * (mean - centre)).sum();
+    Some((noise, doubt))
 }
 
 /// softmax(ln p / T), which is softmax(logits / T).
@@ -210,7 +263,7 @@ pub(crate) mod tests {
             coverage: 0.9,
             rate: 0.05,
             passes: 16,
-            horizon: 3,
+            horizon: 1,
             scores: (1..=99).map(|place| f64::from(place) / 50.0).collect(),
         }
     }
@@ -246,14 +299,14 @@ pub(crate) mod tests {
         let fitted = Calibration { spread: SpreadFit::Deviation(0.04), ..calibration() };
         assert_eq!(moments(&fitted.apply(forecast(0.01, None))), Some((f64::from(0.01f32), f64::from(0.04f32))));
         let action = Output::Control { action: vec![0.5] };
-        assert_eq!((fitted.apply(action.clone()), fitted.interval(&action)), (action, None));
-        assert_eq!(fitted.interval(&forecast(0.01, None)), None, "without a spread there is no interval");
+        assert_eq!((fitted.apply(action.clone()), fitted.split().interval(&action)), (action, None));
+        assert_eq!(fitted.split().interval(&forecast(0.01, None)), None, "without a spread there is no interval");
     }
 
     #[test]
     fn an_interval_reaches_as_far_as_the_scores_say_in_deviations() {
         // 100 × 0.9 = 90: the 90th of 99 scores is 1.8.
-        let ends = calibration().interval(&forecast(0.5, Some(Spread::Deviation(0.25)))).unwrap();
+        let ends = calibration().split().interval(&forecast(0.5, Some(Spread::Deviation(0.25)))).unwrap();
         assert!((ends.low - (0.5 - 0.45)).abs() < 1e-12 && (ends.high - 0.95).abs() < 1e-12, "{ends:?}");
         assert!((ends.miss - 0.1).abs() < 1e-12);
     }
@@ -261,12 +314,32 @@ pub(crate) mod tests {
     #[test]
     fn variance_is_that_of_the_views_and_that_between_them() {
         let view = |mean: f32, deviation: f32| forecast(mean, Some(Spread::Deviation(deviation)));
-        let apart = [(view(1.0, 3.0), 0.5), (view(3.0, 5.0), 0.5)];
-        let Uncertainty { aleatoric, epistemic } = decomposed(&apart).unwrap();
-        assert!((aleatoric - 17f32.sqrt()).abs() < 1e-6 && (epistemic - 1.0).abs() < 1e-6, "{aleatoric} {epistemic}");
-        let weighed = decomposed(&[(view(1.0, 3.0), 0.75), (view(5.0, 3.0), 0.25)]).unwrap();
-        assert!((weighed.aleatoric - 3.0).abs() < 1e-6 && (weighed.epistemic - 3f32.sqrt()).abs() < 1e-6);
-        assert_eq!(decomposed(&[(forecast(1.0, None), 1.0)]), None);
+        let near = |found: Option<(f64, f64)>, noise: f64, doubt: f64| {
+            found.is_some_and(|(n, d)| (n - noise).abs() < 1e-6 && (d - doubt).abs() < 1e-6)
+        };
+        assert!(near(variances(&[(view(1.0, 3.0), 0.5), (view(3.0, 5.0), 0.5)]), 17.0, 1.0));
+        assert!(near(variances(&[(view(1.0, 3.0), 0.75), (view(5.0, 3.0), 0.25)]), 9.0, 3.0));
+        assert_eq!(variances(&[(forecast(1.0, None), 1.0)]), None);
+    }
+
+    #[test]
+    fn noise_and_doubt_add_up_to_the_calibrated_variance() {
+        let spreads = [0.03, 0.05].map(|deviation| Some(Spread::Deviation(deviation)));
+        let fans = [0.03, 0.05].map(|reach| Some(Spread::Quantiles([-reach, -0.01, 0.0, 0.01, reach])));
+        let factor = calibration();
+        let point = Calibration { spread: SpreadFit::Deviation(0.04), ..calibration() };
+        for (fitted, [first, second]) in [(&factor, spreads), (&factor, fans), (&point, [None, None])] {
+            let said = fitted.apply(forecast(0.02, first));
+            let parts =
+                fitted.divided(&said, vec![(forecast(0.01, first), 0.5), (forecast(0.03, second), 0.5)]).unwrap();
+            let variance = f64::from(parts.aleatoric).powi(2) + f64::from(parts.epistemic).powi(2);
+            let (_, whole) = moments(&said).unwrap();
+            assert!((variance.sqrt() / whole - 1.0).abs() < 1e-6, "{parts:?} are not {whole}");
+            assert!(parts.epistemic > 0.0 && parts.aleatoric > parts.epistemic, "{parts:?}");
+            let sure =
+                fitted.divided(&said, vec![(forecast(0.01, first), 0.5), (forecast(0.01, second), 0.5)]).unwrap();
+            assert!(sure.epistemic < 1e-6 * sure.aleatoric, "who agrees does not doubt: {sure:?}");
+        }
     }
 
     #[test]

@@ -25,7 +25,9 @@ mod threads;
 pub mod weights;
 
 pub use adaptive::Adaptive;
-pub use calibration::{CALIBRATION_FORMAT, Calibration, Ends, SCORES_MAX, SpreadFit, Uncertainty, moments};
+pub use calibration::{
+    CALIBRATION_FORMAT, Calibration, Ends, SCORES_MAX, SplitConformal, SpreadFit, Uncertainty, moments,
+};
 pub use embedding::{Embedding, Remembered};
 pub use error::ModelError;
 pub use forecaster::{CLASSES, Forecaster, ForecasterPanels, ForecasterTape, Scales, ascending, bounded_exp, softmax};

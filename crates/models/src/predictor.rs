@@ -12,7 +12,6 @@ use neural::sequence::Purpose;
 use neural::{Dropout, Layout, Vectors};
 use spec::{BundleId, Digest, Output, Prediction, Spread};
 
-use crate::calibration::decomposed;
 use crate::ensemble::Ensemble;
 use crate::{
     Calibration, Forecaster, ForecasterPanels, ForecasterTape, ModelError, NetworkKind, NetworkSpec, PolicyHead,
@@ -106,9 +105,8 @@ impl Predictor {
     pub fn load(bundle: &Bundle) -> Result<Self, ModelError> {
         let calibration = Calibration::of(bundle)?;
         let bare = Self::uncalibrated(bundle)?;
-        if calibration.is_some() && !bare.forecasts() {
-            let why = "it is no forecaster's".to_owned();
-            return Err(ModelError::Calibration { bundle: bundle.id(), why });
+        if let Some(why) = calibration.as_ref().and_then(|calibration| calibration.misfit(bare.spec().kind)) {
+            return Err(ModelError::Calibration { bundle: bundle.id(), why: why.to_owned() });
         }
         Ok(Self { calibration, ..bare })
     }
@@ -276,13 +274,14 @@ impl Predictor {
         }
     }
 
-    /// How sure a calibrated forecaster is of a row: its variance, by what its views say of it, in two parts. Views are an
-    /// ensemble's members (Lakshminarayanan et al. 2017), or else passes with dropout ([`Predictor::sample`]), of which none
-    /// differs from another where the network has no dropout. `None` without a calibration.
+    /// How sure a calibrated forecaster is of what it `said` of a row: its variance in two parts, in the ratio that its views
+    /// give. Views are an ensemble's members (Lakshminarayanan et al. 2017), or else passes with dropout
+    /// ([`Predictor::sample`]), of which none differs from another where the network has no dropout. `None` without a
+    /// calibration.
     ///
     /// # Errors
     /// As [`Predictor::sample`].
-    pub fn uncertainty(&self, row: &[f32]) -> Result<Option<Uncertainty>, ModelError> {
+    pub fn uncertainty(&self, row: &[f32], said: &Output) -> Result<Option<Uncertainty>, ModelError> {
         let Some(calibration) = &self.calibration else { return Ok(None) };
         let views: Vec<(Output, f64)> = match &self.network {
             Network::Ensemble(ensemble) => ensemble.views(row)?,
@@ -291,8 +290,7 @@ impl Predictor {
                 self.sample(row, passes)?.into_iter().map(|view| (view, 1.0 / passes as f64)).collect()
             }
         };
-        let views: Vec<_> = views.into_iter().map(|(view, weight)| (calibration.apply(view), weight)).collect();
-        Ok(decomposed(&views))
+        Ok(calibration.divided(said, views))
     }
 
     fn check(&self, rows: &[&[f32]]) -> Result<(), ModelError> {

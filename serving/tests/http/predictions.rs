@@ -208,7 +208,8 @@ async fn a_calibrated_bundle_says_how_far_to_trust_it_in_parts() {
         let Served::Forecast { expected_return, confidence: Some(said), spread, .. } = served else {
             panic!("it says how sure it is: {served:?}")
         };
-        let own = predictor.uncertainty(row).unwrap().unwrap();
+        let output = predictor.predict(&[row]).unwrap().remove(0);
+        let own = predictor.uncertainty(row, &output).unwrap().unwrap();
         assert_eq!((said.aleatoric, said.epistemic), (own.aleatoric, own.epistemic));
         assert_eq!(*spread, Some(Spread::Deviation(0.02)));
         // The 90th of 99 scores is 1.8 deviations.

@@ -116,11 +116,12 @@ impl Model {
         let named = named(&rows, &said);
         let around =
             reliability::interval(&named, BINS, Blocks::Stationary(BLOCK_BARS), (RESAMPLED, INTERVAL), &mut uniforms());
-        let split: Vec<Ends> = said.iter().filter_map(|said| calibration.interval(said)).collect();
+        let conformal = calibration.split();
+        let split: Vec<Ends> = said.iter().filter_map(|said| conformal.interval(said)).collect();
         let adaptive = adaptive(calibration, setting, &rows, &said);
         let held = |ends: &[Ends], places: &[usize]| coverage(calibration.coverage, &rows, ends, places);
         let all: Vec<usize> = (0..rows.len()).collect();
-        let (aleatoric, epistemic) = self.mean_uncertainty(&rows)?;
+        let (aleatoric, epistemic) = self.mean_uncertainty(&rows, &said)?;
         let bin = |bin: reliability::Bin| ReliabilityBin {
             count: bin.count,
             confidence: bin.confidence,
@@ -141,12 +142,12 @@ impl Model {
         }))
     }
 
-    fn mean_uncertainty(&self, rows: &[Row]) -> Result<(f64, f64), BacktestError> {
+    fn mean_uncertainty(&self, rows: &[Row], said: &[Output]) -> Result<(f64, f64), BacktestError> {
         let (mut aleatoric, mut epistemic) = (0.0, 0.0);
-        for row in rows {
-            if let Some(said) = self.predictor.uncertainty(&row.window)? {
-                aleatoric += f64::from(said.aleatoric);
-                epistemic += f64::from(said.epistemic);
+        for (row, said) in rows.iter().zip(said) {
+            if let Some(parts) = self.predictor.uncertainty(&row.window, said)? {
+                aleatoric += f64::from(parts.aleatoric);
+                epistemic += f64::from(parts.epistemic);
             }
         }
         Ok((aleatoric / rows.len() as f64, epistemic / rows.len() as f64))

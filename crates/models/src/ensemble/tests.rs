@@ -125,12 +125,17 @@ fn a_calibrated_ensemble_tells_noise_from_doubt_by_its_members() {
     let row = row(140, 1);
     let fitted = Calibration { spread: crate::SpreadFit::Factor(2.0), ..calibration() };
     let whole = Bundle::ensemble(&[(&low, 0.5), (&high, 0.5)], Combination::Mean, BTreeMap::new()).unwrap();
-    assert!(Predictor::load(&whole).unwrap().uncertainty(&row).unwrap().is_none(), "nothing is said uncalibrated");
-    let whole = whole.calibrated(serde_json::to_vec(&fitted).unwrap());
-    let said = Predictor::load(&whole).unwrap().uncertainty(&row).unwrap().unwrap();
+    let bare = Predictor::load(&whole).unwrap();
+    let raw = bare.predict(&[&row]).unwrap().remove(0);
+    assert!(bare.uncertainty(&row, &raw).unwrap().is_none(), "nothing is said uncalibrated");
+    let whole = Predictor::load(&whole.calibrated(serde_json::to_vec(&fitted).unwrap())).unwrap();
+    let said = whole.predict(&[&row]).unwrap().remove(0);
+    let parts = whole.uncertainty(&row, &said).unwrap().unwrap();
     let (_, own) = moments(&Predictor::load(&low).unwrap().predict(&[&row]).unwrap()[0]).unwrap();
-    assert!((said.epistemic - 0.5).abs() < 1e-5, "two that are one apart: {said:?}");
-    assert!((f64::from(said.aleatoric) - 2.0 * own).abs() < 1e-5, "{said:?} {own}");
+    assert!((parts.epistemic - 1.0).abs() < 1e-5, "two that are one apart, twice as wide: {parts:?}");
+    assert!((f64::from(parts.aleatoric) - 2.0 * own).abs() < 1e-5, "{parts:?} {own}");
+    let (_, calibrated) = moments(&said).unwrap();
+    assert!((f64::from(parts.aleatoric.hypot(parts.epistemic)) - calibrated).abs() < 1e-5, "{parts:?} {calibrated}");
 }
 
 #[test]

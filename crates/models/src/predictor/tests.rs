@@ -11,7 +11,7 @@ use spec::{BundleId, Digest, Output, ReturnHead, Spread};
 use super::{Predictor, TILE, first_largest, row_digest};
 use crate::calibration::tests::calibration;
 use crate::fixtures::{bundle, cnn_lstm, drawn, forecaster, heads, mlp, plain_cnn_lstm, policy, predictor, rich, row};
-use crate::{Calibration, ModelError, NetworkSpec, PolicyHead};
+use crate::{Calibration, ModelError, NetworkSpec, PolicyHead, SpreadFit};
 
 fn bits(output: &Output) -> Vec<u32> {
     let values = match output {
@@ -206,19 +206,24 @@ fn calibrated(spec: &NetworkSpec, fitted: &Calibration) -> [Predictor; 2] {
 
 #[test]
 fn a_calibrated_bundle_says_the_calibrated_output_of_the_same_network_in_any_company() {
-    for spec in [rich(ReturnHead::Gaussian), rich(ReturnHead::Quantiles), forecaster(cnn_lstm())] {
-        let [plain, fitted] = calibrated(&spec, &calibration());
+    let point = Calibration { spread: SpreadFit::Deviation(0.02), ..calibration() };
+    for (spec, file) in [
+        (rich(ReturnHead::Gaussian), calibration()),
+        (rich(ReturnHead::Quantiles), calibration()),
+        (forecaster(cnn_lstm()), point),
+    ] {
+        let [plain, fitted] = calibrated(&spec, &file);
         let rows: Vec<Vec<f32>> = (0..9).map(|seed| row(140, seed)).collect();
         let all: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
         let raw = plain.predict(&all).unwrap();
         assert_eq!(fitted.outputs(&all).unwrap(), raw, "the network itself says what it said");
         let said = fitted.predict(&all).unwrap();
         for (index, row) in all.iter().enumerate() {
-            assert_eq!(bits(&said[index]), bits(&calibration().apply(raw[index].clone())));
+            assert_eq!(bits(&said[index]), bits(&file.apply(raw[index].clone())));
             assert_eq!(bits(&said[index]), bits(&fitted.predict(&[row]).unwrap()[0]));
             assert_ne!(bits(&said[index]), bits(&raw[index]));
         }
-        assert!(plain.calibration().is_none() && plain.uncertainty(all[0]).unwrap().is_none());
+        assert!(plain.calibration().is_none() && plain.uncertainty(all[0], &raw[0]).unwrap().is_none());
     }
 }
 
@@ -228,7 +233,8 @@ fn doubt_is_made_again_and_only_dropout_makes_it() {
     let doubt = |dropout: f64| {
         let network = NetworkSpec { model: plain_cnn_lstm((16, 24, 2), dropout), ..rich(ReturnHead::Gaussian) };
         let [_, fitted] = calibrated(&network, &calibration());
-        (fitted.uncertainty(&row).unwrap().unwrap(), fitted.uncertainty(&row).unwrap().unwrap())
+        let said = fitted.predict(&[&row]).unwrap().remove(0);
+        (fitted.uncertainty(&row, &said).unwrap().unwrap(), fitted.uncertainty(&row, &said).unwrap().unwrap())
     };
     let (sure, _) = doubt(0.0);
     assert!(sure.aleatoric > 0.0 && sure.epistemic < 1e-6 * sure.aleatoric, "{sure:?}");
@@ -245,6 +251,19 @@ fn a_calibration_that_cannot_be_used_is_named() {
     for file in [&b"nothing"[..], b"{}", br#"{"format":1,"temperature":0}"#] {
         let error = Predictor::load(&plain.clone().calibrated(file.to_vec())).unwrap_err();
         assert!(matches!(error, ModelError::Calibration { .. }), "{error}");
+    }
+    let said = |spec: &NetworkSpec, fitted: &Calibration| {
+        let bare = bundle(BundleKind::Forecaster, serde_json::to_value(spec).unwrap(), drawn(spec));
+        Predictor::load(&bare.calibrated(serde_json::to_vec(fitted).unwrap())).unwrap_err().to_string()
+    };
+    let far = said(&rich(ReturnHead::Gaussian), &Calibration { horizon: 3, ..calibration() });
+    assert!(far.contains("it was fitted 3 bars ahead, and the network looks 1 ahead"), "{far}");
+    let none = said(&spec, &calibration());
+    assert!(none.contains("it widens a spread, and the network says none"), "{none}");
+    let own = Calibration { spread: SpreadFit::Deviation(0.02), ..calibration() };
+    for returns in [ReturnHead::Gaussian, ReturnHead::Quantiles] {
+        let own = said(&rich(returns), &own);
+        assert!(own.contains("it brings a spread, and the network says its own"), "{own}");
     }
     let spec = policy(PolicyHead::Deterministic { width: 1 }, mlp());
     let acts = bundle(BundleKind::Policy, serde_json::to_value(&spec).unwrap(), drawn(&spec));
