@@ -75,7 +75,7 @@ pub(crate) struct Source {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Adjust {
-    /// By adj_close / close where the column exists.
+    /// By adj_close / close; a file without that column is refused.
     AdjustedClose,
     /// By the splits and dividends of --actions.
     Actions,

@@ -79,6 +79,15 @@ pub enum DataError {
         /// Columns that are there.
         found: Vec<String>,
     },
+    /// Prices are to be adjusted by a column that is not there.
+    #[error(
+        "{path} has no column `adj_close` to adjust prices by: name the one that holds it, adjust by splits and dividends, or \
+         import prices as they are (`--adjust none`)"
+    )]
+    Unadjustable {
+        /// Which file.
+        path: PathBuf,
+    },
     /// A dividend is not below the close before it.
     #[error("the dividend {value} of {symbol} on {date} is not below the close before it: is it in another currency?")]
     Dividend {

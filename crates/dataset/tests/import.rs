@@ -85,8 +85,8 @@ fn what_cannot_be_read_is_named_by_file_line_and_column() {
     assert!(short.starts_with("bars.csv is not a readable table") && short.contains("line: 3"), "{short}");
     assert_eq!(
         refused(&format!("{header}{good}"), Adjustment::AdjustedClose),
-        "bars.csv: no column `adj_close`: the header must name timestamp, open, high, low, close, volume; it names \
-         timestamp, symbol, open, high, low, close, volume"
+        "bars.csv has no column `adj_close` to adjust prices by: name the one that holds it, adjust by splits and \
+         dividends, or import prices as they are (`--adjust none`)"
     );
     assert_eq!(refused(header, Adjustment::None), "bars.csv holds no bar");
 }

@@ -135,7 +135,11 @@ impl Columns {
             prices: [need(Field::Open)?, need(Field::High)?, need(Field::Low)?, need(Field::Close)?],
             volume: need(Field::Volume)?,
             adjusted_close: match adjusted {
-                AdjustedClose::Needed => Some(need(Field::AdjustedClose)?),
+                AdjustedClose::Needed if names.contains_key(&Field::AdjustedClose) => Some(need(Field::AdjustedClose)?),
+                AdjustedClose::Needed => {
+                    let unadjustable = || DataError::Unadjustable { path: path.to_owned() };
+                    Some(find(Field::AdjustedClose).ok_or_else(unadjustable)?)
+                }
                 AdjustedClose::Unused => None,
             },
         })

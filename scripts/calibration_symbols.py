@@ -1,0 +1,100 @@
+#!/usr/bin/env python3
+"""Trains and calibrates one forecaster a symbol on a file of many, and judges them together: calibration error pooled over
+all test rows, coverage of adaptive intervals symbol by symbol.
+
+Usage: scripts/calibration_symbols.py BINARY CSV [--symbols N] [--json FILE]
+
+CSV holds daily bars of 2013-02-08 to 2018-02-07 with a column `symbol`, prices as they are to be used. The file is not
+shipped: without it the script says so and exits 0. Each symbol is one run of experiments/calibration.yaml with one seed:
+trained to mid-2015, calibrated on a year, judged once on the 19 months that follow. Exits 1 where a bar is missed:
+pooled calibration error above 0.03; coverage outside 88 to 92 % with 1,000 test rows or, with fewer, outside the
+band in which 99 % of binomial draws fall, for more symbols than one in a hundred.
+"""
+
+import argparse
+import csv
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+SPLIT = {"train": "[2013-02-08, 2015-06-30]", "validation": "[2015-07-01, 2016-06-30]", "test": "[2016-07-05, 2018-02-07]"}
+ERROR_MAX, ROWS_ENOUGH, COVERED = 0.03, 1000, (0.88, 0.92)
+
+
+def spec(symbol):
+    text = (ROOT / "experiments" / "calibration.yaml").read_text()
+    for key, value in {"symbols": f"[{symbol}]", "source": "bars", "seeds": "[1]", **SPLIT}.items():
+        text, count = re.subn(rf"^(\s+{key}:).*$", rf"\1 {value}", text, flags=re.MULTILINE)
+        assert count == 1, key
+    return text
+
+
+def run(command):
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    if done.returncode != 0:
+        raise SystemExit(f"calibration_symbols: {' '.join(command)} exited {done.returncode}:\n{done.stderr[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def judged(binary, bars, symbol):
+    """The figures of one symbol's test split."""
+    with tempfile.TemporaryDirectory(prefix="tradewind-symbols-") as folder:
+        home, path = f"{folder}/home", Path(folder) / "many.yaml"
+        path.write_text(spec(symbol))
+        run([binary, "--home", home, "data", "import", bars, "--name", "bars", "--symbol", symbol, "--adjust", "none", "--json"])
+        return run([binary, "--home", home, "run", str(path), "--json"])["calibration"]
+
+
+def pooled(all_bins):
+    """Rows of all symbols, and the calibration error over them: their bins are the same fifteenths of [0, 1]."""
+    bins = {}
+    for each in (each for of_symbol in all_bins for each in of_symbol):
+        place = min(int(each["confidence"] * 15), 14)
+        count, gap = bins.get(place, (0, 0.0))
+        bins[place] = (count + each["count"], gap + each["count"] * (each["confidence"] - each["frequency"]))
+    rows = sum(count for count, _ in bins.values())
+    return rows, sum(abs(gap) for _, gap in bins.values()) / rows
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("binary", type=Path)
+    parser.add_argument("bars", type=Path)
+    parser.add_argument("--symbols", type=int, help="only the first N")
+    parser.add_argument("--json", type=Path, help="where each symbol's figures go, a line each")
+    options = parser.parse_args()
+    if not options.bars.is_file():
+        print(f"SKIPPED: {options.bars} is not there, so nothing was judged over many symbols", file=sys.stderr)
+        return
+    with options.bars.open(newline="") as file:
+        symbols = sorted({row["symbol"] for row in csv.DictReader(file)})[: options.symbols]
+    figures = {}
+    for symbol in symbols:
+        figures[symbol] = found = judged(str(options.binary.resolve()), str(options.bars), symbol)
+        adaptive = found["adaptive"]
+        print(f"{symbol:6} {found['rows']:5} rows, calibration error {found['after']['ece_debiased']:.3f}, adaptive {adaptive['covered']:.3f} "
+              f"in [{adaptive['band'][0]:.3f}, {adaptive['band'][1]:.3f}]", file=sys.stderr, flush=True)
+        if options.json:
+            with options.json.open("a") as file:
+                print(json.dumps({"symbol": symbol, **found}), file=file)
+    outside = []
+    for symbol, found in figures.items():
+        low, high = COVERED if found["rows"] >= ROWS_ENOUGH else found["adaptive"]["band"]
+        if not low <= found["adaptive"]["covered"] <= high:
+            outside.append(symbol)
+    rows, error = pooled([found["reliability"] for found in figures.values()])
+    covered = sum(found["adaptive"]["covered"] * found["rows"] for found in figures.values()) / rows
+    terciles = [sum(found["terciles"][third]["covered"] * found["terciles"][third]["rows"] for found in figures.values())
+                / sum(found["terciles"][third]["rows"] for found in figures.values()) for third in range(3)]
+    print(json.dumps({"bench": "calibration-symbols", "symbols": len(figures), "rows": rows, "ece": round(error, 4), "adaptive_covered": round(covered, 4),
+                      "terciles_covered": [round(share, 4) for share in terciles], "outside": outside}))
+    sys.exit(error > ERROR_MAX or len(outside) > max(1, len(figures) // 100))
+
+
+if __name__ == "__main__":
+    main()
