@@ -41,11 +41,11 @@ fn folds_out_of_range_are_told_with_their_place() {
     for (folds, expected) in [
         (
             "{ walk_forward: { folds: 1 } }",
-            "a.yaml:16:111: `task.supervised.cross_validation.walk_forward.folds` is 1, that is out of range, use 2 to 64",
+            "a.yaml:16:117: `task.supervised.cross_validation.walk_forward.folds` is 1, that is out of range, use 2 to 64",
         ),
         (
             "{ blocks: { folds: 65 } }",
-            "a.yaml:16:105: `task.supervised.cross_validation.blocks.folds` is 65, that is out of range, use 2 to 64",
+            "a.yaml:16:111: `task.supervised.cross_validation.blocks.folds` is 65, that is out of range, use 2 to 64",
         ),
         (
             "{ walk_forward: { folds: 3, window: { rolling: { rows: 3 } } } }",
@@ -84,9 +84,9 @@ fn an_objective_of_folds_needs_folds_and_folds_need_an_objective() {
     let needs = said(&[OBJECTIVE]);
     assert!(needs.contains("`cross_validation_loss` without folds, no trial would measure it, add"), "{needs}");
     let also = said(&[("direction: maximise", "direction: maximise\n  also: [cross_validation_sharpe]")]);
-    assert!(also.starts_with("a.yaml:22:10: `cross_validation_sharpe` without folds"), "{also}");
+    assert!(also.starts_with("a.yaml:23:10: `cross_validation_sharpe` without folds"), "{also}");
     let unread = said(&[(TASK, &task("{ blocks: { folds: 4 } }"))]);
-    assert!(unread.starts_with("a.yaml:16:75: folds that nothing reads, each is a training"), "{unread}");
+    assert!(unread.starts_with("a.yaml:16:74: folds that nothing reads, each is a training"), "{unread}");
     let read = ("direction: maximise", "direction: maximise\n  also: [cross_validation_loss]");
     assert_eq!(said(&[(TASK, &task("{ blocks: { folds: 4 } }")), read]), "");
     let agent = said(&[POLICY[0], POLICY[1], OBJECTIVE, ("resources:", "env: { episode_bars: 64 }\nresources:")]);
