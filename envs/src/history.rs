@@ -29,6 +29,19 @@ impl Rows {
         }
         Self { first: matrix.first, width: matrix.width, window, values }
     }
+
+    /// The first bar with a full window.
+    #[must_use]
+    pub const fn first_full(&self) -> usize {
+        self.first + self.window - 1
+    }
+
+    /// The window that ends with `bar`, `[window × width]`, oldest first; `None` where it is not full.
+    #[must_use]
+    pub fn ending(&self, bar: usize) -> Option<&[f32]> {
+        let from = bar.checked_sub(self.first_full())? * self.width;
+        self.values.get(from..from + self.window * self.width)
+    }
 }
 
 /// Why an environment cannot be built.

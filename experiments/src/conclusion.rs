@@ -64,6 +64,7 @@ pub fn conclude(
     let summary_best = best.map(|(trial, outcome, objective)| Best {
         trial: trial.view.trial.clone(),
         objective,
+        deviation: trial.deviation(sweep.objective),
         bundle: outcome.bundle,
     });
     let sentence = verdict.as_ref().map_or_else(|| no_verdict(state), |verdict| verdict.sentence.clone());

@@ -24,6 +24,11 @@ pub(crate) fn number(value: f64) -> String {
     }
 }
 
+/// A mean with its deviation.
+pub(crate) fn spread(mean: f64, deviation: f64) -> String {
+    format!("{} ± {}", number(mean), number(deviation))
+}
+
 /// A fraction as a percentage with one decimal.
 pub(crate) fn percent(fraction: f64) -> String {
     if fraction.is_finite() { minus(&format!("{:.1} %", fraction * 100.0)) } else { "–".to_owned() }

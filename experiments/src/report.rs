@@ -5,6 +5,7 @@
 mod calibration;
 mod chart;
 mod charts;
+mod folds;
 mod page;
 
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ use std::collections::BTreeMap;
 use backtest::calibration::CalibrationFigures;
 use explain::Explanation;
 use market::Timestamp;
-use spec::{Digest, Dimension, Direction, ExperimentId, Metric, Objective, Params, ProgressUnit};
+use spec::{Digest, Dimension, Direction, ExperimentId, FoldScore, Metric, Objective, Params, ProgressUnit};
 
 use crate::sweep::Insight;
 
@@ -104,6 +105,8 @@ pub struct TrialLine {
     pub attempts: u32,
     /// Objective, when measured.
     pub objective: Option<f64>,
+    /// What came of its folds, in the order dealt.
+    pub folds: Vec<FoldScore>,
     /// Last value of each metric.
     pub metrics: BTreeMap<Metric, f64>,
     /// Learning curve.

@@ -53,6 +53,9 @@ pub struct Best {
     pub trial: TrialId,
     /// Its objective.
     pub objective: f64,
+    /// How far the objective varies from fold to fold; absent where it is no mean over folds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deviation: Option<f64>,
     /// Its artifact.
     pub bundle: BundleId,
 }

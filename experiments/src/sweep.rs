@@ -9,7 +9,7 @@ mod rungs;
 mod source;
 mod space;
 
-pub use best::{best, metric, value};
+pub use best::{best, deviation, metric, value};
 pub use grid::NotAList;
 pub use insight::{Importance, Insight, Share, Weight, insight};
 pub use port::{ExperimentSweep, SweepError, open};

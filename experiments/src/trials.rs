@@ -66,6 +66,12 @@ impl Trial {
         self.outcome.as_ref().and_then(|outcome| sweep::value(objective, outcome))
     }
 
+    /// How far the objective varies from fold to fold, when that was measured.
+    #[must_use]
+    pub fn deviation(&self, objective: Objective) -> Option<f64> {
+        self.outcome.as_ref()?.metrics.get(&sweep::deviation(objective)?).copied()
+    }
+
     /// Its line in a report.
     #[must_use]
     pub fn line(&self, objective: Objective) -> TrialLine {
@@ -92,6 +98,7 @@ impl Trial {
             state: self.view.status.name(),
             attempts: self.view.attempts.saturating_add(self.view.worker_losses),
             objective: self.objective(objective),
+            folds: self.outcome.as_ref().map(|outcome| outcome.folds.clone()).unwrap_or_default(),
             metrics: self.outcome.as_ref().map(|outcome| outcome.metrics.clone()).unwrap_or_default(),
             curve: self.outcome.as_ref().map(|outcome| outcome.curve.clone()).unwrap_or_default(),
             note,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use dataset::DataError;
+use dataset::{DataError, FoldError};
 use features::FeatureError;
 use models::ModelError;
 use spec::{Bytes, Device, Digest, FailureClass, TrialId};
@@ -63,6 +63,32 @@ pub enum TrainError {
         rows: usize,
         /// Rows needed.
         least: usize,
+    },
+    /// The rows cannot be dealt into folds.
+    #[error("the folds of the cross-validation cannot be dealt")]
+    Folds(#[from] FoldError),
+    /// A fold keeps too few rows.
+    #[error(
+        "fold {fold} of the cross-validation keeps {rows} rows to {purpose} after purge and embargo, {least} are needed: \
+         use fewer folds, a shorter horizon or longer splits"
+    )]
+    FoldTooSmall {
+        /// Which, from 0.
+        fold: usize,
+        /// What for.
+        purpose: &'static str,
+        /// Rows it keeps.
+        rows: usize,
+        /// Rows needed.
+        least: usize,
+    },
+    /// The network of a fold could not be traded.
+    #[error("fold {fold} of the cross-validation could not be traded")]
+    Judge {
+        /// Which, from 0.
+        fold: usize,
+        /// Why.
+        source: SinkError,
     },
     /// A value that must be finite is not.
     #[error("{what} is not finite after {step} steps of the optimiser: lower the learning rate; {last_good}")]
@@ -173,6 +199,8 @@ impl TrainError {
             | Self::Feature(_)
             | Self::OtherData { .. }
             | Self::TooFewRows { .. }
+            | Self::Folds(_)
+            | Self::FoldTooSmall { .. }
             | Self::Env { .. }
             | Self::Orphan { .. } => FailureClass::Data,
             Self::NotFinite { .. }
@@ -186,6 +214,7 @@ impl TrainError {
             | Self::Device(_)
             | Self::Checkpoint(_)
             | Self::Sink { .. }
+            | Self::Judge { .. }
             | Self::Model(_)
             | Self::Torch(_) => FailureClass::Bug,
         }

@@ -13,7 +13,7 @@ use spec::{
     TaskWeights, TrialSpec,
 };
 
-use crate::{Ended, Kept, Sink, SinkError, Start, TrainError, Trained, TrainingData};
+use crate::{Ended, FoldModel, Kept, Sink, SinkError, Start, TrainError, Trained, TrainingData};
 
 pub(crate) fn uniform(rng: &mut ChaCha8Rng) -> f64 {
     (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
@@ -86,6 +86,7 @@ pub(crate) fn supervised() -> SupervisedSpec {
         schedule: RateSchedule::Constant,
         accumulate: 1,
         calibration: None,
+        cross_validation: None,
     }
 }
 
@@ -133,6 +134,11 @@ impl Sink for Recorder {
         Ok(Kept::Durably)
     }
 
+    /// A figure that differs from fold to fold.
+    fn trade(&mut self, fold: &FoldModel<'_>) -> Result<Option<f64>, SinkError> {
+        Ok(fold.tested.first().map(|range| range.start as f64 / 100.0))
+    }
+
     fn should_stop(&self) -> bool {
         self.asked.set(self.asked.get() + 1);
         self.stop_at.is_some_and(|stop| self.asked.get() >= stop)
@@ -151,6 +157,7 @@ pub(crate) fn assert_same(actual: &Trained, expected: &Trained, when: &str) {
     assert_eq!(actual.weights, expected.weights, "weights differ, {when}");
     assert_eq!(actual.curve, expected.curve, "curves differ, {when}");
     assert_eq!(actual.metrics, expected.metrics, "metrics differ, {when}");
+    assert_eq!(actual.folds, expected.folds, "folds differ, {when}");
     assert_eq!(actual.feature_state, expected.feature_state, "feature states differ, {when}");
 }
 

@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use dataset::outcome::{direction, log_return};
+use market::Bar;
 use models::Scales;
 use spec::SupervisedSpec;
 
@@ -37,6 +38,38 @@ pub struct Labels {
 }
 
 impl Labels {
+    /// Labels of the bars to learn from and of those to compare by, in the units of the former.
+    pub(crate) fn over(
+        bars: &[Bar],
+        task: &SupervisedSpec,
+        (train, validation): (impl Iterator<Item = usize>, impl Iterator<Item = usize>),
+    ) -> Self {
+        let outcomes: Vec<Outcome> = train.map(|bar| Outcome::of(bars, bar, task)).collect();
+        let count = outcomes.len() as f64;
+        let mean = outcomes.iter().map(|outcome| outcome.value).sum::<f64>() / count;
+        let variance = outcomes.iter().map(|outcome| (outcome.value - mean).powi(2)).sum::<f64>() / count;
+        let square = outcomes.iter().map(|outcome| outcome.square).sum::<f64>() / count;
+        let (scale, volatility_scale) = (unit(variance), unit(square));
+        let mut labels = Self { scale, volatility_scale, train: Vec::new(), validation: Vec::new() };
+        labels.train = outcomes.into_iter().map(|outcome| labels.label(bars, task, &outcome)).collect();
+        labels.validation = labels.of(bars, task, validation);
+        labels
+    }
+
+    /// Labels of further bars in the same units.
+    pub(crate) fn of(&self, bars: &[Bar], task: &SupervisedSpec, rows: impl Iterator<Item = usize>) -> Vec<Label> {
+        rows.map(|bar| self.label(bars, task, &Outcome::of(bars, bar, task))).collect()
+    }
+
+    fn label(&self, bars: &[Bar], task: &SupervisedSpec, outcome: &Outcome) -> Label {
+        Label {
+            bar: outcome.bar,
+            standardised_return: (outcome.value / self.scale) as f32,
+            class: direction(bars, outcome.bar, task, self.scale),
+            variance: (outcome.square / (self.volatility_scale * self.volatility_scale)) as f32,
+        }
+    }
+
     /// The units as a network carries them.
     #[must_use]
     pub const fn scales(&self) -> Scales {
@@ -51,54 +84,37 @@ struct Outcome {
     square: f64,
 }
 
+impl Outcome {
+    fn of(bars: &[Bar], bar: usize, task: &SupervisedSpec) -> Self {
+        let horizon = task.horizon as usize;
+        let squares = (bar..bar + horizon).map(|at| log_return(bars, at, at + 1).powi(2));
+        let square = squares.sum::<f64>() / horizon as f64;
+        Self { bar, value: log_return(bars, bar, bar + horizon), square }
+    }
+}
+
 impl TrainingData {
     /// Labels of the training and validation splits.
     ///
     /// # Errors
     /// [`TrainError::TooFewRows`] when a split keeps too few.
     pub fn labels(&self, task: &SupervisedSpec) -> Result<Labels, TrainError> {
-        let train = self.outcomes("train", &self.split.train, task)?;
-        let validation = self.outcomes("validation", &self.split.validation, task)?;
-        let count = train.len() as f64;
-        let mean = train.iter().map(|outcome| outcome.value).sum::<f64>() / count;
-        let variance = train.iter().map(|outcome| (outcome.value - mean).powi(2)).sum::<f64>() / count;
-        let square = train.iter().map(|outcome| outcome.square).sum::<f64>() / count;
-        let (scale, volatility_scale) = (unit(variance), unit(square));
-        let label = |outcome: &Outcome| {
-            let standardised = outcome.value / scale;
-            Label {
-                bar: outcome.bar,
-                standardised_return: standardised as f32,
-                class: direction(&self.dataset.bars, outcome.bar, task, scale),
-                variance: (outcome.square / (volatility_scale * volatility_scale)) as f32,
-            }
-        };
-        Ok(Labels {
-            scale,
-            volatility_scale,
-            train: train.iter().map(label).collect(),
-            validation: validation.iter().map(label).collect(),
-        })
+        let train = self.decided(("train", &self.split.train), task)?;
+        let validation = self.decided(("validation", &self.split.validation), task)?;
+        Ok(Labels::over(&self.dataset.bars, task, (train, validation)))
     }
 
-    fn outcomes(
+    /// Bars of a split that have a label.
+    fn decided(
         &self,
-        name: &'static str,
-        split: &Range<usize>,
+        (name, split): (&'static str, &Range<usize>),
         task: &SupervisedSpec,
-    ) -> Result<Vec<Outcome>, TrainError> {
-        let horizon = task.horizon as usize;
-        let rows = self.labelled(split, horizon);
+    ) -> Result<Range<usize>, TrainError> {
+        let rows = self.labelled(split, task.horizon as usize);
         if rows.len() < ROWS_MIN {
             return Err(TrainError::TooFewRows { split: name, rows: rows.len(), least: ROWS_MIN });
         }
-        let bars = &self.dataset.bars;
-        let outcome = |bar: usize| Outcome {
-            bar,
-            value: log_return(bars, bar, bar + horizon),
-            square: (bar..bar + horizon).map(|at| log_return(bars, at, at + 1).powi(2)).sum::<f64>() / horizon as f64,
-        };
-        Ok(rows.map(outcome).collect())
+        Ok(rows)
     }
 }
 

@@ -16,6 +16,7 @@ mod error;
 mod exploration;
 #[cfg(test)]
 mod fixtures;
+mod folds;
 mod gae;
 mod labels;
 mod learn;
@@ -47,7 +48,7 @@ pub use memory::MicroBatch;
 pub use moments::Moments;
 pub use prepare::{TrainingData, prepare};
 pub use replay::{Batch, Replay, Transition, Widths};
-pub use sink::{Ended, Kept, Sink, Trained};
+pub use sink::{Ended, FoldModel, Kept, Sink, Trained};
 
 /// Runs a trial from the start or from a checkpoint. Killed anywhere and resumed from its last checkpoint, it ends in the
 /// same bytes. A trial with a parent goes on with all that the parent had learned: weights, optimiser, memory, best weights

@@ -64,14 +64,13 @@ impl TrainingData {
     /// The first bar with a full window.
     #[must_use]
     pub fn first_window(&self) -> usize {
-        self.rows.first + self.rows.window - 1
+        self.rows.first_full()
     }
 
     /// The window that ends with `bar`, `[window × width]`, oldest first; `None` where it is not full.
     #[must_use]
     pub fn window(&self, bar: usize) -> Option<&[f32]> {
-        let from = bar.checked_sub(self.first_window())? * self.rows.width;
-        self.rows.values.get(from..from + self.rows.window * self.rows.width)
+        self.rows.ending(bar)
     }
 
     /// Decision bars of a split that have a full window and whose label ends inside the split.

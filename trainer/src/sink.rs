@@ -1,10 +1,11 @@
 //! What training hands out on its way and at its end.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use features::FeatureState;
-use models::NetworkSpec;
-use spec::{Metric, Progress};
+use models::{NetworkSpec, Predictor};
+use spec::{FoldScore, Metric, Progress};
 
 use crate::SinkError;
 
@@ -23,10 +24,30 @@ pub trait Sink {
     /// (RL): several times a second for the networks this is meant for.
     fn should_stop(&self) -> bool;
 
+    /// What the network of a fold would have earned on the bars that its training never saw: annualised Sharpe ratio after
+    /// costs. `None`: nobody trades here.
+    ///
+    /// # Errors
+    /// [`SinkError`] when it cannot be said, and training must end over it.
+    fn trade(&mut self, _fold: &FoldModel<'_>) -> Result<Option<f64>, SinkError> {
+        Ok(None)
+    }
+
     /// Whether checkpoints are kept at all. Where not, none is made.
     fn keeps_checkpoints(&self) -> bool {
         true
     }
+}
+
+/// The network of a fold, and what it is judged on.
+#[derive(Clone, Copy, Debug)]
+pub struct FoldModel<'a> {
+    /// As it would be served.
+    pub predictor: &'a Predictor,
+    /// The features, fitted on the rows that the network was fitted on.
+    pub features: &'a FeatureState,
+    /// Stretches of bars to decide on, in order.
+    pub tested: &'a [Range<usize>],
 }
 
 /// What became of a checkpoint.
@@ -58,6 +79,8 @@ pub struct Trained {
     pub metrics: BTreeMap<Metric, f64>,
     /// Learning curve: (epoch or environment step, metrics).
     pub curve: Vec<(u64, BTreeMap<Metric, f64>)>,
+    /// What came of its folds, in the order dealt; empty without a cross-validation.
+    pub folds: Vec<FoldScore>,
     /// The features, fitted on the training split, standing at the last bar before the test split.
     pub feature_state: FeatureState,
 }

@@ -29,6 +29,7 @@ pub(crate) fn train(
         network: learned.network,
         metrics,
         curve: learned.curve,
+        folds: Vec::new(),
         feature_state: data.feature_state.clone(),
     })))
 }

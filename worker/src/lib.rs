@@ -4,6 +4,7 @@
 //! script, [`Apart`] starts a process of its own for one that leased GPUs. How trials are chosen is nobody's business here.
 
 mod apart;
+mod folds;
 mod machine;
 mod parent;
 mod rehearsal;

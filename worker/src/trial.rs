@@ -12,8 +12,9 @@ use spec::{
     CheckpointRef, FailureClass, Finite, Metric, Progress, Rung, Series, TaskSpec, TrialOutcome, TrialSpec,
     canonical_json,
 };
-use trainer::{Kept, MicroBatch, Sink, SinkError, Start, TrainError, Trained, TrainingData};
+use trainer::{FoldModel, Kept, MicroBatch, Sink, SinkError, Start, TrainError, Trained, TrainingData};
 
+use crate::folds;
 use crate::machine::kernel;
 use crate::runner::{CheckpointError, Ended, Failure, Reporter, Runner};
 
@@ -115,7 +116,13 @@ impl Trial {
         let metrics = parts.metrics.clone();
         let bundle = whole(parts);
         self.store.put_bundle(&bundle).map_err(|error| failure(FailureClass::Bug, &error))?;
-        Ok(TrialOutcome { bundle: bundle.id(), metrics, validation: finite(validation.series()), curve: trained.curve })
+        Ok(TrialOutcome {
+            bundle: bundle.id(),
+            metrics,
+            validation: finite(validation.series()),
+            curve: trained.curve,
+            folds: trained.folds,
+        })
     }
 }
 
@@ -126,7 +133,7 @@ impl Runner for Trial {
         let dataset = load(&self.home, &spec).map_err(|error| failure(FailureClass::Data, &error))?;
         let data = trainer::prepare(&spec, &dataset).map_err(|error| failure(error.class(), &error))?;
         check_calibration(&spec, &data)?;
-        let mut sink = StoreSink::new(&self.store, reporter, assignment);
+        let mut sink = StoreSink::new(&self.store, reporter, assignment, (&spec, &data.dataset));
         let ended = self.train(&spec, &data, assignment, &mut sink)?;
         let (mut leftovers, held) = (sink.kept, sink.held);
         match ended {
@@ -208,6 +215,8 @@ fn finite(mut series: Series) -> Series {
 struct StoreSink<'a> {
     store: &'a Store,
     reporter: &'a mut Reporter,
+    /// Where networks of folds trade.
+    market: (&'a TrialSpec, &'a Dataset),
     /// What the scheduler keeps, newest first.
     kept: Vec<CheckpointRef>,
     checkpointed: Option<Instant>,
@@ -236,9 +245,14 @@ fn comparable(progress: &Progress) -> Option<f64> {
 }
 
 impl<'a> StoreSink<'a> {
-    fn new(store: &'a Store, reporter: &'a mut Reporter, assignment: &'a Assignment) -> Self {
+    fn new(
+        store: &'a Store,
+        reporter: &'a mut Reporter,
+        assignment: &'a Assignment,
+        market: (&'a TrialSpec, &'a Dataset),
+    ) -> Self {
         let (rung, lent) = (assignment.rung, assignment.lent.as_slice());
-        Self { store, reporter, kept: Vec::new(), checkpointed: None, began: None, rung, held: None, lent }
+        Self { store, reporter, market, kept: Vec::new(), checkpointed: None, began: None, rung, held: None, lent }
     }
 
     fn rate(&mut self, step: u64) -> f64 {
@@ -287,6 +301,10 @@ impl Sink for StoreSink<'_> {
             Err(CheckpointError::Unreachable) => Ok(Kept::Not),
             Err(error @ CheckpointError::Fenced) => Err(SinkError(error.to_string())),
         }
+    }
+
+    fn trade(&mut self, fold: &FoldModel<'_>) -> Result<Option<f64>, SinkError> {
+        folds::sharpe(self.market, fold).map(Some).map_err(|error| SinkError(chain(&error)))
     }
 
     fn should_stop(&self) -> bool {

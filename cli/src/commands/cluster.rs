@@ -7,7 +7,7 @@ use experiments::sweep::{Insight, Share as Part};
 use protocol::{Client, Credentials, ExperimentDetail, ExperimentView, TrialView};
 use scheduler::{Config, Handle, JournalAt, Options, Quota, Recovery, SchedulerError, Scope, Transport};
 use serde_json::{Value, json};
-use spec::{ExperimentId, Owner, Span, TrialId, TrialOutcome, TrialSpec, WorkerId};
+use spec::{ExperimentId, Metric, Owner, Span, TrialId, TrialOutcome, TrialSpec, WorkerId};
 
 use crate::args::{Attempt, Share, Work, Worker};
 use crate::commands::{Context, interrupted, runtime, traced};
@@ -261,6 +261,10 @@ impl<'a> Shown<'a> {
         Ok(Self { view, spec: serde_json::from_slice(&view.payload).ok(), outcome })
     }
 
+    fn metric(&self, metric: Metric) -> Option<f64> {
+        self.outcome.as_ref()?.metrics.get(&metric).copied()
+    }
+
     fn object(&self) -> Value {
         json!({
             "trial": self.view.trial,
@@ -272,39 +276,49 @@ impl<'a> Shown<'a> {
             "seed": self.spec.as_ref().map(|spec| spec.seed),
             "params": self.spec.as_ref().map(|spec| &spec.params),
             "metrics": self.outcome.as_ref().map(|outcome| &outcome.metrics),
+            "folds": self.outcome.as_ref().map(|outcome| &outcome.folds),
             "bundle": self.outcome.as_ref().map(|outcome| outcome.bundle),
         })
     }
 }
 
 fn trials_table(detail: &ExperimentDetail, trials: &[Shown<'_>]) -> String {
-    let columns = [
+    let mut columns = vec![
         Column::Number("trial"),
         Column::Text("state"),
         Column::Number("attempts"),
         Column::Number("seed"),
         Column::Number("sharpe"),
         Column::Number("return"),
-        Column::Text("bundle"),
-        Column::Text("parameters"),
     ];
-    let metric = |shown: &Shown<'_>, metric| {
-        let value = shown.outcome.as_ref().and_then(|outcome| outcome.metrics.get(&metric));
-        value.map_or_else(|| "-".to_owned(), |value| format!("{value:.3}"))
+    let on_folds = trials.iter().any(|shown| shown.metric(Metric::CrossValidationFolds).is_some());
+    if on_folds {
+        columns.extend([Column::Number("loss on folds"), Column::Number("sharpe on folds")]);
+    }
+    columns.extend([Column::Text("bundle"), Column::Text("parameters")]);
+    let figure = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.3}"));
+    let spread = |shown: &Shown<'_>, mean, deviation| match shown.metric(mean).zip(shown.metric(deviation)) {
+        Some((mean, deviation)) => format!("{mean:.3} ± {deviation:.3}"),
+        None => "-".to_owned(),
     };
     let rows = trials.iter().map(|shown| {
         let params = shown.spec.as_ref().map(|spec| &spec.params);
         let params = params.map(|params| serde_json::to_string(params).unwrap_or_default()).unwrap_or_default();
-        vec![
+        let mut row = vec![
             shown.view.trial.index.to_string(),
             shown.view.status.name().to_owned(),
             (shown.view.attempts + shown.view.worker_losses).to_string(),
             shown.spec.as_ref().map_or_else(String::new, |spec| spec.seed.to_string()),
-            metric(shown, spec::Metric::ValidationSharpe),
-            metric(shown, spec::Metric::ValidationReturn),
-            shown.outcome.as_ref().map_or_else(|| "-".to_owned(), |outcome| outcome.bundle.short()),
-            params.trim_matches(['{', '}']).replace('"', ""),
-        ]
+            figure(shown.metric(Metric::ValidationSharpe)),
+            figure(shown.metric(Metric::ValidationReturn)),
+        ];
+        if on_folds {
+            row.push(spread(shown, Metric::CrossValidationLoss, Metric::CrossValidationLossDeviation));
+            row.push(spread(shown, Metric::CrossValidationSharpe, Metric::CrossValidationSharpeDeviation));
+        }
+        row.push(shown.outcome.as_ref().map_or_else(|| "-".to_owned(), |outcome| outcome.bundle.short()));
+        row.push(params.trim_matches(['{', '}']).replace('"', ""));
+        row
     });
     format!("{}  {}\n{}", detail.experiment.experiment, detail.experiment.state, render(&columns, rows))
 }

@@ -330,8 +330,9 @@ fn text(summary: &Summary) -> String {
         summary.experiment, summary.state, ended.succeeded, ended.pruned, ended.failed, ended.cancelled
     )];
     if let Some(best) = &summary.best {
-        lines
-            .push(format!("best trial {} (objective {:.4}), bundle {}", best.trial.index, best.objective, best.bundle));
+        let spread = best.deviation.map(|deviation| format!(" ± {deviation:.4} over folds")).unwrap_or_default();
+        let (index, objective, bundle) = (best.trial.index, best.objective, best.bundle);
+        lines.push(format!("best trial {index} (objective {objective:.4}{spread}), bundle {bundle}"));
     }
     if let Some(promotion) = &summary.promotion {
         lines.push(String::new());

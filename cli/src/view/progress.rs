@@ -120,6 +120,9 @@ fn summary(progress: &Progress) -> String {
         .iter()
         .filter_map(|(metric, label)| progress.metrics.get(metric).map(|value| format!("{label} {value:.4}")))
         .collect();
+    if let Some(folds) = progress.metrics.get(&Metric::CrossValidationFolds) {
+        parts.insert(0, format!("folds judged {folds:.0}"));
+    }
     if progress.rate > 0.0 {
         parts.push(format!("{:.1}/s", progress.rate));
         let left = progress.steps.saturating_sub(progress.step) as f64 / progress.rate;
@@ -144,6 +147,9 @@ mod tests {
             metrics: BTreeMap::from([(Metric::Loss, 0.5), (Metric::ValidationLoss, 0.25)]),
         };
         assert_eq!(summary(&progress), "loss 0.5000 · validation 0.2500 · 2.0/s · 5 s left");
+        let of_folds =
+            Progress { metrics: BTreeMap::from([(Metric::CrossValidationFolds, 3.0)]), rate: 0.0, ..progress.clone() };
+        assert_eq!(summary(&of_folds), "folds judged 3");
         assert_eq!(summary(&Progress { rate: 0.0, metrics: BTreeMap::new(), ..progress }), "");
     }
 }

@@ -8,6 +8,7 @@ mod checkpoints;
 mod elsewhere;
 mod explanations;
 mod families;
+mod folds;
 mod kills;
 mod members;
 mod operators;

@@ -1,7 +1,5 @@
 //! Fitted standardisation: mean and deviation of the training rows, and nothing later.
 
-use std::ops::Range;
-
 use serde::{Deserialize, Serialize};
 
 use crate::{Matrix, Profile};
@@ -25,9 +23,9 @@ pub struct Normaliser {
 }
 
 impl Normaliser {
-    /// Fits on the complete rows of `bars`. Columns without a row get mean 0 and deviation 1.
+    /// Fits on the complete rows of `bars`, such as a range of them. Columns without a row get mean 0 and deviation 1.
     #[must_use]
-    pub fn fit(matrix: &Matrix, bars: Range<usize>) -> Self {
+    pub fn fit(matrix: &Matrix, bars: impl Iterator<Item = usize> + Clone) -> Self {
         let rows = || bars.clone().filter_map(|bar| matrix.row(bar));
         let count = rows().count().max(1) as f64;
         let mut mean = vec![0.0; matrix.width];

@@ -1,6 +1,7 @@
 //! What a spec means, against the data and the machine: everything that would fail later is found now, all at once.
 
 mod data;
+mod folds;
 mod population;
 mod resources;
 mod sweep;

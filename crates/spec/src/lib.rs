@@ -10,6 +10,7 @@ mod duration;
 mod ensemble;
 mod experiment;
 mod feature;
+mod fold;
 mod forecast;
 mod ids;
 mod metric;
@@ -41,6 +42,7 @@ pub use experiment::{
     PositionMode, PromoteSpec, Repair, ResourceSpec, RetrySpec, Reward, SplitSpec, StrategySpec, Version,
 };
 pub use feature::{FEATURE_BARS_MAX, FeatureSpec, Parameter, ParameterRange};
+pub use fold::{CrossValidationSpec, FOLD_ROWS_MIN, FOLDS_MAX, FoldScore, FoldWindow};
 pub use forecast::{
     CALIBRATION_ROWS_MIN, CalibrationSpec, Directions, HeadSpec, Imbalance, LabelSpec, Normalisation, QUANTILES,
     RateSchedule, ReturnHead, Shortcut, TaskWeights, VolatilityHead,

@@ -57,6 +57,16 @@ closed_set! {
         ValidationReturn = "validation_return",
         /// Deepest fall from a peak in the validation backtest, a negative fraction.
         ValidationDrawdown = "validation_drawdown",
+        /// Folds that were judged.
+        CrossValidationFolds = "cross_validation_folds",
+        /// Mean over folds of the loss on rows that their trainings never saw.
+        CrossValidationLoss = "cross_validation_loss",
+        /// Sample deviation of that loss over folds.
+        CrossValidationLossDeviation = "cross_validation_loss_deviation",
+        /// Mean over folds of the annualised Sharpe ratio of trading those rows, after costs.
+        CrossValidationSharpe = "cross_validation_sharpe",
+        /// Sample deviation of that ratio over folds.
+        CrossValidationSharpeDeviation = "cross_validation_sharpe_deviation",
         /// Mean undiscounted return of finished episodes.
         EpisodeReturn = "episode_return",
         /// Mean undiscounted return of the episodes of an evaluation, by the actions that would be served.

@@ -114,6 +114,10 @@ pub enum Objective {
     ValidationLoss,
     /// Deepest fall from a peak in the validation backtest, a negative fraction.
     ValidationDrawdown,
+    /// Mean loss over the folds of `task.supervised.cross_validation`.
+    CrossValidationLoss,
+    /// Mean annualised Sharpe ratio over those folds.
+    CrossValidationSharpe,
 }
 
 impl Objective {
@@ -121,8 +125,20 @@ impl Objective {
     #[must_use]
     pub const fn better(self) -> Direction {
         match self {
-            Self::ValidationSharpe | Self::ValidationReturn | Self::ValidationDrawdown => Direction::Maximise,
-            Self::ValidationLoss => Direction::Minimise,
+            Self::ValidationSharpe
+            | Self::ValidationReturn
+            | Self::ValidationDrawdown
+            | Self::CrossValidationSharpe => Direction::Maximise,
+            Self::ValidationLoss | Self::CrossValidationLoss => Direction::Minimise,
+        }
+    }
+
+    /// Whether it is measured on folds.
+    #[must_use]
+    pub const fn is_of_folds(self) -> bool {
+        match self {
+            Self::CrossValidationLoss | Self::CrossValidationSharpe => true,
+            Self::ValidationSharpe | Self::ValidationReturn | Self::ValidationLoss | Self::ValidationDrawdown => false,
         }
     }
 
@@ -134,6 +150,8 @@ impl Objective {
             Self::ValidationReturn => "validation_return",
             Self::ValidationLoss => "validation_loss",
             Self::ValidationDrawdown => "validation_drawdown",
+            Self::CrossValidationLoss => "cross_validation_loss",
+            Self::CrossValidationSharpe => "cross_validation_sharpe",
         }
     }
 }

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::forecast::is_default;
 use crate::{
-    CalibrationSpec, Directions, HeadSpec, Imbalance, LabelSpec, Normalisation, RateSchedule, RlSpec, Shortcut,
-    TaskWeights,
+    CalibrationSpec, CrossValidationSpec, Directions, HeadSpec, Imbalance, LabelSpec, Normalisation, RateSchedule,
+    RlSpec, Shortcut, TaskWeights,
 };
 
 /// The kind of learning.
@@ -87,6 +87,18 @@ pub struct SupervisedSpec {
     /// Whether probabilities, spreads and intervals are calibrated on the validation split. Default: they are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<CalibrationSpec>,
+    /// Trainings on folds of train and validation that come before the trial's own and say how well its settings do: for
+    /// the objectives `cross_validation_loss` and `cross_validation_sharpe`. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cross_validation: Option<CrossValidationSpec>,
+}
+
+impl SupervisedSpec {
+    /// Trainings of a trial on folds, before its own.
+    #[must_use]
+    pub fn folds(&self) -> u32 {
+        self.cross_validation.as_ref().map_or(0, CrossValidationSpec::folds)
+    }
 }
 
 /// The network.

@@ -6,8 +6,8 @@ use market::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BundleId, DataSpec, DegradeSpec, Device, Digest, EnvSpec, FeatureSpec, Metric, ModelSpec, Share, StrategySpec,
-    TaskSpec, TrialId, canonical_json,
+    BundleId, DataSpec, DegradeSpec, Device, Digest, EnvSpec, FeatureSpec, FoldScore, Metric, ModelSpec, Share,
+    StrategySpec, TaskSpec, TrialId, canonical_json,
 };
 
 /// A value of a swept parameter.
@@ -134,4 +134,7 @@ pub struct TrialOutcome {
     pub validation: Series,
     /// Learning curve: (step, metrics) as reported.
     pub curve: Vec<(u64, BTreeMap<Metric, f64>)>,
+    /// What came of its folds, in the order dealt; empty without a cross-validation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub folds: Vec<FoldScore>,
 }

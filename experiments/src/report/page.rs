@@ -6,7 +6,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use spec::{Dimension, Direction, Metric, ParamValue};
 
 use super::charts::{curves, equity, importance, parallel, pareto, scatter};
-use super::{Explained, Report, TestRun, Tone, TrialLine, calibration};
+use super::{Explained, Report, TestRun, Tone, TrialLine, calibration, folds};
 use crate::figure;
 use crate::sweep;
 
@@ -35,6 +35,7 @@ pub fn render(report: &Report<'_>) -> String {
                     (gates(report))
                     (explained_section(&report.explained))
                     (curves_section(report))
+                    (folds::section(report))
                     (scatter_section(report))
                     (parallel_section(report))
                     (importance_section(report))
@@ -79,8 +80,7 @@ fn header(report: &Report<'_>) -> Markup {
 
 fn tiles(report: &Report<'_>) -> Markup {
     let succeeded = report.trials.iter().filter(|trial| trial.objective.is_some()).count();
-    let objective =
-        report.best_trial().and_then(|trial| trial.objective).map_or_else(|| "–".to_owned(), figure::number);
+    let objective = report.best_trial().map_or_else(|| "–".to_owned(), |trial| objective(report, trial));
     let model = report.test.as_ref().and_then(|test| test.figures.first());
     let hold = report.test.as_ref().and_then(|test| test.figures.get(1));
     html! {
@@ -267,7 +267,9 @@ fn trials(report: &Report<'_>) -> Markup {
     let rows = ranked(report);
     let metrics: BTreeSet<Metric> = report.trials.iter().flat_map(|trial| trial.metrics.keys().copied()).collect();
     let objective = sweep::metric(report.objective);
-    let metrics: Vec<Metric> = metrics.into_iter().filter(|metric| *metric != objective).collect();
+    // The deviation of the objective stands beside it.
+    let beside = [Some(objective), sweep::deviation(report.objective)];
+    let metrics: Vec<Metric> = metrics.into_iter().filter(|metric| !beside.contains(&Some(*metric))).collect();
     html! {
         section {
             h2 { "All trials" }
@@ -293,13 +295,20 @@ fn row(report: &Report<'_>, trial: &TrialLine, metrics: &[Metric]) -> Markup {
             td { (trial.index) @if let Some(parent) = trial.parent { span.from title=(format!("goes on from trial {parent}")) { " ← " (parent) } } @if best { span.star title="best trial" { " ★" } } }
             td { (trial.seed) }
             @for (path, dimension) in report.space { td { (cell(trial.params.get(path), dimension)) } }
-            td.chief { (trial.objective.map_or_else(|| "–".to_owned(), figure::number)) }
+            td.chief { (objective(report, trial)) }
             @for metric in metrics { td { (trial.metrics.get(metric).map_or_else(|| "–".to_owned(), |value| figure::number(*value))) } }
             td.text { span class=(if trial.state == "succeeded" { "state good" } else { "state bad" }) { (trial.state.replace('_', " ")) } }
             td { (trial.attempts) }
             td.text.mono.note title=(trial.note) { (short(&trial.note)) }
         }
     }
+}
+
+/// The objective of a trial, with its deviation where it is a mean over folds.
+fn objective(report: &Report<'_>, trial: &TrialLine) -> String {
+    let Some(mean) = trial.objective else { return "–".to_owned() };
+    let deviation = sweep::deviation(report.objective).and_then(|metric| trial.metrics.get(&metric));
+    deviation.map_or_else(|| figure::number(mean), |deviation| figure::spread(mean, *deviation))
 }
 
 /// A parameter with as many decimals as its column needs to line up.
@@ -312,7 +321,7 @@ fn cell(value: Option<&ParamValue>, dimension: &Dimension) -> String {
 }
 
 /// The trials of the table: all in order, or the best ones when there are too many.
-fn ranked<'a>(report: &'a Report<'_>) -> Vec<&'a TrialLine> {
+pub(super) fn ranked<'a>(report: &'a Report<'_>) -> Vec<&'a TrialLine> {
     let mut rows: Vec<&TrialLine> = report.trials.iter().collect();
     if rows.len() > ROWS_MAX {
         let merit = |trial: &TrialLine| match (trial.objective, report.direction) {

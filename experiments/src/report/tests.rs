@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::f64::consts::TAU;
 
 use backtest::calibration::{CoverageFigures, ReliabilityBin, ScoreFigures};
-use spec::{Digest, Dimension, Direction, ExperimentId, Metric, Objective, ParamValue, ProgressUnit};
+use spec::{DateRange, Digest, Dimension, Direction, ExperimentId, Metric, Objective, ParamValue, ProgressUnit};
 
 use super::*;
 use crate::sweep::{Importance, Share, Weight};
@@ -60,6 +60,7 @@ fn trial(index: u32) -> TrialLine {
         state: if failed { "failed" } else { "succeeded" },
         attempts: if failed { 3 } else { 1 },
         objective: (!failed).then_some(objective),
+        folds: Vec::new(),
         metrics: if failed { BTreeMap::new() } else { metrics },
         curve: if failed { curve[..4].to_vec() } else { curve },
         note: if failed {
@@ -305,6 +306,47 @@ fn a_front_is_drawn_where_there_are_several_objectives() {
     assert_eq!(page.matches("curve front").count(), 1);
     several.also = &[Objective::ValidationDrawdown, Objective::ValidationReturn];
     assert_eq!(render(&several).matches("curve front").count(), 0, "in three objectives a front is no line");
+}
+
+/// The trial, with two folds.
+fn folded(index: u32) -> TrialLine {
+    let span = |from: &str, to: &str| DateRange { from: from.parse().unwrap(), to: to.parse().unwrap() };
+    let fold = |tested, loss, sharpe| FoldScore { tested, fit_rows: 300, stop_rows: 90, test_rows: 130, loss, sharpe };
+    let folds = vec![
+        fold(vec![span("2014-03-03", "2014-09-05")], 1.041, Some(0.62)),
+        fold(vec![span("2013-01-02", "2013-05-31"), span("2015-01-05", "2015-06-30")], 1.083, None),
+    ];
+    let mut trial = TrialLine { folds, objective: Some(1.062), ..trial(index) };
+    trial.metrics.extend([
+        (Metric::CrossValidationFolds, 2.0),
+        (Metric::CrossValidationLoss, 1.062),
+        (Metric::CrossValidationLossDeviation, 0.0297),
+    ]);
+    trial
+}
+
+#[test]
+fn folds_are_told_with_their_spread_and_where_they_lie_and_left_out_where_there_are_none() {
+    let (experiment, space): (ExperimentId, _) = ("folds-00000000".parse().unwrap(), space());
+    assert!(!rendered().contains("Cross-validation"));
+    let mut report = report(&experiment, &space);
+    report.objective = Objective::CrossValidationLoss;
+    report.direction = Direction::Minimise;
+    report.trials = vec![folded(3), folded(4)];
+    let page = render(&report);
+    for part in [
+        "Loss, mean ± deviation",
+        "<td class=\"chief\">1.062 ± 0.030</td>",
+        "<td class=\"text\">2014-03-03 to 2014-09-05</td>",
+        "2013-01-02 to 2013-05-31, 2015-01-05 to 2015-06-30",
+        "<td>1.041</td><td>0.620</td>",
+        "<td>1.083</td><td>–</td>",
+    ] {
+        assert!(page.contains(part), "`{part}` is missing");
+    }
+    assert_eq!(page.matches("Folds of the best trial").count(), 1);
+    assert_eq!(page.matches("1.062 ± 0.030").count(), 5, "a tile, and each trial in two tables");
+    assert!(!page.contains("NaN"));
 }
 
 fn calibration() -> CalibrationFigures {

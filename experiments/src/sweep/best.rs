@@ -10,6 +10,21 @@ pub const fn metric(objective: Objective) -> Metric {
         Objective::ValidationReturn => Metric::ValidationReturn,
         Objective::ValidationLoss => Metric::ValidationLoss,
         Objective::ValidationDrawdown => Metric::ValidationDrawdown,
+        Objective::CrossValidationLoss => Metric::CrossValidationLoss,
+        Objective::CrossValidationSharpe => Metric::CrossValidationSharpe,
+    }
+}
+
+/// The metric that says how far an objective varies from fold to fold; `None` for one that is no mean over folds.
+#[must_use]
+pub const fn deviation(objective: Objective) -> Option<Metric> {
+    match objective {
+        Objective::CrossValidationLoss => Some(Metric::CrossValidationLossDeviation),
+        Objective::CrossValidationSharpe => Some(Metric::CrossValidationSharpeDeviation),
+        Objective::ValidationSharpe
+        | Objective::ValidationReturn
+        | Objective::ValidationLoss
+        | Objective::ValidationDrawdown => None,
     }
 }
 

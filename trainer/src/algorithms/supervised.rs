@@ -3,28 +3,31 @@
 //! Mini-batches are shuffled anew each epoch and computed in tiles, whose gradients add up; forward and backward passes are
 //! `neural`'s, on one thread. Validation goes through [`models::Predictor`], the same kernels that backtests and serving
 //! compute with, so what is selected here is bit for bit what will be served. Training stops early once validation has not
-//! improved for `patience` epochs, and the best weights are kept.
+//! improved for `patience` epochs, and the best weights are kept. With a cross-validation the same is done for each fold
+//! first, from the same seed, and each fold's best weights are judged on rows that its training never saw.
 
 mod losses;
+mod progress;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use envs::Rows;
+use features::FeatureState;
 use models::weights::Named;
 use models::{Forecaster, ForecasterPanels, ForecasterTape, NetworkKind, NetworkSpec, Predictor};
 use neural::sequence::Purpose;
 use neural::{Adam, AdamOptions, Draw, Dropout, Layout, Vectors, decay};
 use rand::seq::SliceRandom as _;
 use serde::{Deserialize, Serialize};
-use spec::{
-    BundleId, Digest, HeadSpec, Metric, Output, Progress, ProgressUnit, RateSchedule, SupervisedSpec, TrialSpec,
-};
+use spec::{BundleId, Digest, FoldScore, HeadSpec, Metric, Output, RateSchedule, SupervisedSpec, TrialSpec};
 
 use crate::checkpoint::{self, Saved};
-use crate::labels::Labels;
+use crate::folds::{self, Fold, Folds};
+use crate::labels::{Label, Labels};
 use crate::learn::{fill, put, put_adam, take_adam};
 use crate::seeds::{self, Stream};
-use crate::{Ended, Kept, LastGood, MicroBatch, Sink, TrainError, Trained, TrainingData, memory};
+use crate::{Ended, FoldModel, Kept, LastGood, MicroBatch, Sink, TrainError, Trained, TrainingData, memory};
 use losses::{TASKS, UNCERTAINTY_MAX, Weighing};
 
 /// Optimiser steps between checkpoints inside an epoch: some seconds of work for the networks this is meant for.
@@ -44,17 +47,30 @@ const EPSILON: f32 = 1e-8;
 
 type Metrics = BTreeMap<Metric, f64>;
 
+/// What is trained, and how many rows of it at once.
+type Asked<'a> = (&'a TrialSpec, &'a SupervisedSpec, MicroBatch);
+
+/// The trainings of folds that lie behind the open one.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Past {
+    folds: Vec<FoldScore>,
+    /// Steps of their optimisers.
+    steps: u64,
+}
+
 /// Where training stands, tensors apart.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct State {
+    past: Past,
     /// Epochs closed.
     epoch: u32,
     /// Steps done in the open epoch.
     batch: usize,
     /// Sum of the losses of the rows seen in the open epoch.
     loss: f64,
-    /// Steps of the optimiser, over all epochs.
+    /// Steps of the optimiser, over all epochs of the open training.
     steps: u64,
     /// Epochs since the best.
     stale: u32,
@@ -63,21 +79,69 @@ struct State {
     curve: Vec<(u64, Metrics)>,
 }
 
+impl State {
+    /// Steps of all trainings: no checkpoint has fewer than an earlier one.
+    const fn step(&self) -> u64 {
+        self.past.steps + self.steps
+    }
+}
+
 /// Learns to forecast.
 pub(crate) fn train(
-    (trial, task, micro_batch): (&TrialSpec, &SupervisedSpec, MicroBatch),
+    asked: Asked<'_>,
     data: &TrainingData,
     resume: Option<Saved<'_>>,
     sink: &mut dyn Sink,
 ) -> Result<Ended, TrainError> {
-    let mut run = Run::start((trial, task, micro_batch), data)?;
-    if let Some(saved) = resume {
-        run.restore(saved)?;
+    let mut keeper = Keeper { sink, kept: LastGood::Start };
+    trainings(asked, data, resume, &mut keeper).map_err(|error| error.after(keeper.kept))
+}
+
+/// All trainings of a trial: one for each fold, then the one whose network it hands in.
+fn trainings(
+    asked: Asked<'_>,
+    data: &TrainingData,
+    resume: Option<Saved<'_>>,
+    keeper: &mut Keeper<'_>,
+) -> Result<Ended, TrainError> {
+    let (trial, task, _) = asked;
+    let mut saved = resume.map(checkpoint::read::<State>).transpose()?;
+    let mut past = Past::default();
+    if let Some((state, _)) = &saved {
+        (past, keeper.kept) = (state.past.clone(), LastGood::Step(state.step()));
     }
-    match run.go(sink) {
-        Ok(true) => Ok(Ended::Finished(Box::new(run.finish()))),
-        Ok(false) => Ok(Ended::Stopped),
-        Err(error) => Err(error.after(run.kept)),
+    // What makes any of the trainings impossible is found before the first.
+    let labels = data.labels(task)?;
+    if let Some(wanted) = task.cross_validation {
+        let folds = Folds::deal(wanted, (trial, task), data)?;
+        while past.folds.len() < folds.count() {
+            let fold = folds.open(past.folds.len())?;
+            let mut run = Run::start(asked, (&fold.rows, &fold.labels), past)?;
+            if !run.go(saved.take(), keeper)? {
+                return Ok(Ended::Stopped);
+            }
+            past = run.judged((&folds, &fold), keeper)?;
+        }
+    }
+    let mut run = Run::start(asked, (&data.rows, &labels), past)?;
+    if !run.go(saved.take(), keeper)? {
+        return Ok(Ended::Stopped);
+    }
+    Ok(Ended::Finished(Box::new(run.finish(&data.feature_state))))
+}
+
+/// The sink, and what can be gone back to.
+struct Keeper<'s> {
+    sink: &'s mut dyn Sink,
+    kept: LastGood,
+}
+
+impl Keeper<'_> {
+    fn keep(&mut self, step: u64, bytes: Vec<u8>) -> Result<(), TrainError> {
+        if self.sink.checkpoint(step, bytes).map_err(|source| TrainError::Sink { step, source })? == Kept::Durably {
+            self.kept = LastGood::Step(step);
+        }
+        Ok(())
     }
 }
 
@@ -100,13 +164,13 @@ struct Learner {
 
 impl Learner {
     /// With room for `rows` rows at once.
-    fn new((trial, task, rows): (&TrialSpec, &SupervisedSpec, usize), data: &TrainingData) -> Result<Self, TrainError> {
+    fn new((trial, task, rows): (&TrialSpec, &SupervisedSpec, usize), seen: &Rows) -> Result<Self, TrainError> {
         let kind = if task.heads == HeadSpec::default() {
             NetworkKind::Forecaster
         } else {
             NetworkKind::MultiTask { heads: task.heads }
         };
-        let (window, width) = (data.rows.window, data.rows.width);
+        let (window, width) = (seen.window, seen.width);
         let spec = NetworkSpec { kind, model: trial.model.clone(), window, width };
         let mut layout = Layout::default();
         let network = Forecaster::new(&mut layout, &spec)?;
@@ -136,50 +200,52 @@ fn tile(micro_batch: MicroBatch, rows: usize) -> usize {
     micro_batch.rows(rows).min(TILE)
 }
 
+/// One training.
 struct Run<'a> {
     trial: &'a TrialSpec,
     task: &'a SupervisedSpec,
     micro_batch: MicroBatch,
-    data: &'a TrainingData,
-    labels: Labels,
+    rows: &'a Rows,
+    labels: &'a Labels,
     weighing: Weighing,
     learner: Learner,
     best: Option<Vec<f32>>,
     state: State,
-    kept: LastGood,
 }
 
 impl<'a> Run<'a> {
     fn start(
-        (trial, task, micro_batch): (&'a TrialSpec, &'a SupervisedSpec, MicroBatch),
-        data: &'a TrainingData,
+        (trial, task, micro_batch): Asked<'a>,
+        (rows, labels): (&'a Rows, &'a Labels),
+        past: Past,
     ) -> Result<Self, TrainError> {
-        let labels = data.labels(task)?;
-        let learner = Learner::new((trial, task, tile(micro_batch, rows_per_step(task))), data)?;
-        let weighing = Weighing::new(&learner.network, task, &labels);
-        let (best, state, kept) = (None, State::default(), LastGood::Start);
-        Ok(Self { trial, task, micro_batch, data, labels, weighing, learner, best, state, kept })
+        let learner = Learner::new((trial, task, tile(micro_batch, rows_per_step(task))), rows)?;
+        let weighing = Weighing::new(&learner.network, task, labels);
+        let (best, state) = (None, State { past, ..State::default() });
+        Ok(Self { trial, task, micro_batch, rows, labels, weighing, learner, best, state })
     }
 
-    /// True when all is learned, false when the sink asked to stop.
-    fn go(&mut self, sink: &mut dyn Sink) -> Result<bool, TrainError> {
+    /// Goes on from what was saved. True when all is learned, false when the sink asked to stop.
+    fn go(&mut self, saved: Option<(State, Named)>, keeper: &mut Keeper<'_>) -> Result<bool, TrainError> {
+        if let Some(saved) = saved {
+            self.restore(saved)?;
+        }
         while !self.is_over() {
             let mut order = self.order();
             order.drain(..(self.state.batch * rows_per_step(self.task)).min(order.len()));
             for rows in order.chunks(rows_per_step(self.task)) {
                 self.step(rows)?;
-                if sink.should_stop() {
-                    self.hand_over(sink)?;
+                if keeper.sink.should_stop() {
+                    self.hand_over(keeper)?;
                     return Ok(false);
                 }
                 if self.state.steps.is_multiple_of(CHECKPOINT_STEPS) {
-                    self.hand_over(sink)?;
+                    self.hand_over(keeper)?;
                 }
             }
             let metrics = self.close_epoch()?;
-            let (step, steps) = (u64::from(self.state.epoch), u64::from(self.task.epochs));
-            sink.progress(Progress { step, steps, unit: ProgressUnit::Epoch, rate: 0.0, metrics });
-            self.hand_over(sink)?;
+            keeper.sink.progress(progress::of(self.task, &self.state, metrics));
+            self.hand_over(keeper)?;
         }
         Ok(true)
     }
@@ -213,7 +279,7 @@ impl<'a> Run<'a> {
         let means = losses.map(|loss| loss / rows.len() as f64);
         let value: f64 = means.iter().zip(factors).map(|(loss, factor)| loss * f64::from(factor)).sum();
         if !value.is_finite() {
-            return Err(TrainError::not_finite("the training loss", step));
+            return Err(TrainError::not_finite("the training loss", self.state.step()));
         }
         let rate = self.rate(step);
         let Learner { weights, gradient, uncertainties, adam, .. } = &mut self.learner;
@@ -221,7 +287,7 @@ impl<'a> Run<'a> {
             gradient[uncertainties.clone()].copy_from_slice(&self.weighing.uncertainty_gradients(factors, means));
         }
         decay(&mut weights[..uncertainties.start], rate * self.task.weight_decay);
-        adam.step(weights, gradient, rate).map_err(|_| TrainError::not_finite("the gradient", step))?;
+        adam.step(weights, gradient, rate).map_err(|_| TrainError::not_finite("the gradient", self.state.step()))?;
         weights[uncertainties.clone()].iter_mut().for_each(|log| *log = log.clamp(-UNCERTAINTY_MAX, UNCERTAINTY_MAX));
         self.state.steps += 1;
         self.state.loss += value * rows.len() as f64;
@@ -234,7 +300,7 @@ impl<'a> Run<'a> {
         let Learner { network, weights, gradient, panels, tape, input, keys, spec, .. } = &mut self.learner;
         let (count, vectors) = (rows.len(), Vectors::default());
         for (to, row) in input.chunks_exact_mut(spec.input_width()).zip(rows) {
-            let window = self.data.window(self.labels.train[*row].bar);
+            let window = self.rows.ending(self.labels.train[*row].bar);
             to.copy_from_slice(window.expect("a labelled bar has a full window"));
         }
         network.forward(vectors, (&*weights, &*panels), (&*input, count, Dropout::On(keys)), tape);
@@ -271,10 +337,10 @@ impl<'a> Run<'a> {
 
     /// Validates and decides what is best.
     fn close_epoch(&mut self) -> Result<Metrics, TrainError> {
-        let step = self.state.steps;
-        let (validation, accuracy) = self.validate()?;
+        let served = self.served(&self.learner.weights)?;
+        let (validation, accuracy) = self.measured(&served, &self.labels.validation)?;
         if !validation.is_finite() {
-            return Err(TrainError::not_finite("the validation loss", step));
+            return Err(TrainError::not_finite("the validation loss", self.state.step()));
         }
         let state = &mut self.state;
         let metrics = Metrics::from([
@@ -302,15 +368,18 @@ impl<'a> Run<'a> {
         network.to_bytes(layout, weights, self.labels.scales())
     }
 
-    /// Loss and accuracy of what would be served.
-    fn validate(&self) -> Result<(f64, f64), TrainError> {
-        let bytes = self.to_bytes(&self.learner.weights);
-        let predictor = Predictor::from_parts(&self.learner.spec, &bytes, BundleId(Digest::of(&bytes)))?;
-        let labels = &self.labels.validation;
-        let rows: Vec<&[f32]> = labels.iter().filter_map(|label| self.data.window(label.bar)).collect();
+    /// These weights as they would be served.
+    fn served(&self, weights: &[f32]) -> Result<Predictor, TrainError> {
+        let bytes = self.to_bytes(weights);
+        Ok(Predictor::from_parts(&self.learner.spec, &bytes, BundleId(Digest::of(&bytes)))?)
+    }
+
+    /// Mean loss and accuracy of what is served on these rows.
+    fn measured(&self, served: &Predictor, labels: &[Label]) -> Result<(f64, f64), TrainError> {
+        let rows: Vec<&[f32]> = labels.iter().filter_map(|label| self.rows.ending(label.bar)).collect();
         let (mut loss, mut right) = (0.0, 0_u32);
-        for (label, output) in labels.iter().zip(predictor.predict(&rows)?) {
-            loss += self.weighing.served(label, &output, &self.labels);
+        for (label, output) in labels.iter().zip(served.predict(&rows)?) {
+            loss += self.weighing.served(label, &output, self.labels);
             if let Output::Forecast { probabilities, .. } = output {
                 let said = probabilities.iter().copied().fold(f32::MIN, f32::max);
                 right += u32::from(probabilities[usize::from(label.class)] == said);
@@ -320,22 +389,17 @@ impl<'a> Run<'a> {
         Ok((loss / count, f64::from(right) / count))
     }
 
-    fn hand_over(&mut self, sink: &mut dyn Sink) -> Result<(), TrainError> {
+    fn hand_over(&mut self, keeper: &mut Keeper<'_>) -> Result<(), TrainError> {
         let mut tensors = Named::new();
         put(&mut tensors, "weights", &self.learner.weights);
         if let Some(best) = &self.best {
             put(&mut tensors, "best", best);
         }
-        let step = put_adam(&mut tensors, "adam", &self.learner.adam);
-        let bytes = checkpoint::write(self.trial.identity(), &self.state, &tensors);
-        if sink.checkpoint(step, bytes).map_err(|source| TrainError::Sink { step, source })? == Kept::Durably {
-            self.kept = LastGood::Step(step);
-        }
-        Ok(())
+        put_adam(&mut tensors, "adam", &self.learner.adam);
+        keeper.keep(self.state.step(), checkpoint::write(self.trial.identity(), &self.state, &tensors))
     }
 
-    fn restore(&mut self, saved: Saved<'_>) -> Result<(), TrainError> {
-        let (state, tensors): (State, Named) = checkpoint::read(saved)?;
+    fn restore(&mut self, (state, tensors): (State, Named)) -> Result<(), TrainError> {
         fill(&tensors, "weights", &mut self.learner.weights)?;
         take_adam(&tensors, "adam", (&mut self.learner.adam, state.steps))?;
         if state.best.is_some() {
@@ -344,18 +408,41 @@ impl<'a> Run<'a> {
             self.best = Some(best);
         }
         self.state = state;
-        self.kept = LastGood::Step(self.state.steps);
         Ok(())
     }
 
-    fn finish(self) -> Trained {
-        let weights = self.to_bytes(self.best.as_ref().unwrap_or(&self.learner.weights));
+    fn best(&self) -> &[f32] {
+        self.best.as_ref().unwrap_or(&self.learner.weights)
+    }
+
+    /// Judges the training of a fold, and adds it to those behind.
+    fn judged(self, (folds, fold): (&Folds<'_>, &Fold), keeper: &mut Keeper<'_>) -> Result<Past, TrainError> {
+        let served = self.served(self.best())?;
+        let (loss, _) = self.measured(&served, &fold.test)?;
+        if !loss.is_finite() {
+            return Err(TrainError::not_finite("the loss of a fold", self.state.step()));
+        }
+        let model = FoldModel { predictor: &served, features: &fold.features, tested: &fold.tested };
+        let sharpe = keeper.sink.trade(&model);
+        let sharpe = sharpe.map_err(|source| TrainError::Judge { fold: self.state.past.folds.len(), source })?;
+        let sharpe = sharpe.filter(|sharpe| sharpe.is_finite());
+        let steps = self.state.step();
+        let mut judged = self.state.past.folds;
+        judged.push(folds.score(fold, (loss, sharpe)));
+        Ok(Past { folds: judged, steps })
+    }
+
+    fn finish(self, feature_state: &FeatureState) -> Trained {
+        let weights = self.to_bytes(self.best());
+        let mut metrics = self.state.best.unwrap_or_default();
+        metrics.extend(folds::metrics(&self.state.past.folds));
         Trained {
             network: self.learner.spec,
             weights,
-            metrics: self.state.best.unwrap_or_default(),
+            metrics,
             curve: self.state.curve,
-            feature_state: self.data.feature_state.clone(),
+            folds: self.state.past.folds,
+            feature_state: feature_state.clone(),
         }
     }
 }

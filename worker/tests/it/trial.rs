@@ -197,7 +197,7 @@ fn a_child_goes_on_from_the_rung_of_its_parent_and_its_bundle_says_so() {
 }
 
 /// The short trial with changes to its task, as JSON, and to the end of its validation split.
-fn calibrating(payload: &[u8], task: serde_json::Value, until: &str) -> Vec<u8> {
+fn changed(payload: &[u8], task: serde_json::Value, until: &str) -> Vec<u8> {
     let mut trial: serde_json::Value = serde_json::from_slice(payload).unwrap();
     let supervised = trial["task"]["supervised"].as_object_mut().unwrap();
     supervised.extend(task.as_object().unwrap().clone());
@@ -210,7 +210,7 @@ fn a_trial_that_asks_for_a_calibration_hands_in_a_bundle_that_carries_it() {
     let (home, payload) = home_and_payload();
     let never = || Arc::new(AtomicBool::new(false));
     let task = serde_json::json!({"epochs": 3, "calibration": {"coverage": 0.8}});
-    let asked = calibrating(&payload, task, "2020-12-31");
+    let asked = changed(&payload, task, "2020-12-31");
     let ended = run(home.path(), &assignment(&asked, Vec::new()), never());
     let Ended::Succeeded(bytes) = &ended else { panic!("it did not end well: {ended:?}") };
     let outcome: TrialOutcome = serde_json::from_slice(bytes).unwrap();
@@ -225,7 +225,7 @@ fn a_trial_that_asks_for_a_calibration_hands_in_a_bundle_that_carries_it() {
     assert!((0.3..0.9).contains(&metric(Metric::ValidationBrier)) && metric(Metric::ValidationCrps) > 0.0);
     assert_eq!(run(home.path(), &assignment(&asked, Vec::new()), never()), ended, "the same bytes again");
 
-    let plain = calibrating(&payload, serde_json::json!({"epochs": 3}), "2020-12-31");
+    let plain = changed(&payload, serde_json::json!({"epochs": 3}), "2020-12-31");
     let Ended::Succeeded(bytes) = run(home.path(), &assignment(&plain, Vec::new()), never()) else { panic!() };
     let outcome: TrialOutcome = serde_json::from_slice(&bytes).unwrap();
     assert_eq!(store.get_bundle(outcome.bundle).unwrap().calibration(), None);
@@ -235,7 +235,7 @@ fn a_trial_that_asks_for_a_calibration_hands_in_a_bundle_that_carries_it() {
 fn a_calibration_that_is_not_possible_is_told_by_name_before_training_and_nothing_is_written() {
     let (home, payload) = home_and_payload();
     let told = |task: serde_json::Value, until: &str| {
-        let asked = assignment(&calibrating(&payload, task, until), Vec::new());
+        let asked = assignment(&changed(&payload, task, until), Vec::new());
         let store = Store::open(home.path().join("store").to_str().unwrap()).unwrap();
         let mut reporter = Reporter::detached(Arc::new(AtomicBool::new(false)));
         let failure = Trial::new(home.path(), store, "test").run(&asked, &mut reporter).unwrap_err();
@@ -248,4 +248,30 @@ fn a_calibration_that_is_not_possible_is_told_by_name_before_training_and_nothin
     assert!(few.contains("calibration: validation keeps 56 rows with an outcome, 100 are needed"), "{few}");
     let absent = told(serde_json::json!({"calibration": {}, "flat_band": 0.0}), "2020-12-31");
     assert!(absent.contains("calibration: none of 500 validation rows goes flat"), "{absent}");
+}
+
+#[test]
+fn a_trial_with_folds_says_what_each_came_to_and_ends_in_the_same_bytes_after_a_stop_among_them() {
+    let task = serde_json::json!({
+        "epochs": 20, "patience": 20, "cross_validation": {"walk_forward": {"folds": 2}}
+    });
+    let never = || Arc::new(AtomicBool::new(false));
+    let (undisturbed, payload) = home_and_payload();
+    let payload = changed(&payload, task.clone(), "2020-12-31");
+    let expected = run(undisturbed.path(), &assignment(&payload, Vec::new()), never());
+    let Ended::Succeeded(bytes) = &expected else { panic!("it did not end well: {expected:?}") };
+    let outcome: TrialOutcome = serde_json::from_slice(bytes).unwrap();
+    let [first, second] = outcome.folds.as_slice() else { panic!("there are two folds: {:?}", outcome.folds) };
+    assert!(first.tested[0].to < second.tested[0].from && first.fit_rows < second.fit_rows, "{first:?} {second:?}");
+    let mean = |of: fn(&spec::FoldScore) -> f64| (of(first) + of(second)) / 2.0;
+    let metric = |metric| outcome.metrics[&metric];
+    assert_eq!(metric(Metric::CrossValidationLoss), mean(|fold| fold.loss));
+    assert_eq!(metric(Metric::CrossValidationSharpe), mean(|fold| fold.sharpe.expect("a worker trades folds")));
+    let store = Store::open(undisturbed.path().join("store").to_str().unwrap()).unwrap();
+    assert_eq!(store.get_bundle(outcome.bundle).unwrap().manifest().metrics, outcome.metrics);
+
+    let (home, payload) = home_and_payload();
+    let payload = changed(&payload, task, "2020-12-31");
+    let kept: Vec<_> = interrupted(home.path(), &payload).iter().map(|path| reference(path)).collect();
+    assert_eq!(run(home.path(), &assignment(&payload, kept), never()), expected);
 }

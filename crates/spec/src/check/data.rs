@@ -5,7 +5,9 @@ use market::{Symbol, Timestamp};
 use crate::check::DataFacts;
 use crate::problem::{Finding, suggest};
 use crate::resolve::reach;
-use crate::{CALIBRATION_ROWS_MIN, DateRange, ExperimentSpec, TaskSpec};
+use crate::{
+    CALIBRATION_ROWS_MIN, CrossValidationSpec, DateRange, ExperimentSpec, FOLD_ROWS_MIN, FoldWindow, TaskSpec,
+};
 
 /// Rows below which a split has no standard deviation of returns.
 const ROWS_MIN: usize = 3;
@@ -30,7 +32,8 @@ pub(super) fn point_findings(spec: &ExperimentSpec, data: Option<&DataFacts>) ->
         findings.push(Finding::new("data.split.purge", what, why, format!("use {reach} or more, or leave it out")));
     }
     if let Some(data) = data.filter(|data| !data.times.is_empty()) {
-        findings.extend(splits(spec).into_iter().filter_map(|(name, range)| too_few(spec, data, name, range)));
+        findings.extend(splits(spec).into_iter().filter_map(|(name, range)| too_few(spec, data, (name, range))));
+        findings.extend(small_folds(spec, data));
     }
     findings
 }
@@ -93,14 +96,50 @@ fn outside(spec: &ExperimentSpec, data: &DataFacts) -> Vec<Finding> {
     findings
 }
 
-fn too_few(spec: &ExperimentSpec, data: &DataFacts, name: &str, range: DateRange) -> Option<Finding> {
-    let split = &spec.data.split;
-    let embargo = if name == "train" { 0 } else { split.embargo as usize };
-    let begin = data.times.partition_point(|time| *time < range.from) + embargo;
-    let end = data.times.partition_point(|time| *time <= range.to).saturating_sub(split.purge as usize);
-    let window = spec.task.window();
-    let ready = data.warm_up_bars + window.saturating_sub(1);
-    let rows = end.saturating_sub(begin.max(ready));
+/// Folds that keep too few rows: blocks, and what trains before the first block of a walk, which is the least there is.
+fn small_folds(spec: &ExperimentSpec, data: &DataFacts) -> Option<Finding> {
+    let TaskSpec::Supervised(task) = &spec.task else { return None };
+    let folds = task.cross_validation.as_ref()?;
+    let (blocks, horizon) = ((folds.blocks() as usize).max(1), task.horizon as usize);
+    let [train, validation, _] = splits(spec);
+    let validation = rows(spec, data, validation);
+    let all = rows(spec, data, train) + validation;
+    let refuse = |kept: String| {
+        let why = format!("{FOLD_ROWS_MIN} are needed of {all} rows of `train` and `validation` in {blocks} blocks");
+        let hint = "use fewer folds, a shorter horizon or longer splits";
+        Finding::new("task.supervised.cross_validation", kept, why, hint)
+    };
+    if all < FOLD_ROWS_MIN * blocks {
+        return Some(refuse(format!("a fold tests {} rows", all / blocks)));
+    }
+    let CrossValidationSpec::WalkForward { window, .. } = folds else { return None };
+    let first = match *window {
+        FoldWindow::Expanding => all.div_ceil(blocks),
+        FoldWindow::Rolling { rows } => all.div_ceil(blocks).min(rows as usize),
+    };
+    let trains = first.saturating_sub(horizon);
+    let stops = trains * validation / all;
+    let fitted = (trains - stops).saturating_sub(horizon);
+    (fitted.min(stops) < FOLD_ROWS_MIN)
+        .then(|| refuse(format!("the first fold keeps {fitted} rows to fit on and {stops} to stop by after purging")))
+}
+
+/// Bars left out at the start of a split.
+fn embargo(spec: &ExperimentSpec, name: &str) -> usize {
+    if name == "train" { 0 } else { spec.data.split.embargo as usize }
+}
+
+/// Bars of a split that are decided on.
+fn rows(spec: &ExperimentSpec, data: &DataFacts, (name, range): (&str, DateRange)) -> usize {
+    let begin = data.times.partition_point(|time| *time < range.from) + embargo(spec, name);
+    let end = data.times.partition_point(|time| *time <= range.to).saturating_sub(spec.data.split.purge as usize);
+    let ready = data.warm_up_bars + spec.task.window().saturating_sub(1);
+    end.saturating_sub(begin.max(ready))
+}
+
+fn too_few(spec: &ExperimentSpec, data: &DataFacts, (name, range): (&'static str, DateRange)) -> Option<Finding> {
+    let (rows, window) = (rows(spec, data, (name, range)), spec.task.window());
+    let (purge, embargo) = (spec.data.split.purge, embargo(spec, name));
     let needed = match (&spec.task, name) {
         (TaskSpec::Rl(_), "train") => (spec.env.episode_bars as usize + 1).max(ROWS_MIN),
         (TaskSpec::Supervised(task), "validation") if task.calibration.is_some() => CALIBRATION_ROWS_MIN,
@@ -109,8 +148,8 @@ fn too_few(spec: &ExperimentSpec, data: &DataFacts, name: &str, range: DateRange
     (rows < needed && range.from <= range.to).then(|| {
         let what = format!("`{name}` has {rows} rows");
         let why = format!(
-            "{needed} are needed after {} bars of warm-up, a window of {window}, purge {} and embargo {embargo}",
-            data.warm_up_bars, split.purge
+            "{needed} are needed after {} bars of warm-up, a window of {window}, purge {purge} and embargo {embargo}",
+            data.warm_up_bars
         );
         Finding::new(format!("data.split.{name}"), what, why, "lengthen it, or shorten window, features or episodes")
     })

@@ -1,6 +1,6 @@
 //! The space of a sweep: every dimension exists, and its ends make a sound trial.
 
-use crate::check::{Facts, of_point, population};
+use crate::check::{Facts, folds, of_point, population};
 use crate::problem::Finding;
 use crate::substitute::{reachable, substitute};
 use crate::{Dimension, Direction, ExperimentSpec, Mode, Objective, ParamValue, Pruner, Sampler, SweepSpec, TaskSpec};
@@ -22,6 +22,7 @@ pub(super) fn findings(spec: &ExperimentSpec, facts: Option<&Facts>) -> Vec<Find
     findings.extend(grid(spec));
     findings.extend(population::findings(spec));
     findings.extend(mode(spec));
+    findings.extend(folds::findings(spec));
     if spec.sweep.space.is_empty() && spec.sweep.trials > 1 {
         let what = format!("{} trials of one point", spec.sweep.trials);
         let why = "`sweep.space` is empty, so they differ in nothing";
@@ -42,9 +43,7 @@ fn objective(spec: &ExperimentSpec) -> Vec<Finding> {
         findings.push(Finding::new("sweep.direction", what, "the worst trial would win", format!("use `{right}`")));
     }
     let also = &spec.sweep.also;
-    let named = std::iter::once(("sweep.objective".to_owned(), objective))
-        .chain(also.iter().enumerate().map(|(index, also)| (format!("sweep.also.{index}"), *also)));
-    for (path, objective) in named {
+    for (path, objective) in named(&spec.sweep) {
         if objective == Objective::ValidationLoss && matches!(spec.task, TaskSpec::Rl(_)) {
             let why = "a policy has no loss on validation bars";
             let hint = "use `validation_sharpe` or `validation_return`";
@@ -64,6 +63,12 @@ fn objective(spec: &ExperimentSpec) -> Vec<Finding> {
         findings.push(Finding::new("sweep.sampler", "`nsga_ii` for one objective", why, hint));
     }
     findings
+}
+
+/// All objectives with their paths.
+pub(super) fn named(sweep: &SweepSpec) -> impl Iterator<Item = (String, Objective)> + '_ {
+    let also = sweep.also.iter().enumerate().map(|(index, also)| (format!("sweep.also.{index}"), *also));
+    std::iter::once(("sweep.objective".to_owned(), sweep.objective)).chain(also)
 }
 
 /// Conditions name a choice that exists, values that it has, and never themselves.

@@ -1,7 +1,10 @@
 //! Ranges of tasks and networks.
 
 use super::Ranges;
-use crate::{Imbalance, LabelSpec, ModelSpec, Normalisation, RateSchedule, SupervisedSpec, TaskSpec};
+use crate::{
+    CrossValidationSpec, FOLDS_MAX, FoldWindow, Imbalance, LabelSpec, ModelSpec, Normalisation, RateSchedule,
+    SupervisedSpec, TaskSpec,
+};
 
 impl Ranges {
     pub(super) fn task(&mut self, task: &TaskSpec) {
@@ -46,6 +49,34 @@ impl Ranges {
             self.within(at("calibration.coverage"), calibration.coverage, 0.5..=0.99);
             self.within(at("calibration.rate"), calibration.rate, 0.0..=0.5);
             self.within(at("calibration.passes"), calibration.passes, 2..=256);
+        }
+        if let Some(folds) = &task.cross_validation {
+            self.cross_validation(folds);
+        }
+    }
+
+    fn cross_validation(&mut self, spec: &CrossValidationSpec) {
+        let at = |field: &str| format!("task.supervised.cross_validation.{field}");
+        match *spec {
+            CrossValidationSpec::WalkForward { folds, window } => {
+                self.within(at("walk_forward.folds"), folds, 2..=FOLDS_MAX);
+                match window {
+                    FoldWindow::Expanding => {}
+                    FoldWindow::Rolling { rows } => {
+                        self.within(at("walk_forward.window.rolling.rows"), rows, 16..=10_000_000);
+                    }
+                }
+            }
+            CrossValidationSpec::Blocks { folds } => self.within(at("blocks.folds"), folds, 2..=FOLDS_MAX),
+            CrossValidationSpec::Combinatorial { groups, tested } => {
+                self.within(at("combinatorial.groups"), groups, 3..=FOLDS_MAX);
+                self.within(at("combinatorial.tested"), tested, 1..=groups.saturating_sub(1).max(1));
+                if spec.folds() > FOLDS_MAX {
+                    let what = format!("choices of {tested} of {groups} groups");
+                    let why = format!("they are more than {FOLDS_MAX}, and each is a training");
+                    self.refuse(at("combinatorial.groups"), what, &why, "use fewer groups, or test fewer at a time");
+                }
+            }
         }
     }
 

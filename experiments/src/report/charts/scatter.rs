@@ -48,7 +48,7 @@ pub(in crate::report) fn legend(report: &Report<'_>) -> Markup {
     }
 }
 
-/// The metric in colour: the loss, or the Sharpe ratio where the loss is the objective.
+/// The metric in colour: the loss, the Sharpe ratio where the loss is the objective, or how far folds are apart.
 fn tint_metric(report: &Report<'_>) -> Metric {
     match report.objective {
         Objective::ValidationSharpe | Objective::ValidationReturn | Objective::ValidationDrawdown => {
@@ -56,6 +56,8 @@ fn tint_metric(report: &Report<'_>) -> Metric {
             if report.trials.iter().any(measured) { Metric::ValidationLoss } else { Metric::ValidationDrawdown }
         }
         Objective::ValidationLoss => Metric::ValidationSharpe,
+        Objective::CrossValidationLoss => Metric::CrossValidationLossDeviation,
+        Objective::CrossValidationSharpe => Metric::CrossValidationSharpeDeviation,
     }
 }
 

@@ -14,6 +14,8 @@ use super::losses::Weighing;
 use crate::fixtures::{self, Recorder, assert_resumes_exactly, bars, cnn_lstm, finished};
 use crate::{CheckpointError, MicroBatch, Start, TrainError, TrainingData, prepare, train, train_in};
 
+mod folds;
+
 fn setting(turning: f64, dropout: f64, task: SupervisedSpec) -> (TrialSpec, TrainingData) {
     let data = fixtures::dataset(bars(400, turning, 1));
     let spec = fixtures::trial(&data, TaskSpec::Supervised(task), cnn_lstm(dropout));
@@ -107,7 +109,9 @@ fn the_rate_rises_to_its_peak_and_falls_to_its_floor() {
     let schedule = RateSchedule::WarmUpCosine { warm_up: 0.25, floor: 0.1 };
     let task = SupervisedSpec { schedule, epochs: 5, learning_rate: 0.01, ..fixtures::supervised() };
     let (spec, data) = setting(0.5, 0.0, task);
-    let run = super::Run::start((&spec, task_of(&spec), MicroBatch::Whole), &data).unwrap();
+    let labels = data.labels(task_of(&spec)).unwrap();
+    let asked = (&spec, task_of(&spec), MicroBatch::Whole);
+    let run = super::Run::start(asked, (&data.rows, &labels), super::Past::default()).unwrap();
     let steps = run.labels.train.len().div_ceil(32) as u64 * 5;
     let rates: Vec<f64> = (0..steps).map(|step| run.rate(step)).collect();
     let peak = (0.25 * steps as f64).floor() as usize;
