@@ -154,6 +154,7 @@ impl World {
             | Body::Exchange(..)
             | Body::Submit(_)
             | Body::Cancel(_)
+            | Body::Requeue(_)
             | Body::Cordon(..)
             | Body::Uncordon(_)
             | Body::Show(_)
