@@ -199,7 +199,8 @@ fn the_bytes_of_this_format_stand_after_every_record() {
         5c1eb565 36fb2fc0 127309de 73e102c4 f37c8456 99a2712d
         0aab126a 5b2f4fcb eab7ced2 a234dcb5 9f8e897b 1d20fe09
         0e28e247 299df661 fbbd44f6 099ecd0b bbe29df3 2bd43a62
-        132d41a0 dd945454 31e6014f"#]].assert_eq(&lines.join("\n"));
+        132d41a0 dd945454 31e6014f"#]]
+    .assert_eq(&lines.join("\n"));
 }
 
 #[test]
