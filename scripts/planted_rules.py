@@ -106,7 +106,7 @@ RULES = [
     ("scheduler/src/cluster.rs", [
         ("who is to make room is not told", "Ok(Reply::Directive(Directive::Stop(StopCause::Preempted)))",
          "Ok(Reply::Directive(Directive::Continue))"),
-        ("a drained worker is told to go on", "self.draining || self.drained(worker)", "self.draining"),
+        ("a drained worker is told to go on", "self.draining || self.drained(attempt)", "self.draining"),
     ]),
     ("scheduler/src/cluster/acts.rs", [
         ("who made room is still asked to", "self.made_room(now, trial, attempt)", "()"),
@@ -124,7 +124,10 @@ RULES = [
         ("nobody is asked to make room", "self.preempt(now, &id)", "()"),
         ("a cordoned worker gets attempts", "self.ledger.cordon(&target).is_some()", "false"),
         ("a drain of a machine does not reach its workers",
-         "self.machines.workers.get(worker).map(|worker| Target::Node(worker.node.clone()))", "None"),
+         "held.node.clone().map(Target::Node)", "None"),
+        ("a drain of a machine reaches its workers once they have registered",
+         "held.node.clone().map(Target::Node)",
+         "self.machines.workers.get(&held.worker).map(|worker| Target::Node(worker.node.clone()))"),
         ("a GPU of which others hold a share is given away whole",
          "!used(gpu.index).whole && used(gpu.index).shared == Bytes(0)", "!used(gpu.index).whole"),
         ("shares of a GPU add up to more than it has",
@@ -133,8 +136,9 @@ RULES = [
          "                    !used.whole && used.shared.0.saturating_add(share.0) <= gpu.memory.0\n"),
         ("memory of a machine is given to two", "memory.0.saturating_add(demand.memory.0) > has.0",
          "demand.memory.0 > has.0"),
-        ("what is held of a machine is not written down", "Seat { node: Some(worker.node.clone()), gpus }",
-         "Seat { node: None, gpus }"),
+        ("what is held of a machine is not written down",
+         "Change::Lease { attempt, worker: worker.clone(), node: Some(node), gpus }",
+         "Change::Lease { attempt, worker: worker.clone(), node: None, gpus }"),
         ("a machine that is kept free is given to others", "self.kept_from(experiment, &worker.node)", "false"),
         ("an assignment names no GPUs", "held.gpus,", "Vec::new(),"),
         ("an assignment does not say what is lent", "trial.lent.clone(),", "Vec::new(),"),
@@ -152,6 +156,59 @@ RULES = [
         ("what a child begins with is deleted",
          "needed.extend(trial.parent.iter().map(|parent| parent.checkpoint.digest))", "()"),
     ]),
+    # What ties experiments to people, to one another and to time.
+    ("scheduler/src/cluster/place.rs", [
+        ("a quota does not count what is asked for", "held + u64::from(policy.cpus) > u64::from(limit)",
+         "held > u64::from(limit)"),
+        ("an attempt starts after its deadline", "!is_late(now, experiment)", "true"),
+    ]),
+    ("scheduler/src/cluster/options.rs", [
+        ("an owner without a quota of its own has none",
+         "owner.and_then(|owner| self.owners.get(owner)).copied().or(self.default)",
+         "owner.and_then(|owner| self.owners.get(owner)).copied()"),
+    ]),
+    ("scheduler/src/ledger.rs", [
+        ("an attempt that ended counts against its owner", "*cpus -= u64::from(policy.cpus)", "()"),
+        ("nobody waits for who comes before", "experiment.waits.insert(on)", "{ drop(on); true }"),
+        ("a success lets nobody follow", "waits.waits.remove(id)", "false"),
+        ("an experiment that is opened again is not served", "self.open.insert((priority, experiment.sequence, id.clone()))",
+         "priority.0 == i32::MAX"),
+    ]),
+    ("scheduler/src/cluster/acts.rs", [
+        ("who waited for a failure goes on waiting",
+         "ends.push_back((waits, ExperimentState::Cancelled, Some(in_vain(&id, state))))", "drop(waits)"),
+        ("who waited for one that was cancelled goes on waiting", "if state == ExperimentState::Succeeded {\n                    self",
+         "if state == ExperimentState::Succeeded || (crate::planted({n}) && state == ExperimentState::Cancelled) {\n"
+         "                    self"),
+    ]),
+    ("scheduler/src/cluster.rs", [
+        ("a restart forgets deadlines", "cluster.watch_deadline(&id)", "()"),
+        ("a restart leaves who waits in vain waiting", "cluster.end_stranded(now)?", "()"),
+    ]),
+    ("scheduler/src/cluster/admission.rs", [
+        ("an experiment follows one that failed",
+         "matches!(on.state, ExperimentState::Failed | ExperimentState::Cancelled)", "false"),
+        ("a deadline that has passed is taken", "submission.policy.deadline.filter(|deadline| *deadline <= now)", "None"),
+        ("what is late fails", "self.end_because(now, id, ExperimentState::Cancelled, Some(reason))",
+         "self.end_because(now, id, ExperimentState::Failed, Some(reason))"),
+        ("a trial is requeued whatever its sweep was told", "        if !same {\n", "        if !same && !crate::planted({n}) {\n"),
+        ("a trial is requeued though its batch was judged without it", "!driver.is_behind(&proposed)", "true"),
+        ("a requeue is acknowledged and does nothing", "self.change(now, trial, Change::Requeue)?", "()"),
+        ("an experiment that is opened again has no deadline", "self.watch_deadline(&trial.experiment)", "()"),
+        ("a trial is requeued by a sweep that knows of its failure", "self.drivers.insert(trial.experiment.clone(), driver)",
+         "None"),
+    ]),
+    ("scheduler/src/trial.rs", [
+        ("a requeued trial has spent its budget", "(self.failures, self.losses, self.last_failure) = (0, 0, None)",
+         "self.last_failure = None"),
+        ("a requeued trial begins at the top of its ladder", "(self.failures, self.losses, self.last_failure) = (0, 0, None)",
+         "(self.failures, self.losses, self.last_failure, self.degrade) = (0, 0, None, 0)"),
+    ]),
+    ("scheduler/src/surplus.rs", [
+        ("what a requeued child begins with is deleted", "            if may_go_on(experiment, trial) {\n",
+         "            let failed = crate::planted({n}) && matches!(trial.state, TrialState::Failed { .. });\n"
+         "            if may_go_on(experiment, trial) && !failed {\n"),
+    ]),
     # A snapshot and the rest of its journal.
     ("scheduler/src/snapshot.rs", [
         ("a snapshot is followed from one record too late", "self.records.saturating_sub(1)", "self.records"),
@@ -159,6 +216,8 @@ RULES = [
     ("scheduler/src/ledger/code.rs", [
         ("a snapshot forgets what was lent", "lent.put(to)", "Vec::<CheckpointRef>::new().put(to)"),
         ("a snapshot forgets the last token", "last_attempt.put(to)", "AttemptId(0).put(to)"),
+        ("a snapshot forgets who waits", "waits.iter().cloned().collect::<Vec<_>>().put(to)",
+         "Vec::<ExperimentId>::new().put(to)"),
     ]),
     ("scheduler/src/cluster/place.rs", [
         ("a draining scheduler gives leases out", "        if self.draining {\n            return Ok(());",

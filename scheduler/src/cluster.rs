@@ -224,6 +224,7 @@ impl Cluster {
             cluster.watch_deadline(&id);
             cluster.drive(now, &id)?.map_err(|source| RecoveryError::Sweep { experiment: id, source })?;
         }
+        cluster.end_stranded(now)?;
         let live: Vec<AttemptId> = cluster.ledger.live().map(|(attempt, _)| attempt).collect();
         for attempt in live {
             match cluster.options.recovery {
@@ -336,7 +337,7 @@ impl Cluster {
             }
             self.commands.push(Command::Announce(news));
         }
-        if self.draining || self.drained(worker) {
+        if self.draining || self.drained(attempt) {
             return Ok(Reply::Directive(Directive::Stop(StopCause::Draining)));
         }
         let Some(preemption) = self.preempting.get_mut(&attempt) else {

@@ -1,7 +1,7 @@
 //! Values as bytes, shortly and fast: for what is written whole and read whole, by the same build.
 //!
 //! Numbers are little-endian; lists and texts follow their length. Nothing in the bytes says what they are: whoever keeps
-//! them keeps a format's number and a digest beside them.
+//! them keeps the build's name and a digest beside them.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -136,6 +136,14 @@ pub fn journal_path(home: &Path) -> PathBuf {
     home.join("journal.db")
 }
 
+/// Where a scheduler keeps what its journal came to: each home of several on one database for itself.
+pub(crate) fn snapshot_path(config: &Config) -> PathBuf {
+    match config.journal {
+        JournalAt::Home => crate::snapshot::beside(&journal_path(&config.home)),
+        JournalAt::Postgres(_) => config.home.join("postgres.snapshot"),
+    }
+}
+
 /// The token file of a home.
 #[must_use]
 pub fn token_path(home: &Path) -> PathBuf {

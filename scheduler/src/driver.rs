@@ -118,6 +118,17 @@ impl Driver {
         self.asked
     }
 
+    /// Whether a trial went past the rung that its batch is to be judged at next: the batch was judged without one that is
+    /// open now.
+    pub(crate) fn is_behind(&self, experiment: &Experiment) -> bool {
+        let past = |index: u32| {
+            let trial = experiment.trials.get(index as usize);
+            let reached = trial.is_some_and(|trial| trial.rungs.len() > self.rung as usize);
+            reached && holds(experiment, index, self.rung).is_none()
+        };
+        self.batches.front().cloned().is_some_and(|mut batch| batch.any(past))
+    }
+
     /// Goes as far as the outcomes in `experiment` allow.
     pub(crate) fn drive(&mut self, experiment: &Experiment) -> Result<Driven, SweepError> {
         match self.sweep.pace() {

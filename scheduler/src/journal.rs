@@ -84,7 +84,13 @@ pub trait Journal: Send + std::fmt::Display {
         visit: &mut dyn FnMut(Record) -> Result<(), IllegalEvent>,
     ) -> Result<(), JournalError>;
 
-    /// The same with every record.
+    /// How many records it holds.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    fn records(&self) -> Result<u64, JournalError>;
+
+    /// Calls `visit` with every record, in order.
     ///
     /// # Errors
     /// As [`Self::replay_after`].

@@ -6,8 +6,8 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use market::Timestamp;
-use protocol::{Cordon, ExperimentDetail, ExperimentState, ExperimentView, Submission, Target, TrialView};
-use spec::{AttemptId, ExperimentId, NodeId, Owner, TrialId, WorkerId};
+use protocol::{Cordon, Demand, ExperimentDetail, ExperimentState, ExperimentView, Submission, Target, TrialView};
+use spec::{AttemptId, Bytes, ExperimentId, NodeId, Owner, TrialId, WorkerId};
 
 use crate::event::Event;
 use crate::trial::{Change, IllegalTransition, Trial};
@@ -24,10 +24,15 @@ pub struct Held {
     pub trial: TrialId,
     /// The worker it was leased to.
     pub worker: WorkerId,
-    /// The machine whose memory or GPUs it holds; `None` when it holds none.
+    /// The machine it runs on; `None` where the journal does not say.
     pub node: Option<NodeId>,
     /// GPUs it holds there.
     pub gpus: Vec<u32>,
+}
+
+/// Whether an attempt holds something of its machine that other workers of it could hold.
+pub(crate) fn shares(demand: &Demand) -> bool {
+    demand.gpus > 0 || demand.memory > Bytes(0)
 }
 
 /// An event that does not follow from what happened before: a defect, or a damaged journal.
@@ -159,6 +164,15 @@ impl Ledger {
     pub fn attempts_of(&self, worker: &WorkerId) -> impl Iterator<Item = AttemptId> + '_ {
         let (from, of) = ((worker.clone(), AttemptId(0)), worker.clone());
         self.of_worker.range(from..).take_while(move |(worker, _)| *worker == of).map(|(_, attempt)| *attempt)
+    }
+
+    /// Whether an attempt that counts runs on `target`, as far as the journal says.
+    #[must_use]
+    pub fn is_busy(&self, target: &Target) -> bool {
+        match target {
+            Target::Worker(worker) => self.attempts_of(worker).next().is_some(),
+            Target::Node(node) => self.live.values().any(|held| held.node.as_ref() == Some(node)),
+        }
     }
 
     /// Attempts that hold memory or GPUs of `node`.
@@ -340,7 +354,8 @@ impl Ledger {
         *self.cpus_of.entry(policy.owner.clone()).or_default() += u64::from(policy.cpus);
         self.by_priority.insert((policy.priority, attempt));
         self.of_worker.insert((held.worker.clone(), attempt));
-        self.of_node.extend(held.node.clone().map(|node| (node, attempt)));
+        let node = held.node.clone().filter(|_| shares(&policy.demand()));
+        self.of_node.extend(node.map(|node| (node, attempt)));
         self.live.insert(attempt, held);
     }
 

@@ -7,7 +7,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use market::Timestamp;
 use protocol::{Client, ClientError, Credentials, Refusals, Token};
 use spec::{Digest, Span, WorkerId};
 use tokio::net::TcpListener;
@@ -18,7 +17,7 @@ use crate::cluster::Cluster;
 use crate::config::{self, Config, JournalAt, SchedulerError, Transport};
 use crate::core::{CALLS_WAITING_MAX, Call, Core};
 use crate::engine::{Engine, Fleet};
-use crate::journal::{Journal, JournalError, PostgresJournal, SqliteJournal, fold};
+use crate::journal::{Journal, JournalError, PostgresJournal, SqliteJournal};
 use crate::ledger::Ledger;
 use crate::side_log::{self, SideLog};
 use crate::snapshot::{self, Snapshot};
@@ -122,7 +121,7 @@ pub async fn start(
     let journal = open(&config).await?;
     let (listener, address) = listen(config.listen).await?;
     let url = format!("{}://{}", config.transport.scheme(), from_here(address));
-    let (ledger, last) = told(&config, &*journal)?;
+    let Snapshot { ledger, last, .. } = snapshot::resume(&config::snapshot_path(&config), &*journal)?;
     let clock = Clock::start(last);
     // Read only now that this scheduler leads: another may have led until then, and taken members in.
     let access = Arc::new(config::access(&config, &token, clock)?);
@@ -136,7 +135,7 @@ pub async fn start(
 
     let (calls, received) = mpsc::channel(CALLS_WAITING_MAX);
     let core_end = spawn_core(core, received)?;
-    spawn_keeper(&config, &calls)?;
+    let keeper = spawn_keeper(&config, &calls)?;
     let engine_end = engine.map(|engine| spawn_engine(engine, &url, clock, calls.clone())).transpose()?;
     let (stop_server, server_stops) = oneshot::channel::<()>();
     let refusals = Refusals::default();
@@ -151,10 +150,11 @@ pub async fn start(
         if let Some(engine_end) = engine_end {
             let _ = engine_end.await;
         }
+        let kept = end_keeper(keeper).await;
         drop(stop_server);
         let served = server.await.map_err(|_| SchedulerError::Defect)?;
         config::forget_address(&config.home);
-        ended.and_then(|()| served.map_err(Into::into))
+        ended.and(kept).and_then(|()| served.map_err(Into::into))
     });
     Ok(Handle { url, token, credentials, calls, refusals, supervisor: Some(supervisor) })
 }
@@ -184,7 +184,8 @@ pub async fn serve(
 /// [`SchedulerError::Journal`]. A home without a journal has an empty ledger.
 pub fn history(home: &Path) -> Result<Ledger, SchedulerError> {
     let path = config::journal_path(home);
-    recorded(home)?.map_or(Ok(Ledger::default()), |journal| Ok(snapshot::of_home(&path, &journal)?.ledger))
+    let snapshot = snapshot::beside(&path);
+    recorded(home)?.map_or(Ok(Ledger::default()), |journal| Ok(snapshot::resume(&snapshot, &journal)?.ledger))
 }
 
 /// Checkpoints that no trial in the journal of `home` can need any more, read beside a scheduler that may be running.
@@ -231,29 +232,34 @@ async fn open(config: &Config) -> Result<Box<dyn Journal>, SchedulerError> {
     }
 }
 
-/// What the journal tells, and the time of its last record.
-fn told(config: &Config, journal: &dyn Journal) -> Result<(Ledger, Timestamp), JournalError> {
-    match config.journal {
-        JournalAt::Home => {
-            let Snapshot { ledger, last, .. } = snapshot::of_home(&config::journal_path(&config.home), journal)?;
-            Ok((ledger, last))
-        }
-        JournalAt::Postgres(_) => fold(journal),
+/// The journal, to be read beside the scheduler that writes it.
+fn open_beside(config: &Config) -> impl Fn() -> Result<Box<dyn Journal>, JournalError> + Send + use<> {
+    let (at, path) = (config.journal.clone(), config::journal_path(&config.home));
+    move || -> Result<Box<dyn Journal>, JournalError> {
+        Ok(match &at {
+            JournalAt::Home => Box::new(SqliteJournal::open_read_only(&path)?),
+            JournalAt::Postgres(url) => Box::new(PostgresJournal::open_read_only(url)?),
+        })
     }
 }
 
-/// A journal in a file has its snapshot kept, in a thread that nobody waits for.
-fn spawn_keeper(config: &Config, calls: &mpsc::Sender<Call>) -> Result<(), SchedulerError> {
-    if config.journal != JournalAt::Home {
-        return Ok(());
-    }
-    let (path, calls) = (config::journal_path(&config.home), calls.downgrade());
+type Keeper = std::thread::JoinHandle<()>;
+
+/// The snapshot is kept by a thread that looks whether the core still takes calls.
+fn spawn_keeper(config: &Config, calls: &mpsc::Sender<Call>) -> Result<Keeper, SchedulerError> {
+    let (path, open, calls) = (config::snapshot_path(config), open_beside(config), calls.downgrade());
     let over = move || calls.upgrade().is_none_or(|calls| calls.is_closed());
     std::thread::Builder::new()
         .name("snapshot".to_owned())
-        .spawn(move || snapshot::keep(&path, over))
-        .map(drop)
+        .spawn(move || snapshot::keep(&path, open, over))
         .map_err(|why| SchedulerError::Home { path: "snapshot thread".into(), why })
+}
+
+/// Waits until the thread that keeps the snapshot has ended: who stopped a scheduler may delete its home, or start another on it.
+async fn end_keeper(keeper: Keeper) -> Result<(), SchedulerError> {
+    keeper.thread().unpark();
+    let ended = tokio::task::spawn_blocking(move || keeper.join()).await;
+    ended.ok().and_then(Result::ok).ok_or(SchedulerError::Defect)
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), SchedulerError> {

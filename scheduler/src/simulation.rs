@@ -17,12 +17,14 @@ mod book;
 mod check;
 mod client;
 mod disk;
+mod due;
 mod messages;
 mod operator;
 mod plan;
 mod question;
 mod scheduler;
 mod site;
+mod ties;
 mod trace;
 mod twin;
 mod worker;
@@ -45,6 +47,9 @@ const CALM_MAX: u64 = 6_000 * SECOND;
 
 /// How long a process is down before it starts again, at most.
 const DOWN_MAX: u64 = 6 * SECOND;
+
+/// When a world begins: a day after the epoch, for a wall clock may run behind by hours.
+const BEGAN: u64 = 86_400 * SECOND;
 
 /// One in so many worlds keeps its journal in a real file.
 const FILE_EVERY: u64 = 500;
@@ -107,7 +112,6 @@ struct World {
     /// Until when each worker is cut off.
     cut: Vec<u64>,
     calls: u64,
-    cancelled: BTreeSet<u32>,
 }
 
 impl World {
@@ -121,6 +125,7 @@ impl World {
         let submission = |index| {
             let mut submission = question::submission(&mut rng, index);
             plan.site.ask(&mut rng, &mut submission.policy);
+            plan.ties.bind(&mut rng, (index, BEGAN), &mut submission);
             Client::new(submission)
         };
         let clients = (0..plan.experiments).map(submission).collect();
@@ -128,11 +133,10 @@ impl World {
             workers: (0..plan.workers).map(Worker::new).collect(),
             cut: vec![0; plan.workers],
             clients,
-            book: Book::new(plan.site.clone()),
+            book: Book::new(plan.site.clone(), plan.ties.clone()),
             plan,
             rng,
-            // A day after the epoch: a wall clock may run behind by hours.
-            now: 86_400 * SECOND,
+            now: BEGAN,
             order: 0,
             acts: BTreeMap::new(),
             calm: false,
@@ -146,7 +150,6 @@ impl World {
             store: BTreeMap::new(),
             lendable: BTreeSet::new(),
             calls: 0,
-            cancelled: BTreeSet::new(),
         };
         world.set_the_stage();
         world
@@ -245,6 +248,7 @@ impl World {
             Fault::Rival => self.rival(),
             Fault::Cordon { worker, reach, cordon, micros } => self.cordon((worker, reach), cordon, micros),
             Fault::Clean => self.clean(),
+            Fault::Requeue => self.requeue(),
         }
     }
 
@@ -312,11 +316,11 @@ impl World {
         self.calls
     }
 
-    /// Faults are over, every client knows its experiment to have ended, and nobody is at work.
+    /// Faults are over, every client knows its experiment to have ended or to be refused, and nobody is at work.
     fn is_over(&self) -> bool {
         self.calm
-            && self.book.chapters.len() == self.clients.len()
-            && self.clients.iter().all(|client| client.ended.is_some())
+            && self.clients.iter().all(|client| client.ended.is_some() || client.refused)
+            && self.book.chapters.values().all(|chapter| chapter.ended.is_some())
             && self.book.live().next().is_none()
             && self.scheduler.is_some()
     }
@@ -324,11 +328,16 @@ impl World {
     fn check_the_end(&mut self) {
         self.book.check_promises();
         self.book.check_ends();
-        for (index, client) in (0..).zip(&self.clients) {
-            let chapter = self.book.chapters.get_mut(&client.submission.experiment).expect("every client submits");
-            if self.cancelled.contains(&index) {
+        for (index, client) in self.clients.iter().enumerate() {
+            let Some(chapter) = self.book.chapters.get_mut(&client.submission.experiment) else {
+                assert!(client.refused, "e{index} was never taken in");
+                continue;
+            };
+            // Why, the book has looked at when it was.
+            if chapter.ended == Some(ExperimentState::Cancelled) {
                 continue;
             }
+            let requeued = chapter.requeued();
             if let Some(twin) = &mut chapter.twin {
                 assert!(twin.has_asked_all(), "e{index} ended before it asked for all");
                 let succeeded =
@@ -337,7 +346,7 @@ impl World {
                 assert_eq!(chapter.ended, Some(state), "e{index} ended otherwise than its trials did");
                 continue;
             }
-            let (trials, state) = question::undisturbed(&client.submission);
+            let (trials, state) = question::undisturbed(&client.submission, &requeued);
             let asked: Vec<_> = chapter.trials.iter().map(|trial| &trial.payload).collect();
             let wanted: Vec<_> = trials.iter().map(|course| &course.payload).collect();
             assert_eq!(asked, wanted, "e{index} asked other trials than undisturbed");

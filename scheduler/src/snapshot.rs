@@ -1,6 +1,6 @@
-//! The ledger as it stood at some record, in a file beside the journal: a restart reads that and what was journalled since.
+//! The ledger as it stood at some record, in a file of the home: a restart reads that and what was journalled since.
 //!
-//! The journal alone is the truth. A snapshot that is missing, damaged, of another format or of another journal is passed
+//! The journal alone is the truth. A snapshot that is missing, damaged, of another build or of another journal is passed
 //! over, and the whole journal is read instead. It is written beside a scheduler that runs, from the journal, by a thread
 //! that reads it as anybody may: the thread that decides is not asked for anything.
 
@@ -12,14 +12,18 @@ use std::time::Duration;
 use market::Timestamp;
 use spec::Digest;
 
-use crate::code::Code;
+use crate::code::{Code, put_bytes, take_bytes};
 use crate::event::Record;
-use crate::journal::{Journal, JournalError, SqliteJournal};
+use crate::journal::{Journal, JournalError};
 use crate::ledger::Ledger;
 
-/// What a snapshot begins with. A change of its bytes, of what a ledger keeps or of how it takes an event in adds 1 to the
-/// last of them.
-const FORMAT: [u8; 8] = *b"tw-snap\x01";
+/// What a snapshot begins with. The last byte counts the changes of what [`BUILD`] does not see: the bytes of types that
+/// other crates define.
+const FORMAT: [u8; 8] = *b"tw-snap\x02";
+
+/// Which sources of this crate wrote it, from `build.rs`: other ones may keep something else in a ledger, or take an event in
+/// otherwise, and would go on from a state that their journal does not tell.
+const BUILD: &str = env!("SCHEDULER_BUILD");
 
 /// Records since the last snapshot below which none is written: they are replayed in a tenth of a second.
 const RECORDS_MIN: u64 = 50_000;
@@ -44,7 +48,7 @@ pub struct Snapshot {
     mark: Option<Digest>,
 }
 
-/// Where the snapshot of a journal lies.
+/// Where the snapshot of a journal in a file lies.
 pub(crate) fn beside(journal: &Path) -> PathBuf {
     journal.with_extension("snapshot")
 }
@@ -59,7 +63,7 @@ pub fn resume(path: &Path, journal: &dyn Journal) -> Result<Snapshot, JournalErr
             Some(Ok(Some(followed))) => return Ok(followed),
             Some(Ok(None)) => "it is of another journal".to_owned(),
             Some(Err(error)) => error.to_string(),
-            None => "it is damaged, or of another version".to_owned(),
+            None => "it is damaged, or another build wrote it".to_owned(),
         };
         tracing::warn!(path = %path.display(), why, "snapshot is passed over, and the whole journal read");
     }
@@ -87,13 +91,15 @@ pub enum RenewError {
     Disk(#[from] std::io::Error),
 }
 
-/// Keeps the snapshot beside the journal at `path` fresh until it is `over`. A failure is tried again at the next look: it
-/// costs a restart meanwhile time, and nothing else.
-pub(crate) fn keep(path: &Path, over: impl Fn() -> bool) {
-    let mut known = counted(&beside(path)).unwrap_or_default();
+/// Keeps the snapshot at `path` fresh until it is `over`, of the journal that `open` reads beside its scheduler. Whoever ends
+/// it unparks its thread: it returns then, or once what it is writing is written, some two seconds a million records. A
+/// failure is tried again at the next look: it costs a restart meanwhile time, and nothing else.
+pub(crate) fn keep(path: &Path, open: impl Fn() -> Result<Box<dyn Journal>, JournalError>, over: impl Fn() -> bool) {
+    let mut known = counted(path).unwrap_or_default();
     let mut failed = None;
     while !over() {
-        match look(path, &mut known) {
+        // Closed between two looks: the last that closes a journal puts it in order.
+        match open().map_err(RenewError::from).and_then(|journal| look(path, &*journal, &mut known)) {
             Ok(()) => failed = None,
             Err(error) => {
                 let why = error.to_string();
@@ -108,24 +114,17 @@ pub(crate) fn keep(path: &Path, over: impl Fn() -> bool) {
 }
 
 /// Writes the snapshot anew where the journal has outgrown the one that knows of `known` records.
-fn look(path: &Path, known: &mut u64) -> Result<(), RenewError> {
-    // Closed between two looks: the last that closes a journal puts it in order.
-    let journal = SqliteJournal::open_read_only(path)?;
+fn look(path: &Path, journal: &dyn Journal, known: &mut u64) -> Result<(), RenewError> {
     let records = journal.records()?;
     if *known > records {
         // It is of a journal that was here before.
         *known = 0;
     }
     if records - *known >= RECORDS_MIN.max(*known / GROWTH) {
-        *known = renew(&beside(path), &journal)?.records;
+        *known = renew(path, journal)?.records;
         tracing::info!(records = *known, "snapshot is written");
     }
     Ok(())
-}
-
-/// The ledger of the journal at `path`, which is open as `journal`.
-pub(crate) fn of_home(path: &Path, journal: &dyn Journal) -> Result<Snapshot, JournalError> {
-    resume(&beside(path), journal)
 }
 
 impl Snapshot {
@@ -153,12 +152,13 @@ impl Snapshot {
     }
 
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        let Self { ledger, last, records, mark } = self;
+        self.written_by(BUILD)
+    }
+
+    fn written_by(&self, build: &str) -> Vec<u8> {
         let mut bytes = FORMAT.to_vec();
-        records.put(&mut bytes);
-        mark.put(&mut bytes);
-        last.put(&mut bytes);
-        ledger.put(&mut bytes);
+        put_bytes(build.as_bytes(), &mut bytes);
+        self.put(&mut bytes);
         Digest::of(&bytes).put(&mut bytes);
         bytes
     }
@@ -169,9 +169,27 @@ impl Snapshot {
             return None;
         }
         let mut from = content.strip_prefix(&FORMAT)?;
-        let (records, mark) = Code::take(&mut from)?;
-        let (last, ledger) = Code::take(&mut from)?;
-        from.is_empty().then_some(Self { ledger, last, records, mark })
+        if take_bytes(&mut from)? != BUILD.as_bytes() {
+            return None;
+        }
+        let snapshot = Self::take(&mut from)?;
+        from.is_empty().then_some(snapshot)
+    }
+}
+
+impl Code for Snapshot {
+    fn put(&self, to: &mut Vec<u8>) {
+        let Self { ledger, last, records, mark } = self;
+        records.put(to);
+        mark.put(to);
+        last.put(to);
+        ledger.put(to);
+    }
+
+    fn take(from: &mut &[u8]) -> Option<Self> {
+        let (records, mark) = Code::take(from)?;
+        let (last, ledger) = Code::take(from)?;
+        Some(Self { ledger, last, records, mark })
     }
 }
 
@@ -189,7 +207,7 @@ fn mark(record: &Record) -> Digest {
 }
 
 /// Writes a file whole or not at all. It is on the disk, name and all, when this returns. Until then it has a name of its own:
-/// a thread that a scheduler before this one left at work may be writing, too.
+/// what a scheduler that was killed left half written is in nobody's way.
 fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut partial = tempfile::Builder::new().suffix(".partial").tempfile_in(folder)?;

@@ -20,7 +20,7 @@ pub enum Change {
         attempt: AttemptId,
         /// Who gets it.
         worker: WorkerId,
-        /// The machine whose memory or GPUs it holds; `None` when it holds none.
+        /// The machine it runs on; `None` for one that held nothing of its machine in an older journal, or ran elsewhere.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         node: Option<NodeId>,
         /// Indices of the GPUs it holds there.

@@ -172,12 +172,29 @@ impl Cluster {
                 if state == ExperimentState::Succeeded {
                     self.refresh(now, &waits);
                 } else {
-                    let reason = format!("it waited for {id}, which {}", fate(state));
-                    ends.push_back((waits, ExperimentState::Cancelled, Some(reason)));
+                    ends.push_back((waits, ExperimentState::Cancelled, Some(in_vain(&id, state))));
                 }
             }
         }
         Ok(())
+    }
+
+    /// Ends whoever waits for an experiment that has ended and did not succeed, should a journal have kept the one end
+    /// without the other.
+    pub(super) fn end_stranded(&mut self, now: Timestamp) -> Result<(), IllegalEvent> {
+        let ended_in_vain = |on: &ExperimentId| {
+            let state = self.ledger.experiment(on)?.state;
+            state.is_final().then(|| in_vain(on, state))
+        };
+        let stranded: Vec<(ExperimentId, String)> = self
+            .ledger
+            .open()
+            .filter(|(id, _)| self.serves(id))
+            .filter_map(|(id, experiment)| Some((id.clone(), experiment.waits.iter().find_map(&ended_in_vain)?)))
+            .collect();
+        stranded
+            .into_iter()
+            .try_for_each(|(id, reason)| self.end_because(now, &id, ExperimentState::Cancelled, Some(reason)))
     }
 
     /// Whether it was still open.
@@ -256,6 +273,11 @@ impl Cluster {
             self.commands.push(Command::Announce(Update::Experiment(view)));
         }
     }
+}
+
+/// Why whoever waited for `id` ends with it.
+fn in_vain(id: &ExperimentId, state: ExperimentState) -> String {
+    format!("it waited for {id}, which {}", fate(state))
 }
 
 /// How an experiment ended, in a sentence.

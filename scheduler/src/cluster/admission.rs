@@ -112,7 +112,8 @@ impl Cluster {
     }
 
     /// A failed trial is tried again with a new budget; an experiment that failed as a whole is opened again for it.
-    /// Only while no later trial was asked knowing how it ended: or the experiment would no longer come to its trials.
+    /// Only while no later trial was asked knowing how it ended, and no rung was judged without it: or the experiment would no
+    /// longer come to its trials, and their verdicts.
     pub(super) fn requeue(&mut self, now: Timestamp, trial: &TrialId) -> Result<Reply, Refusal> {
         let experiment = self.ledger.experiment(&trial.experiment);
         let known = experiment.and_then(|experiment| Some((experiment, experiment.trials.get(trial.index as usize)?)));
@@ -138,7 +139,8 @@ impl Cluster {
         let driven = driver.drive(&proposed);
         let same = driven.is_ok_and(|driven| driven.new.is_empty())
             && source.is_none()
-            && driver.asked() as usize == experiment.trials.len();
+            && driver.asked() as usize == experiment.trials.len()
+            && !driver.is_behind(&proposed);
         if !same {
             return refuse("its sweep was told that it failed and went on");
         }
@@ -155,7 +157,8 @@ impl Cluster {
             Target::Worker(worker) => self.machines.workers.contains_key(worker),
             Target::Node(node) => self.machines.nodes.contains_key(node),
         };
-        if !known && self.ledger.cordon(&target).is_none() {
+        // After a restart a worker at an attempt registers only once that has ended.
+        if !known && !self.ledger.is_busy(&target) && self.ledger.cordon(&target).is_none() {
             return Err(Refusal::NotFound(format!("{target} is not connected: `tradewind top` lists what is")));
         }
         if self.ledger.cordon(&target) != Some(cordon) {

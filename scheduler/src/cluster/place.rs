@@ -6,16 +6,16 @@ use protocol::{Cordon, Demand, Target};
 use spec::{Bytes, NodeId};
 
 use super::*;
-use crate::ledger::Experiment;
+use crate::ledger::{Experiment, shares};
 
 /// Time between two looks at who is blocked: each may weigh every worker.
 const ATTEND_PAUSE_SECONDS: f64 = 1.0;
 
-/// What an attempt holds of a machine that its workers share.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Seat {
-    pub(super) node: Option<NodeId>,
-    pub(super) gpus: Vec<u32>,
+/// Where an attempt goes, and the GPUs it holds there.
+struct Seat {
+    worker: WorkerId,
+    node: NodeId,
+    gpus: Vec<u32>,
 }
 
 /// A machine that is kept free for an experiment that others would starve.
@@ -25,16 +25,16 @@ pub(crate) struct Reservation {
     pub(super) priority: i32,
 }
 
+/// Whether the time of an experiment is over. It ends at the next tick, and nothing of it starts before that.
+fn is_late(now: Timestamp, experiment: &Experiment) -> bool {
+    experiment.submission.policy.deadline.is_some_and(|deadline| deadline <= now)
+}
+
 /// What is held of one GPU.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Use {
     pub(crate) whole: bool,
     pub(crate) shared: Bytes,
-}
-
-/// Whether an attempt holds something of its machine that other workers of it could hold.
-pub(super) fn shares(demand: &Demand) -> bool {
-    demand.gpus > 0 || demand.memory > Bytes(0)
 }
 
 impl Cluster {
@@ -47,27 +47,30 @@ impl Cluster {
             self.refresh(now, &id);
         }
         while !self.order.is_empty() && !self.machines.parked.is_empty() {
-            let placed = self.contenders().into_iter().find_map(|id| {
+            let placed = self.contenders(now).into_iter().find_map(|id| {
                 let experiment = self.ledger.experiment(&id)?;
                 let index = experiment.queue().next()?.1;
-                let (worker, seat) = self.seat(now, experiment)?;
-                Some((TrialId { experiment: id, index }, worker, seat))
+                let seat = self.seat(now, experiment)?;
+                Some((TrialId { experiment: id, index }, seat))
             });
-            let Some((trial, worker, Seat { node, gpus })) = placed else { return Ok(()) };
+            let Some((trial, Seat { worker, node, gpus })) = placed else { return Ok(()) };
             let attempt = self.ledger.next_attempt();
             self.blocked.remove(&trial.experiment);
             self.reservation.take_if(|kept| kept.experiment == trial.experiment);
             self.preempting.retain(|_, preemption| preemption.told || preemption.by != trial.experiment);
-            self.change(now, &trial, Change::Lease { attempt, worker: worker.clone(), node, gpus })?;
+            self.change(now, &trial, Change::Lease { attempt, worker: worker.clone(), node: Some(node), gpus })?;
             self.grant(now, &worker, attempt);
         }
         Ok(())
     }
 
     /// Experiments that may have a trial placed now, in order; one of each group that needs the same.
-    pub(super) fn contenders(&self) -> Vec<ExperimentId> {
+    pub(super) fn contenders(&self, now: Timestamp) -> Vec<ExperimentId> {
         let mut heads = self.order.heads();
-        heads.retain(|id| self.ledger.experiment(id).is_some_and(|experiment| self.over_quota(experiment).is_none()));
+        heads.retain(|id| {
+            let experiment = self.ledger.experiment(id);
+            experiment.is_some_and(|experiment| self.over_quota(experiment).is_none() && !is_late(now, experiment))
+        });
         heads
     }
 
@@ -79,8 +82,8 @@ impl Cluster {
         (held + u64::from(policy.cpus) > u64::from(limit)).then_some(limit)
     }
 
-    /// The smallest parked worker that an attempt fits on now, and what it holds of the machine.
-    fn seat(&self, now: Timestamp, experiment: &Experiment) -> Option<(WorkerId, Seat)> {
+    /// The smallest parked worker that an attempt fits on now.
+    fn seat(&self, now: Timestamp, experiment: &Experiment) -> Option<Seat> {
         let demand = experiment.submission.policy.demand();
         let first: WorkerId = "0".parse().expect("it is the first of all names");
         let from = (demand.gpus as usize, 0, first);
@@ -89,8 +92,8 @@ impl Cluster {
             let fits = worker.offer.holds(&demand)
                 && self.closed(now, worker).is_none()
                 && !self.kept_from(experiment, &worker.node);
-            let seat = fits.then(|| self.seat_on(worker, &demand)).flatten()?;
-            Some((id.clone(), seat))
+            let gpus = fits.then(|| self.gpus_on(worker, &demand)).flatten()?;
+            Some(Seat { worker: id.clone(), node: worker.node.clone(), gpus })
         })
     }
 
@@ -117,20 +120,22 @@ impl Cluster {
         Some(format!("node {} is in quarantine until {until}", worker.node))
     }
 
-    /// Whether attempts of `worker` are asked to stop.
-    pub(super) fn drained(&self, worker: &WorkerId) -> bool {
+    /// Whether `attempt` is asked to stop where it runs. Where that is the journal knows: a restarted scheduler has yet to
+    /// be told by its worker, who registers when the attempt has ended.
+    pub(super) fn drained(&self, attempt: AttemptId) -> bool {
         if self.ledger.cordons().next().is_none() {
             return false;
         }
-        let node = self.machines.workers.get(worker).map(|worker| Target::Node(worker.node.clone()));
-        let targets = [Some(Target::Worker(worker.clone())), node];
+        let Some(held) = self.ledger.held(attempt) else { return false };
+        let node = held.node.clone().map(Target::Node);
+        let targets = [Some(Target::Worker(held.worker.clone())), node];
         targets.into_iter().flatten().any(|target| self.ledger.cordon(&target) == Some(Cordon::Drain))
     }
 
-    /// What an attempt would hold of the worker's machine, beside what others hold now.
-    fn seat_on(&self, worker: &Worker, demand: &Demand) -> Option<Seat> {
+    /// The GPUs that an attempt would hold of the worker's machine, where it fits beside what others hold now.
+    fn gpus_on(&self, worker: &Worker, demand: &Demand) -> Option<Vec<u32>> {
         if !shares(demand) {
-            return Some(Seat::default());
+            return Some(Vec::new());
         }
         let (memory, used) = self.held_on(&worker.node, &|_| true);
         let has = self.machines.memory(&worker.node).unwrap_or_default();
@@ -154,7 +159,7 @@ impl Cluster {
                 free.take(demand.gpus as usize).collect()
             }
         };
-        (gpus.len() == demand.gpus as usize).then(|| Seat { node: Some(worker.node.clone()), gpus })
+        (gpus.len() == demand.gpus as usize).then_some(gpus)
     }
 
     /// Memory and GPUs of `node` that attempts hold, as far as they `count`.
@@ -201,7 +206,7 @@ impl Cluster {
             return;
         }
         self.attended = Some(now);
-        let contenders = self.contenders();
+        let contenders = self.contenders(now);
         self.blocked.retain(|id, _| contenders.contains(id));
         self.reservation
             .take_if(|kept| !contenders.contains(&kept.experiment) || !self.machines.nodes.contains_key(&kept.node));

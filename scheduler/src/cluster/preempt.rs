@@ -2,8 +2,8 @@
 
 use protocol::Demand;
 
-use super::place::shares;
 use super::*;
+use crate::ledger::shares;
 
 /// An attempt that is asked to make room.
 pub(crate) struct Preemption {

@@ -37,6 +37,10 @@ impl Journal for MemoryJournal {
         Ok(())
     }
 
+    fn records(&self) -> Result<u64, JournalError> {
+        Ok(self.records.len() as u64)
+    }
+
     fn replay_after(
         &self,
         after: u64,

@@ -50,11 +50,12 @@ const SCHEMA: &str = "
 
 enum Request {
     Append(Vec<Record>, Sender<Result<(), JournalError>>),
+    Count(Sender<Result<i64, JournalError>>),
     /// What is behind the first so many.
     Read(i64, SyncSender<Result<(i64, Record), JournalError>>),
 }
 
-/// A journal in a database, held by the leader.
+/// A journal in a database: held by the leader, or read beside it.
 pub struct PostgresJournal {
     name: String,
     requests: Sender<Request>,
@@ -81,16 +82,32 @@ impl PostgresJournal {
         Ok(None)
     }
 
-    fn start(mut client: Client, name: String) -> Result<Self, JournalError> {
+    /// Opens the journal for reading only, beside whoever leads.
+    ///
+    /// # Errors
+    /// [`JournalError`], also where the database does not answer.
+    pub fn open_read_only(url: &str) -> Result<Self, JournalError> {
+        let (config, name) = address(url)?;
         let failed = |error: postgres::Error| explain(&name, &error);
-        client.batch_execute(SCHEMA).map_err(failed)?;
+        let mut client = config.connect(NoTls).map_err(failed)?;
+        client.batch_execute("SET default_transaction_read_only TO on").map_err(failed)?;
+        Self::checked(client, name)
+    }
+
+    fn start(mut client: Client, name: String) -> Result<Self, JournalError> {
+        client.batch_execute(SCHEMA).map_err(|error| explain(&name, &error))?;
+        Self::checked(client, name)
+    }
+
+    fn checked(mut client: Client, name: String) -> Result<Self, JournalError> {
+        let failed = |error: postgres::Error| explain(&name, &error);
         let found: i64 = client.query_one("SELECT max(format) FROM tradewind_format", &[]).map_err(failed)?.get(0);
         if found != FORMAT {
             return Err(JournalError::Format { path: name, found, wanted: FORMAT });
         }
-        let last = client.query_one("SELECT coalesce(max(sequence), 0) FROM tradewind_events", &[]).map_err(failed)?;
+        let last = count(&mut client).map_err(failed)?;
         let (requests, received) = channel();
-        let writer = Writer { client, name: name.clone(), last: last.get(0), broken: None };
+        let writer = Writer { client, name: name.clone(), last, broken: None };
         std::thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || writer.serve(&received))
@@ -163,6 +180,9 @@ impl Writer {
             match request {
                 // Errs only when the caller is gone.
                 Request::Append(records, answer) => drop(answer.send(self.append(&records))),
+                Request::Count(answer) => {
+                    drop(answer.send(count(&mut self.client).map_err(|error| explain(&self.name, &error))));
+                }
                 Request::Read(after, answer) => {
                     if let Err(error) = self.read(after, &answer) {
                         drop(answer.send(Err(error)));
@@ -244,6 +264,12 @@ impl Journal for PostgresJournal {
         answered.recv().map_err(|_| self.gone())?
     }
 
+    fn records(&self) -> Result<u64, JournalError> {
+        let (answer, answered) = channel();
+        self.requests.send(Request::Count(answer)).map_err(|_| self.gone())?;
+        answered.recv().map_err(|_| self.gone())?.map(i64::unsigned_abs)
+    }
+
     fn replay_after(
         &self,
         after: u64,
@@ -262,6 +288,10 @@ impl Journal for PostgresJournal {
         }
         Ok(())
     }
+}
+
+fn count(client: &mut Client) -> Result<i64, postgres::Error> {
+    Ok(client.query_one("SELECT coalesce(max(sequence), 0) FROM tradewind_events", &[])?.get(0))
 }
 
 /// In the database's words, which hold no password.

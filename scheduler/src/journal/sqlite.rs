@@ -88,19 +88,6 @@ impl SqliteJournal {
         }
     }
 
-    /// How many records it holds.
-    ///
-    /// # Errors
-    /// [`JournalError`].
-    pub(crate) fn records(&self) -> Result<u64, JournalError> {
-        let count = "SELECT coalesce(max(sequence), 0) FROM events";
-        let last: i64 = self
-            .connection
-            .query_row(count, (), |row| row.get(0))
-            .map_err(|error| explain(&self.to_string(), &error))?;
-        Ok(last.unsigned_abs())
-    }
-
     /// Makes the disk full once the file has `pages` pages.
     #[cfg(test)]
     pub(super) fn limit_pages(&self, pages: u32) {
@@ -132,6 +119,15 @@ impl Journal for SqliteJournal {
             return Ok(());
         }
         self.append_all(records).map_err(|error| explain(&self.to_string(), &error))
+    }
+
+    fn records(&self) -> Result<u64, JournalError> {
+        let count = "SELECT coalesce(max(sequence), 0) FROM events";
+        let last: i64 = self
+            .connection
+            .query_row(count, (), |row| row.get(0))
+            .map_err(|error| explain(&self.to_string(), &error))?;
+        Ok(last.unsigned_abs())
     }
 
     fn replay_after(

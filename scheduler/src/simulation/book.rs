@@ -4,167 +4,36 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use market::Timestamp;
-use protocol::{Assignment, Cordon, Descent, ExperimentState, Policy, Submission, Target};
-use spec::{AttemptId, CheckpointRef, ExperimentId, FailureClass, Finite, NodeId, Share, TrialId, WorkerId};
+use protocol::{Assignment, Cordon, Descent, Target};
+use spec::{AttemptId, CheckpointRef, ExperimentId, NodeId, TrialId, WorkerId};
 
-use super::question::{End, Script, open, undisturbed};
+use super::question::End;
 use super::site::Site;
-use super::twin::Twin;
+use super::ties::Ties;
 use crate::event::{Event, Record};
 use crate::ledger::Ledger;
-use crate::retry::BACKOFF_MAX;
 use crate::sweep::SweepOutcome;
 use crate::trial::Change;
 
+mod chapter;
+mod ends;
 mod place;
+mod promise;
+mod ties;
 
+pub(super) use chapter::Chapter;
 pub(super) use place::shares;
+pub(super) use promise::Promise;
 
-/// A trial as the journal tells it.
-#[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) payload: Vec<u8>,
-    pub(super) live: Option<Live>,
-    pub(super) failures: u32,
-    losses: u32,
-    pub(super) end: Option<End>,
-    /// It holds at a rung.
-    pub(super) held: bool,
-    /// Rungs it reached, or its parent did.
-    reached: u32,
-    /// What it measured at the last.
-    value: Option<Finite>,
-    cancelled: bool,
-    pub(super) not_before: Timestamp,
-    /// Newest first.
-    pub(super) checkpoints: Vec<CheckpointRef>,
-    parent: Option<Descent>,
-    /// Checkpoints of it that its children begin with.
-    lent: Vec<CheckpointRef>,
-}
-
-impl Entry {
-    const fn new(payload: Vec<u8>, at: Timestamp) -> Self {
-        Self {
-            payload,
-            live: None,
-            failures: 0,
-            losses: 0,
-            end: None,
-            held: false,
-            reached: 0,
-            value: None,
-            cancelled: false,
-            not_before: at,
-            checkpoints: Vec::new(),
-            parent: None,
-            lent: Vec::new(),
-        }
-    }
-
-    fn keep(&mut self, checkpoint: CheckpointRef) {
-        self.checkpoints.retain(|kept| kept.digest != checkpoint.digest);
-        self.checkpoints.insert(0, checkpoint);
-        self.checkpoints.truncate(2);
-    }
-
-    /// Its own failure: within the budget, after its time if it timed out, and tried again when it should be.
-    fn fail(&mut self, at: Timestamp, class: FailureClass, retry: Option<Timestamp>, policy: &Policy) {
-        let live = self.live.take().expect("it was checked that somebody is at it");
-        self.failures += 1;
-        if class == FailureClass::Timeout {
-            let since = live.since.unwrap_or_else(|| panic!("attempt {} timed out unheard of", live.attempt));
-            let ran = at.seconds_since(since) * 1_000.0;
-            assert!(ran >= policy.timeout.millis() as f64 - 1e-3, "attempt {} timed out after {ran} ms", live.attempt);
-        }
-        let last = self.failures >= policy.retry.attempts || class == FailureClass::Data;
-        assert_eq!(retry.is_none(), last, "failure {} of {} has the retry {retry:?}", self.failures, live.attempt);
-        let Some(retry) = retry else {
-            self.end = Some(End::Failed(class));
-            return;
-        };
-        let doubled = policy.retry.backoff.millis() as f64 * 2_f64.powi(self.failures as i32 - 1);
-        let least = doubled.min(BACKOFF_MAX.millis() as f64) / 1_000.0;
-        let wait = retry.seconds_since(at);
-        assert!(
-            (least - 1e-5..=least * 1.1 + 1e-5).contains(&wait),
-            "attempt {} waits {wait} s, not {least}",
-            live.attempt
-        );
-        self.not_before = retry;
-    }
-}
-
-/// The attempt at a trial.
-#[derive(Clone, Debug)]
-pub(super) struct Live {
-    pub(super) attempt: AttemptId,
-    pub(super) worker: WorkerId,
-    /// The machine it holds something of.
-    node: Option<NodeId>,
-    gpus: Vec<u32>,
-    /// When this life of the scheduler last heard of it, by the scheduler's clock.
-    pub(super) heard: Timestamp,
-    /// Since when this life of the scheduler knows it at work.
-    pub(super) since: Option<Timestamp>,
-    /// Leases it has from `heard` on.
-    pub(super) leases: u64,
-    /// The last step it handed in.
-    step: u64,
-}
-
-/// An experiment as the journal tells it.
-pub(super) struct Chapter {
-    pub(super) submission: Submission,
-    pub(super) trials: Vec<Entry>,
-    pub(super) ended: Option<ExperimentState>,
-    rungs: Vec<Share>,
-    /// Of an asynchronous sweep.
-    pub(super) twin: Option<Twin>,
-    /// Leases of its trials.
-    pub(super) leases: u64,
-}
-
-impl Chapter {
-    fn new(submission: &Submission) -> Self {
-        let sweep = open(submission).expect("submissions of a world open");
-        Self {
-            submission: submission.clone(),
-            trials: Vec::new(),
-            ended: None,
-            rungs: sweep.rungs(0),
-            twin: Twin::of(submission),
-            leases: 0,
-        }
-    }
-
-    /// Whether one of its trials may be leased now.
-    pub(super) fn is_ready(&self, now: Timestamp) -> bool {
-        let running = self.trials.iter().filter(|trial| trial.live.is_some()).count();
-        let ready =
-            |trial: &Entry| trial.live.is_none() && trial.end.is_none() && !trial.held && trial.not_before <= now;
-        self.ended.is_none()
-            && self.submission.policy.parallel.is_none_or(|limit| running < limit as usize)
-            && self.trials.iter().any(ready)
-    }
-}
-
-/// Something a scheduler let out, which no crash may take back.
-#[derive(Clone, Debug)]
-pub(super) enum Promise {
-    Submitted(ExperimentId, Vec<u8>),
-    Ended(ExperimentId, ExperimentState),
-    Finished(TrialId, End),
-    Stored(TrialId, CheckpointRef),
-    Granted(AttemptId),
-    Cordoned(Target, Cordon),
-}
+use chapter::{Entry, Live};
 
 /// Why an attempt may be lost in a round, beside an end of its lease.
 #[derive(Debug, Default)]
 pub(super) struct Excuses {
     /// Workers that asked for an attempt in this round, or whose process the engine saw end.
     pub(super) workers: Vec<WorkerId>,
+    /// Experiments that somebody cancelled in this round.
+    pub(super) cancelled: Vec<ExperimentId>,
     /// The scheduler began, and its workers ended with the one before.
     pub(super) requeue: bool,
     /// The scheduler is being stopped: it gives no lease.
@@ -176,6 +45,7 @@ pub(super) struct Excuses {
 /// The account.
 pub(super) struct Book {
     pub(super) site: Site,
+    ties: Ties,
     pub(super) ledger: Ledger,
     pub(super) chapters: BTreeMap<ExperimentId, Chapter>,
     pub(super) records: usize,
@@ -192,9 +62,10 @@ pub(super) struct Book {
 }
 
 impl Book {
-    pub(super) fn new(site: Site) -> Self {
+    pub(super) fn new(site: Site, ties: Ties) -> Self {
         Self {
             site,
+            ties,
             ledger: Ledger::default(),
             chapters: BTreeMap::new(),
             records: 0,
@@ -218,18 +89,16 @@ impl Book {
             Event::Submitted(submission) => {
                 let known = self.chapters.insert(submission.experiment.clone(), Chapter::new(submission));
                 assert!(known.is_none(), "{} was taken in twice", submission.experiment);
+                self.check_taken_in(*at, &submission.experiment);
             }
             Event::Asked { trial, parent, told, payload } => {
                 self.ask(*at, trial, *parent, (told.as_slice(), payload.as_slice()));
             }
             Event::Trial { trial, change } => self.change(*at, trial, change, (lease, excuses)),
-            Event::Ended { experiment, state, .. } => {
-                let chapter = self.open(experiment);
-                chapter.ended = Some(*state);
-                for trial in &mut chapter.trials {
-                    trial.live = None;
-                    trial.cancelled |= trial.end.is_none();
-                }
+            Event::Ended { experiment, state, reason } => {
+                let how = (*state, reason.as_deref());
+                Self::check_cancelled(experiment, how, excuses);
+                self.end(*at, experiment, how);
             }
             Event::Cordoned { target, cordon } => {
                 self.cordons.insert(target.clone(), *cordon);
@@ -268,6 +137,7 @@ impl Book {
             assert!(told.is_empty(), "{id} is of a sweep that is told of whole batches");
         }
         chapter.trials.push(entry);
+        chapter.decided += 1;
     }
 
     fn open(&mut self, id: &ExperimentId) -> &mut Chapter {
@@ -285,9 +155,13 @@ impl Book {
             let live = Live { attempt, worker, node, gpus, heard: at, since, leases: 1, step: 0 };
             return self.lease(at, id, live, excuses.kept.as_ref());
         }
+        if *change == Change::Requeue {
+            return self.requeue(at, id);
+        }
         let policy = self.open(&id.experiment).submission.policy.clone();
         let (stored, told_to_stop) = (&mut self.stored, &self.told_to_stop);
         let chapter = self.chapters.get_mut(&id.experiment).expect("was opened above");
+        let decided = chapter.decided;
         let trial = chapter.trials.get_mut(id.index as usize).unwrap_or_else(|| panic!("{id} was never asked"));
         assert!(trial.end.is_none(), "{id} has ended, and {} follows", change.name());
         if matches!(change, Change::Resume | Change::Prune) {
@@ -296,6 +170,7 @@ impl Book {
             trial.not_before = at;
             trial.end = (*change == Change::Prune).then_some(End::Pruned);
             let (rung, value) = (trial.reached - 1, trial.value);
+            chapter.decided += 1;
             if let Some(twin) = &mut chapter.twin {
                 let goes_on = twin.goes_on(rung, id.index, value);
                 assert_eq!(goes_on, *change == Change::Resume, "{id} is judged otherwise at rung {rung}");
@@ -338,6 +213,7 @@ impl Book {
             Change::Fail { attempt, class, retry, .. } => {
                 speaker(attempt);
                 trial.fail(at, *class, *retry, &policy);
+                trial.decided_by_then = decided;
             }
             Change::Lose { attempt, retry } => {
                 speaker(attempt);
@@ -372,6 +248,7 @@ impl Book {
         self.last_attempt = live.attempt.0;
         assert!(!self.holds(&live.worker), "{} gets {id} beside another trial", live.worker);
         self.check_place(id, &live, kept);
+        self.check_start(at, id);
         let chapter = self.open(&id.experiment);
         chapter.leases += 1;
         let running = chapter.trials.iter().filter(|trial| trial.live.is_some()).count() as u32;
@@ -439,12 +316,6 @@ impl Book {
         self.told_to_stop.insert(attempt);
     }
 
-    /// Somebody is told something.
-    pub(super) fn promise(&mut self, promise: Promise) {
-        self.check_promise(&promise);
-        self.promises.push(promise);
-    }
-
     /// A worker is given an attempt; the same one again only if it is the same.
     pub(super) fn grant(&mut self, now: Timestamp, worker: &WorkerId, assignment: &Assignment) {
         let Assignment { trial, attempt, checkpoints, payload, .. } = assignment;
@@ -470,82 +341,6 @@ impl Book {
     /// Attempts that were lost with their workers.
     pub(super) fn losses(&self) -> u64 {
         self.chapters.values().flat_map(|chapter| &chapter.trials).map(|trial| u64::from(trial.losses)).sum()
-    }
-
-    /// Everything that was ever told is still so.
-    pub(super) fn check_promises(&self) {
-        self.promises.iter().for_each(|promise| self.check_promise(promise));
-    }
-
-    fn check_promise(&self, promise: &Promise) {
-        match promise {
-            Promise::Submitted(id, payload) => {
-                let chapter = self.chapters.get(id).unwrap_or_else(|| panic!("{id} was acknowledged and is not there"));
-                assert_eq!(chapter.submission.payload, *payload, "{id} was acknowledged and is another");
-            }
-            Promise::Ended(id, state) => {
-                let ended = self.chapters.get(id).and_then(|chapter| chapter.ended);
-                assert_eq!(ended, Some(*state), "{id} was said to have ended");
-            }
-            Promise::Finished(trial, end) => {
-                let entry = self.chapters.get(&trial.experiment).and_then(|all| all.trials.get(trial.index as usize));
-                let is = entry.and_then(|entry| entry.end.as_ref());
-                assert_eq!(is, Some(end), "{trial} was said to have ended");
-            }
-            Promise::Stored(trial, checkpoint) => {
-                let stored = self.stored.iter().any(|(other, kept)| other == trial && kept == checkpoint);
-                assert!(stored, "step {} of {trial} was acknowledged and is not there", checkpoint.step);
-            }
-            Promise::Granted(attempt) => {
-                assert!(attempt.0 <= self.last_attempt, "token {attempt} is out and not in the journal");
-            }
-            Promise::Cordoned(target, cordon) => {
-                let said = self.cordoned.contains(&(target.clone(), *cordon));
-                assert!(said, "{target} was said to be cordoned and never was");
-            }
-        }
-    }
-
-    /// Every trial ended as it does undisturbed: with the metrics its payload stands for, its share of failures, or pruned.
-    pub(super) fn check_ends(&self) {
-        for (id, chapter) in &self.chapters {
-            for (index, trial) in chapter.trials.iter().enumerate().filter(|(_, trial)| !trial.cancelled) {
-                let whole = trial.reached as usize == chapter.rungs.len();
-                assert!(whole || !matches!(trial.end, Some(End::Succeeded(_))), "{id}.{index} ran past a rung");
-            }
-            if chapter.twin.is_some() {
-                chapter.check_each();
-                continue;
-            }
-            let (undisturbed, _) = undisturbed(&chapter.submission);
-            for (index, (trial, course)) in chapter.trials.iter().zip(undisturbed).enumerate() {
-                if trial.cancelled {
-                    continue;
-                }
-                assert_eq!(trial.end, Some(course.end), "{id}.{index} ended otherwise than undisturbed");
-                assert_eq!(trial.failures, course.failures, "{id}.{index} failed more or less often than undisturbed");
-                let parent = trial.parent.map(|descent| descent.trial);
-                assert_eq!(parent, course.parent, "{id}.{index} goes on from another than undisturbed");
-            }
-        }
-    }
-}
-
-impl Chapter {
-    /// The same of trials whose verdicts hang on an order: those were held against [`Twin`].
-    fn check_each(&self) {
-        let (id, retry) = (&self.submission.experiment, &self.submission.policy.retry);
-        for (index, trial) in self.trials.iter().enumerate().filter(|(_, trial)| !trial.cancelled) {
-            let script = Script::read(&trial.payload);
-            let (end, failures) = if trial.end == Some(End::Pruned) {
-                let step = script.holds_at(self.rungs[trial.reached as usize - 1]);
-                (End::Pruned, script.failures_before(step, retry).expect("it got there"))
-            } else {
-                script.end(script.start(), retry)
-            };
-            assert_eq!(trial.end, Some(end), "{id}.{index} ended otherwise than by its script");
-            assert_eq!(trial.failures, failures, "{id}.{index} failed more or less often than by its script");
-        }
     }
 }
 

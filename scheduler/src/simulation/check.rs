@@ -1,10 +1,9 @@
-//! What is true of a cluster after each round, and of its answers.
+//! What is true of a cluster after each round.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use market::Timestamp;
-use protocol::{Cordon, Directive, StopCause, Target};
-use spec::{AttemptId, ExperimentId, NodeId, TrialId, WorkerId};
+use spec::{AttemptId, ExperimentId, NodeId, TrialId};
 
 use super::World;
 use super::book::{Chapter, shares};
@@ -54,23 +53,6 @@ struct Wait {
 }
 
 impl World {
-    /// What a heartbeat is to be answered with now. A worker is of a machine once it has registered in this life.
-    pub(super) fn due(&self, cluster: &Cluster, worker: &WorkerId, attempt: AttemptId) -> Directive {
-        let ledger = cluster.ledger();
-        let node = cluster.machines.workers.contains_key(worker).then(|| self.book.site.node_of(worker));
-        let targets = [Some(Target::Worker(worker.clone())), node.map(Target::Node)];
-        let drained = targets.iter().flatten().any(|target| ledger.cordon(target) == Some(Cordon::Drain));
-        if ledger.held(attempt).is_none_or(|held| held.worker != *worker) {
-            Directive::Stop(StopCause::Fenced)
-        } else if cluster.draining || drained {
-            Directive::Stop(StopCause::Draining)
-        } else if self.book.chapters.keys().any(|id| cluster.preempting_for(id).contains(&attempt)) {
-            Directive::Stop(StopCause::Preempted)
-        } else {
-            Directive::Continue
-        }
-    }
-
     pub(super) fn check(&self, life: &mut Life, now: Timestamp, ticked: bool) {
         let cluster = life.rounds.cluster();
         assert!(*cluster.ledger() == self.book.ledger, "the journal tells another state than the scheduler has");
@@ -84,6 +66,7 @@ impl World {
         for chapter in self.book.chapters.values() {
             Self::check_counts(cluster, chapter);
         }
+        self.book.check_ties(now, ticked);
         // One that nobody needs any more is given up once a second, after what fits was placed.
         let kept = std::mem::take(&mut life.watch.kept_before);
         self.check_who_makes_room(cluster, &mut life.watch, now);
@@ -131,7 +114,7 @@ impl World {
 
     /// `kept_before`: the machine that was kept free when last looked at.
     fn check_that_nobody_waits_in_vain(&self, cluster: &Cluster, kept_before: Option<&NodeId>, now: Timestamp) {
-        for chapter in self.book.chapters.values().filter(|chapter| chapter.is_ready(now)) {
+        for chapter in self.book.chapters.values().filter(|chapter| self.book.is_ready(chapter, now)) {
             let policy = &chapter.submission.policy;
             for (id, worker) in &cluster.machines.workers {
                 let kept = cluster.reservation.as_ref().map(|kept| &kept.node);
@@ -191,7 +174,8 @@ impl World {
     /// The one experiment above all others that could run, if a lower one has its place and nobody was asked to stop. Only
     /// of those that need a worker and nothing of its machine: where more has to come together, who stops is a search.
     fn who_waits_for_room(&self, cluster: &Cluster, watch: &Watch, now: Timestamp) -> Option<&Chapter> {
-        let ready: Vec<&Chapter> = self.book.chapters.values().filter(|chapter| chapter.is_ready(now)).collect();
+        let ready: Vec<&Chapter> =
+            self.book.chapters.values().filter(|chapter| self.book.is_ready(chapter, now)).collect();
         let highest = ready.iter().map(|chapter| priority(chapter)).max()?;
         let mut above = ready.into_iter().filter(|chapter| priority(chapter) == highest);
         let first = above.next().filter(|_| above.next().is_none())?;

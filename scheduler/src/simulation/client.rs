@@ -1,4 +1,4 @@
-//! Clients: each submits one experiment until it is acknowledged, looks at it, and may cancel it.
+//! Clients: each submits one experiment until it is acknowledged or can no longer be, looks at it, and may cancel it.
 
 use protocol::{ExperimentState, Refusal, Submission};
 use rand::RngExt as _;
@@ -16,6 +16,8 @@ pub(super) struct Client {
     submitted: bool,
     /// A cancellation is wanted and not acknowledged yet.
     cancels: bool,
+    /// What it submits is refused, and trying again would not help.
+    pub(super) refused: bool,
     /// Shown to have ended.
     pub(super) ended: Option<ExperimentState>,
     call: Option<u64>,
@@ -23,7 +25,7 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) const fn new(submission: Submission) -> Self {
-        Self { submission, submitted: false, cancels: false, ended: None, call: None }
+        Self { submission, submitted: false, cancels: false, refused: false, ended: None, call: None }
     }
 }
 
@@ -34,7 +36,6 @@ impl World {
     }
 
     pub(super) fn cancel(&mut self, experiment: u32) {
-        self.cancelled.insert(experiment);
         self.clients[experiment as usize].cancels = true;
     }
 
@@ -71,9 +72,17 @@ impl World {
     /// A submission without an answer is made again; whatever else a client asked, it asks again in its turn.
     pub(super) fn expire(&mut self, client: usize) {
         self.clients[client].call = None;
-        if !self.clients[client].submitted {
+        if !self.clients[client].submitted && !self.clients[client].refused {
             self.submit(client);
         }
+    }
+
+    /// A submission is refused. While somebody it waits for has yet to come in it is made again; after that its time is over, or
+    /// what it waits for has ended in vain.
+    fn turned_away(&mut self, index: usize) {
+        let after = &self.clients[index].submission.policy.after;
+        let mut before = after.iter().filter_map(|on| self.named(on.as_str())).map(|on| &self.clients[on]);
+        self.clients[index].refused = before.all(|client| client.submitted || client.refused);
     }
 
     pub(super) fn hear_client(&mut self, index: usize, call: u64, answer: Answer) {
@@ -89,6 +98,7 @@ impl World {
             }
             Answer::Shown(Ok(detail)) => client.ended = Self::ended(detail.experiment.state),
             Answer::Reply(Err(Refusal::Stopping)) => {}
+            Answer::Reply(Err(Refusal::Invalid(_))) if !client.submitted => self.turned_away(index),
             Answer::Reply(_) | Answer::Leased(_) | Answer::Shown(Err(_)) => panic!("client {index} is told {answer:?}"),
         }
     }

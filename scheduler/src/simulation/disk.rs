@@ -93,6 +93,10 @@ impl Journal for Drive {
         Err(JournalError::Failed { path: self.to_string(), why: "power failed".to_owned() })
     }
 
+    fn records(&self) -> Result<u64, JournalError> {
+        Ok(self.disk.lock().expect("one thread runs a world").records.len() as u64)
+    }
+
     fn replay_after(
         &self,
         after: u64,

@@ -1,7 +1,7 @@
 //! What travels between the processes of a world.
 
 use protocol::{Assignment, Cordon, ExperimentDetail, Refusal, Registration, Report, Submission, Target};
-use spec::{AttemptId, CheckpointRef, ExperimentId, WorkerId};
+use spec::{AttemptId, CheckpointRef, ExperimentId, TrialId, WorkerId};
 
 use crate::cluster::Reply;
 
@@ -41,6 +41,7 @@ pub(super) enum Body {
     Exchange(WorkerId, AttemptId, Report),
     Submit(Submission),
     Cancel(ExperimentId),
+    Requeue(TrialId),
     Cordon(Target, Cordon),
     Uncordon(Target),
     Show(ExperimentId),
@@ -59,6 +60,7 @@ impl Body {
             Self::Exchange(..) => "exchange",
             Self::Submit(_) => "submit",
             Self::Cancel(_) => "cancel",
+            Self::Requeue(_) => "requeue",
             Self::Cordon(..) => "cordon",
             Self::Uncordon(_) => "uncordon",
             Self::Show(_) => "show",

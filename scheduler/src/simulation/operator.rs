@@ -1,9 +1,13 @@
-//! Operators: they close machines for a while and open them again, and delete checkpoints that nobody can need.
+//! Operators: they close machines for a while and open them again, delete checkpoints that nobody can need, and want trials
+//! tried again.
 
-use protocol::{Cordon, Target};
+use protocol::{Cordon, ExperimentState, Target};
+use rand::RngExt as _;
+use spec::TrialId;
 
 use super::messages::{Body, Peer, Request};
 use super::plan::{Reach, SECOND};
+use super::question::End;
 use super::{Act, World};
 use crate::journal::{Journal as _, MemoryJournal};
 use crate::surplus;
@@ -36,6 +40,26 @@ impl World {
     fn operate(&mut self, body: Body) {
         let call = self.call();
         self.send(Request { from: Peer::Operator, call, body });
+    }
+
+    /// Wants a trial tried again: mostly one that failed, now and then any.
+    pub(super) fn requeue(&mut self) {
+        let any = self.rng.random_bool(0.2);
+        let mut trials = Vec::new();
+        for (id, chapter) in &self.book.chapters {
+            let asked = (0..).zip(&chapter.trials);
+            let chosen = asked.filter(|(_, trial)| any || matches!(trial.end, Some(End::Failed(_))));
+            trials.extend(chosen.map(|(index, _)| TrialId { experiment: id.clone(), index }));
+        }
+        if trials.is_empty() {
+            return;
+        }
+        let trial = trials[self.rng.random_range(0..trials.len())].clone();
+        // Whoever was told that it all failed looks again.
+        if let Some(client) = self.clients.iter_mut().find(|client| client.submission.experiment == trial.experiment) {
+            client.ended.take_if(|state| *state == ExperimentState::Failed);
+        }
+        self.operate(Body::Requeue(trial));
     }
 
     /// Deletes what the journal names as surplus, as `clean` does beside a scheduler that runs.

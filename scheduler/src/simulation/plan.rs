@@ -8,6 +8,7 @@ use rand_chacha::rand_core::SeedableRng as _;
 use spec::Span;
 
 use super::site::Site;
+use super::ties::Ties;
 use crate::cluster::Recovery;
 
 pub(super) const SECOND: u64 = 1_000_000;
@@ -58,6 +59,8 @@ pub(super) enum Fault {
     },
     /// An operator deletes checkpoints that nobody can need.
     Clean,
+    /// An operator wants a trial tried again.
+    Requeue,
 }
 
 /// What an operator speaks of.
@@ -72,6 +75,7 @@ pub(super) enum Reach {
 pub(super) struct Plan {
     pub(super) workers: usize,
     pub(super) site: Site,
+    pub(super) ties: Ties,
     pub(super) experiments: u32,
     /// In seconds.
     pub(super) lease: u64,
@@ -102,7 +106,7 @@ pub(super) struct Plan {
 }
 
 /// Kinds of timed faults: name, longest mean interval in seconds.
-const INTERVALS: [(Kind, u64); 11] = [
+const INTERVALS: [(Kind, u64); 12] = [
     (Kind::CrashScheduler, 40),
     (Kind::StopScheduler, 60),
     (Kind::FreezeScheduler, 40),
@@ -114,6 +118,7 @@ const INTERVALS: [(Kind, u64); 11] = [
     (Kind::Rival, 30),
     (Kind::Cordon, 20),
     (Kind::Clean, 30),
+    (Kind::Requeue, 10),
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -129,6 +134,7 @@ enum Kind {
     Rival,
     Cordon,
     Clean,
+    Requeue,
 }
 
 impl Plan {
@@ -140,6 +146,7 @@ impl Plan {
         let mut plan = Self {
             workers,
             site: Site::draw(&mut rng, workers),
+            ties: Ties::draw(&mut rng),
             experiments: rng.random_range(1..=3),
             lease: rng.random_range(2..=8),
             tick: [50, 100, 250][rng.random_range(0..3_usize)] * MILLISECOND,
@@ -234,6 +241,7 @@ impl Plan {
                 Fault::Cordon { worker, reach, cordon, micros: rng.random_range(SECOND..=20 * SECOND) }
             }
             Kind::Clean => Fault::Clean,
+            Kind::Requeue => Fault::Requeue,
         }
     }
 }

@@ -6,6 +6,8 @@ use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 use spec::{CheckpointRef, Digest, FailureClass, Finite, RetrySpec, Share, Span};
 
+use super::ties::name;
+
 mod sweeps;
 mod undisturbed;
 
@@ -82,23 +84,26 @@ impl Script {
         CheckpointRef { digest: Digest::of(&bytes), step }
     }
 
-    /// Where it ends if nobody prunes it, having begun at `from`, with the failures that count against its budget.
-    pub(super) fn end(&self, from: Stand, retry: &RetrySpec) -> (End, u32) {
+    /// Where it ends if nobody prunes it, having begun at `from` and been requeued so many times, with the failures that count
+    /// against its last budget.
+    pub(super) fn end(&self, from: Stand, retry: &RetrySpec, requeued: u32) -> (End, u32) {
         let failed = |class, failures| (End::Failed(class), failures);
         let metrics = || self.at(from, self.steps).weights.to_le_bytes().to_vec();
+        // A requeue gives it a new budget, and leaves it at the step of the ladder that the old one took it to.
+        let hungry = |times: u8| u32::from(times).saturating_sub(requeued * retry.attempts);
         match self.temper {
-            Temper::Hungry(times) if u32::from(times) >= retry.attempts => failed(FailureClass::Oom, retry.attempts),
+            Temper::Hungry(times) if hungry(times) >= retry.attempts => failed(FailureClass::Oom, retry.attempts),
             Temper::Broken(FailureClass::Data) => failed(FailureClass::Data, 1),
             Temper::Broken(class) => failed(class, retry.attempts),
             Temper::Hangs => failed(FailureClass::Timeout, retry.attempts),
             Temper::Good => (End::Succeeded(metrics()), 0),
-            Temper::Hungry(times) => (End::Succeeded(metrics()), u32::from(times)),
+            Temper::Hungry(times) => (End::Succeeded(metrics()), hungry(times)),
         }
     }
 
     /// Its failures on the way to `step`; `None` where it does not get there.
-    pub(super) fn failures_before(&self, step: u64, retry: &RetrySpec) -> Option<u32> {
-        match self.end(self.start(), retry) {
+    pub(super) fn failures_before(&self, step: u64, retry: &RetrySpec, requeued: u32) -> Option<u32> {
+        match self.end(self.start(), retry, requeued) {
             // It holds at a rung before it looks for trouble there.
             _ if step <= self.trouble => Some(0),
             (End::Failed(_), _) => None,
@@ -146,7 +151,7 @@ pub(super) fn submission(rng: &mut ChaCha8Rng, index: u32) -> Submission {
         RetrySpec { attempts: rng.random_range(1..=3), backoff: Span::from_millis(rng.random_range(100..4_000)) };
     Submission {
         experiment: format!("e{index}").parse().expect("a letter and a digit make an id"),
-        name: "e".parse().expect("a letter makes a name"),
+        name: name(index).parse().expect("a letter and a digit make a name"),
         payload,
         policy: Policy {
             parallel,

@@ -92,6 +92,7 @@ impl World {
             preempt_after: self.plan.preempt_after,
             preempt_pause: self.plan.preempt_pause,
             reserve_after: self.plan.reserve_after,
+            quota: self.plan.ties.quota.clone(),
             ..Options::default()
         };
         let recovered = Cluster::recover(began, resumed.ledger, sweeps(), options)
@@ -255,8 +256,12 @@ impl World {
     }
 
     fn take(&mut self, life: &mut Life, now: Timestamp, request: Request) {
+        let due = self.due(life.rounds.cluster(), now, &request.body);
         let kept = request.clone();
-        let sent = |reply| Sent { request: kept, answer: Answer::Reply(reply) };
+        let sent = |reply| {
+            due.check(&kept.body, &reply);
+            Sent { request: kept, answer: Answer::Reply(reply) }
+        };
         let rounds = &mut life.rounds;
         match request.body.clone() {
             Body::Register(registration) => rounds.call(now, Input::Register(registration), sent),
@@ -272,15 +277,7 @@ impl World {
             }
             Body::Heartbeat(worker, attempt) => {
                 self.book.hear(now, &worker, attempt);
-                let due = self.due(rounds.cluster(), &worker, attempt);
-                rounds.call(now, Input::Heartbeat(worker.clone(), attempt, None), |reply| {
-                    assert_eq!(
-                        reply,
-                        Ok(Reply::Directive(due)),
-                        "{worker} is told something else of attempt {attempt}"
-                    );
-                    sent(reply)
-                });
+                rounds.call(now, Input::Heartbeat(worker, attempt, None), sent);
             }
             Body::Checkpoint(worker, attempt, checkpoint) => {
                 self.book.hear(now, &worker, attempt);
@@ -299,7 +296,11 @@ impl World {
                 }
             }
             Body::Submit(submission) => rounds.call(now, Input::Submit(submission), sent),
-            Body::Cancel(experiment) => rounds.call(now, Input::Cancel(experiment), sent),
+            Body::Cancel(experiment) => {
+                life.excuses.cancelled.push(experiment.clone());
+                rounds.call(now, Input::Cancel(experiment), sent);
+            }
+            Body::Requeue(trial) => rounds.call(now, Input::Requeue(trial), sent),
             Body::Cordon(target, cordon) => rounds.call(now, Input::Cordon(target, cordon), sent),
             Body::Uncordon(target) => {
                 rounds.call(now, Input::Uncordon(target.clone()), sent);
@@ -405,6 +406,7 @@ impl World {
             (Body::Cordon(target, cordon), Answer::Reply(Ok(_))) => {
                 self.book.promise(Promise::Cordoned(target.clone(), *cordon));
             }
+            (Body::Requeue(trial), Answer::Reply(Ok(_))) => self.book.promise(Promise::Requeued(trial.clone())),
             _ => {}
         }
     }

@@ -114,6 +114,29 @@ async fn an_experiment_goes_from_submission_to_its_end() {
     assert_eq!(metrics.lines().count(), 3);
 }
 
+/// Whether this process has a thread of that name.
+fn has_thread(name: &str) -> bool {
+    let threads = std::fs::read_dir("/proc/self/task").unwrap();
+    threads
+        .flatten()
+        .any(|thread| std::fs::read_to_string(thread.path().join("comm")).is_ok_and(|comm| comm.trim_end() == name))
+}
+
+#[tokio::test]
+async fn no_thread_is_left_at_work_in_the_home_of_a_scheduler_that_was_stopped() {
+    let home = tempfile::tempdir().unwrap();
+    let (handle, _client) = begin(home.path()).await;
+    assert!(has_thread("snapshot"));
+    handle.stop().await.unwrap();
+    // The system takes a moment to forget a thread that was joined; one that was not would look again in five seconds.
+    let forgotten = async {
+        while has_thread("snapshot") {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(1), forgotten).await.expect("it ends with its scheduler");
+}
+
 #[tokio::test]
 async fn a_wrong_token_is_refused_and_the_token_file_is_its_owners_alone() {
     use std::os::unix::fs::PermissionsExt as _;

@@ -317,12 +317,20 @@ async fn who_is_revoked_while_it_waits_for_an_attempt_gets_none() {
     let (handle, client) = open(home.path()).await;
     let box_1 = connect(&handle, member(&client, "box-1", Role::Worker).await).await;
     let worker = register(&box_1, "box-1-a").await;
-    let waiting = tokio::spawn(async move { box_1.lease(&worker).await });
-    // Long enough for its call to wait there: one that came later would be refused at the gate.
-    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    let first = submission("1").experiment;
+    client.submit(submission("1")).await.unwrap();
+    let attempt = box_1.lease(&worker).await.unwrap().unwrap().attempt;
+    let mut updates = client.watch(Some(&first)).await.unwrap();
+    // An end and the wait for what follows come in one call: once the end is told, the call waits.
+    let waiting = tokio::spawn(async move { box_1.exchange(&worker, attempt, Report::Succeeded(Vec::new())).await });
+    while !matches!(updates.next().await.unwrap().unwrap(), Update::Experiment(view) if view.state.is_final()) {}
     client.revoke(&"box-1".parse().unwrap()).await.unwrap();
-    client.submit(submission("2")).await.unwrap();
+    let second = Submission { experiment: "second".parse().unwrap(), ..submission("1") };
+    client.submit(second.clone()).await.unwrap();
     assert_eq!(refused(waiting.await.unwrap()), Refusal::Revoked);
+    // It was not turned away at the gate: an attempt was on its way to it, and runs out with its lease.
+    let trial = client.show(&second.experiment).await.unwrap().trials.remove(0);
+    assert!(matches!(&trial.status, TrialState::Leased { worker, .. } if worker.as_str() == "box-1-a"), "{trial:?}");
     handle.stop().await.unwrap();
 }
 

@@ -155,6 +155,41 @@ async fn a_standby_takes_over_within_seconds_and_goes_on_where_the_leader_was() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_leader_goes_on_from_a_snapshot_and_does_not_read_what_lies_before_it() {
+    let (server, home) = (Server::start(), tempfile::tempdir().unwrap());
+    let first = lead(home.path(), &server).await;
+    first.client().await.unwrap().submit(submission("2")).await.unwrap();
+    first.stop().await.unwrap();
+    let written = home.path().join("postgres.snapshot");
+    assert!(!written.try_exists().unwrap(), "a short journal needs none");
+    let long = "INSERT INTO tradewind_events SELECT last + step, 0, \
+                '{\"cordoned\":{\"target\":{\"worker\":\"w9\"},\"cordon\":\"finish\"}}', NULL \
+                FROM (SELECT max(sequence) AS last FROM tradewind_events) AS events, generate_series(1, 60000) AS step";
+    server.query(&format!("{long} RETURNING 1")).expect("the journal grows");
+
+    let second = lead(home.path(), &server).await;
+    let patience = Instant::now() + Duration::from_secs(30);
+    while !written.try_exists().unwrap() {
+        assert!(Instant::now() < patience, "no snapshot is written");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    second.stop().await.unwrap();
+
+    // Nobody looks there any more.
+    server.query("DROP TRIGGER tradewind_events_stay ON tradewind_events");
+    let spoilt = "UPDATE tradewind_events SET body = '{}' WHERE sequence = 1 RETURNING 1";
+    assert_eq!(server.query(spoilt).as_deref(), Some("1"));
+    let third = lead(home.path(), &server).await;
+    let detail = third.client().await.unwrap().show(&"pairs".parse().unwrap()).await.unwrap();
+    assert_eq!(detail.experiment.trials.pending, 2);
+    third.stop().await.unwrap();
+    // Without it the whole journal is read, and found damaged.
+    std::fs::remove_file(&written).unwrap();
+    let damaged = scheduler::start(config(home.path(), &server), sweeps(), None).await.err().expect("it is damaged");
+    assert!(damaged.to_string().contains("is damaged at record 1"), "{damaged}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_address_that_is_none_or_of_another_machine_is_refused_without_its_password() {
     let home = tempfile::tempdir().unwrap();
     for url in ["postgres://u:s3cret@db.example/x", "mysql://u:s3cret@localhost/x", "postgres://u:s3cret@localhost:x/y"]

@@ -57,6 +57,29 @@ fn whoever_waits_for_one_that_did_not_succeed_ends_with_it_and_says_why() {
 }
 
 #[test]
+fn a_journal_that_kept_only_the_first_of_their_ends_tells_the_others_too() {
+    let mut cluster = TestCluster::new()
+        .submit("train", "1 1", policy())
+        .submit("ensemble", "1 1", after(&["train"]))
+        .submit("evaluate", "1 1", after(&["ensemble"]))
+        .worker("a", 1);
+    cluster.fail("a", FailureClass::Data);
+    let (whole, mut records) = (cluster.render(), Vec::new());
+    let read = cluster.journal.replay(&mut |record| {
+        records.push(record);
+        Ok(())
+    });
+    read.unwrap();
+    let first = records.iter().position(|record| matches!(record.event, Event::Ended { .. })).unwrap();
+    cluster.journal = MemoryJournal::default();
+    cluster.journal.append(&records[..=first]).unwrap();
+    cluster.restart(Recovery::Readopt);
+    assert_eq!(cluster.render(), whole);
+    expect!["ensemble.0 has been cancelled: it waited for train, which failed."]
+        .assert_eq(&cluster.explain("ensemble.0"));
+}
+
+#[test]
 fn circles_and_strangers_are_refused_and_a_name_means_its_newest() {
     let mut cluster = TestCluster::new();
     let itself = cluster.submission("s", "1 1", after(&["s"]));
@@ -94,6 +117,19 @@ fn a_deadline_ends_what_is_open_and_one_that_has_passed_is_refused() {
     let late = cluster.submission("late", "1 1", by(29.0));
     expect!["deadline 1970-01-01T00:00:29Z of late has passed: choose a later one"]
         .assert_eq(&refused(&mut cluster, late));
+}
+
+#[test]
+fn nothing_starts_after_a_deadline_though_no_tick_has_come_since() {
+    let by = Policy { deadline: Some(Timestamp::default().plus_seconds(30.0)), ..policy() };
+    let mut cluster = TestCluster::new().submit("s", "1 1", by).submit("t", "1 1", policy());
+    // As after a scheduler stood still: what waited in its inbox comes first.
+    cluster.now = 30.0;
+    cluster.join("a", 1);
+    assert_eq!(cluster.at("a"), None, "its time is over");
+    cluster.advance(0.0);
+    assert_eq!(cluster.at("a").as_deref(), Some("t.0"));
+    assert!(cluster.render().starts_with("s cancelled"));
 }
 
 #[test]
@@ -137,6 +173,24 @@ fn a_trial_that_its_sweep_was_told_of_is_not_requeued() {
         .assert_eq(&cluster.on(requeue()).unwrap_err().to_string());
     let unknown = cluster.on(Input::Requeue("s.9".parse().unwrap())).unwrap_err();
     assert_eq!(unknown, Refusal::NotFound("trial s.9 does not exist".to_owned()));
+}
+
+#[test]
+fn a_trial_that_its_batch_was_judged_without_is_not_requeued() {
+    let requeue = || Input::Requeue("s.0".parse().unwrap());
+    let begin = || {
+        let mut cluster = TestCluster::new().submit("s", "2 2 1", policy()).worker("a", 1).worker("b", 1);
+        cluster.fail("a", FailureClass::Data);
+        cluster
+    };
+    let mut judged = begin();
+    judged.pause("b", 0.5).unwrap();
+    expect!["trial s.0 cannot be requeued: its sweep was told that it failed and went on"]
+        .assert_eq(&judged.on(requeue()).unwrap_err().to_string());
+    let mut open = begin();
+    open.on(requeue()).unwrap();
+    open.pause("b", 0.5).unwrap();
+    assert!(open.render().contains("1 paused rung=0"), "the rung waits for it: {}", open.render());
 }
 
 #[test]

@@ -146,6 +146,23 @@ fn a_cordon_lets_nothing_start_and_draining_hands_back_what_runs() {
     assert!(unknown.to_string().starts_with("node three is not connected"), "{unknown}");
 }
 
+#[test]
+fn a_drain_reaches_an_attempt_after_a_restart_before_its_worker_registers_again() {
+    let mut cluster = TestCluster::new().submit("s", "4 4", policy());
+    for (machine, name) in [("one", "a"), ("two", "b"), ("three", "c"), ("four", "d")] {
+        cluster.hire(on(machine, name));
+    }
+    let drain = |target| Input::Cordon(target, Cordon::Drain);
+    cluster.on(drain(node("one"))).unwrap();
+    cluster.on(drain(Target::Worker(worker("b")))).unwrap();
+    cluster.restart(Recovery::Readopt);
+    // Two more are drained only now: nobody has registered, but the journal knows who is at work and where.
+    cluster.on(drain(node("three"))).unwrap();
+    cluster.on(drain(Target::Worker(worker("d")))).unwrap();
+    assert!(matches!(cluster.on(drain(node("five"))), Err(Refusal::NotFound(_))));
+    assert_eq!(cluster.live(1, &["a", "b", "c", "d"]), [Directive::Stop(StopCause::Draining); 4]);
+}
+
 fn strict() -> Options {
     let quarantine = Quarantine { failures: 3, first: Span::from_secs(30), ..Quarantine::default() };
     Options { quarantine, ..Options::default() }

@@ -21,11 +21,7 @@ impl Book {
         assert_eq!(self.cordon(worker), None, "{id} starts on {worker}, which is cordoned");
         assert!(self.site.holds(worker, policy), "{id} starts on {worker}, which has not what it needs");
         let there = self.site.node_of(worker);
-        assert_eq!(
-            *node,
-            shares(policy).then(|| there.clone()),
-            "{id} holds something of another machine than its own"
-        );
+        assert_eq!(node.as_ref(), Some(&there), "{id} is said to run on another machine than it does");
         assert_eq!(gpus.len(), policy.gpus as usize, "{id} holds more or fewer GPUs than it needs");
         let free = self.free_gpus(worker, policy);
         let mut distinct = gpus.iter().enumerate().all(|(at, gpu)| !gpus[..at].contains(gpu));
@@ -71,7 +67,7 @@ impl Book {
         held + asked.0 <= MACHINE.0
     }
 
-    /// Attempts that hold something of a machine, with what their trials ask for.
+    /// Attempts on a machine, with what their trials ask for.
     fn held_on(&self, node: &NodeId) -> impl Iterator<Item = (&Policy, &Live)> {
         let all = self.chapters.values().flat_map(|chapter| {
             chapter.trials.iter().filter_map(|trial| Some((&chapter.submission.policy, trial.live.as_ref()?)))

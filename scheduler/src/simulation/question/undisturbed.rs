@@ -23,10 +23,10 @@ pub(in crate::simulation) struct Course {
 }
 
 impl Course {
-    fn new(payload: Vec<u8>, begins: Option<(u32, Stand)>, retry: &RetrySpec) -> Self {
+    fn new(payload: Vec<u8>, begins: Option<(u32, Stand)>, (retry, requeued): (&RetrySpec, u32)) -> Self {
         let script = Script::read(&payload);
         let from = begins.map_or(script.start(), |(_, from)| from);
-        let (end, failures) = script.end(from, retry);
+        let (end, failures) = script.end(from, retry, requeued);
         Self { payload, parent: begins.map(|(parent, _)| parent), end, failures, from }
     }
 
@@ -39,10 +39,24 @@ impl Course {
     }
 }
 
-/// All trials by index, and the experiment's state.
-pub(in crate::simulation) fn undisturbed(submission: &Submission) -> (Vec<Course>, ExperimentState) {
+/// What each trial may spend: a budget of failures, and one more for each time it was requeued.
+#[derive(Clone, Copy)]
+struct Budgets<'a> {
+    retry: &'a RetrySpec,
+    requeued: &'a [u32],
+}
+
+impl<'a> Budgets<'a> {
+    fn of(self, index: usize) -> (&'a RetrySpec, u32) {
+        (self.retry, self.requeued.get(index).copied().unwrap_or_default())
+    }
+}
+
+/// All trials by index, and the experiment's state. `requeued`: how often each trial was tried again by somebody's word,
+/// before its sweep knew how it ended.
+pub(in crate::simulation) fn undisturbed(submission: &Submission, requeued: &[u32]) -> (Vec<Course>, ExperimentState) {
     let mut sweep = open(submission).expect("submissions of a world open");
-    let retry = &submission.policy.retry;
+    let budgets = Budgets { retry: &submission.policy.retry, requeued };
     let mut trials: Vec<Course> = Vec::new();
     let mut batches: VecDeque<Range<usize>> = VecDeque::new();
     loop {
@@ -50,8 +64,10 @@ pub(in crate::simulation) fn undisturbed(submission: &Submission) -> (Vec<Course
             match sweep.ask() {
                 Ask::Batch(payloads) => {
                     let first = trials.len();
-                    trials.extend(payloads.into_iter().map(|payload| Course::new(payload, None, retry)));
-                    climb(&mut trials, first, (&mut *sweep, retry));
+                    for payload in payloads {
+                        trials.push(Course::new(payload, None, budgets.of(trials.len())));
+                    }
+                    climb(&mut trials, first, (&mut *sweep, budgets));
                     batches.push_back(first..trials.len());
                 }
                 Ask::Waiting => break false,
@@ -69,7 +85,7 @@ pub(in crate::simulation) fn undisturbed(submission: &Submission) -> (Vec<Course
 }
 
 /// Takes the batch that begins with `first` from rung to rung: ends those that do not go on, and adds children.
-fn climb(trials: &mut Vec<Course>, first: usize, (sweep, retry): (&mut dyn Sweep, &RetrySpec)) {
+fn climb(trials: &mut Vec<Course>, first: usize, (sweep, budgets): (&mut dyn Sweep, Budgets<'_>)) {
     let mut open: Vec<usize> = (first..trials.len()).collect();
     for (rung, share) in (0..).zip(sweep.rungs(0)) {
         // Who gets there, where it stands, and with how many failures on the way.
@@ -77,7 +93,8 @@ fn climb(trials: &mut Vec<Course>, first: usize, (sweep, retry): (&mut dyn Sweep
         for index in open {
             let (script, from) = (Script::read(&trials[index].payload), trials[index].from);
             let step = script.holds_at(share);
-            if let Some(failures) = script.failures_before(step, retry) {
+            let (retry, requeued) = budgets.of(index);
+            if let Some(failures) = script.failures_before(step, retry, requeued) {
                 there.push((index, script.at(from, step), failures));
             }
         }
@@ -95,7 +112,7 @@ fn climb(trials: &mut Vec<Course>, first: usize, (sweep, retry): (&mut dyn Sweep
             let (_, stand, _) =
                 there.iter().find(|(index, ..)| *index == child.parent as usize).expect("it holds there");
             open.push(trials.len());
-            trials.push(Course::new(child.payload, Some((child.parent, *stand)), retry));
+            trials.push(Course::new(child.payload, Some((child.parent, *stand)), budgets.of(trials.len())));
         }
         open.sort_unstable();
     }
