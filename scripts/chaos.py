@@ -176,6 +176,9 @@ class Separate:
         self.scheduler = self.start_scheduler()
         self.workers = [self.start_worker() for _ in range(options.workers)]
         self.client = site.start("run", str(site.spec), "--scheduler", f"http://127.0.0.1:{self.port}", "--json")
+        # Who submits while the scheduler is killed is told so, and no sweep begins: faults begin with the sweep.
+        while site.experiment() is None and self.client.poll() is None:
+            time.sleep(0.2)
         self.still = {}
         self.faults = {
             self.kill_worker: 30,
