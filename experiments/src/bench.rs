@@ -81,6 +81,7 @@ fn work(payload: &[u8]) -> Vec<u8> {
         metrics: [(Metric::ValidationSharpe, score)].into(),
         validation: Series::default(),
         curve: Vec::new(),
+        encoder: None,
     };
     serde_json::to_vec(&outcome).unwrap_or_default()
 }

@@ -56,6 +56,7 @@ pub(crate) fn view(trial: &TrialSpec, objective: Option<f64>) -> TrialView {
         metrics: [(Metric::ValidationSharpe, objective)].into(),
         validation: spec::Series::default(),
         curve: Vec::new(),
+        encoder: None,
     });
     let failed = TrialState::Failed { class: FailureClass::Nan, message: "loss was not finite at step 4".to_owned() };
     TrialView {

@@ -9,6 +9,7 @@ mod elsewhere;
 mod explanations;
 mod families;
 mod kills;
+mod learned;
 mod members;
 mod operators;
 mod processes;

@@ -97,6 +97,7 @@ impl Home {
             metrics: [(Metric::ValidationSharpe, validation.summary().sharpe), (Metric::ValidationLoss, 1.1)].into(),
             validation: validation.series(),
             curve: (1..4).map(|epoch| (epoch, [(Metric::Loss, 1.0 / epoch as f64)].into())).collect(),
+            encoder: None,
         };
         TrialView {
             trial: trial.trial.clone(),
