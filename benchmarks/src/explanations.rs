@@ -83,7 +83,7 @@ pub(crate) fn aapl(csv: &Path) -> Result<Dataset, DataError> {
 }
 
 /// What a recipe learns from these bars.
-pub(crate) fn prepared(bars: &Dataset, recipe: &Recipe) -> Result<(TrialSpec, TrainingData), TrainError> {
+fn prepared(bars: &Dataset, recipe: &Recipe) -> Result<(TrialSpec, TrainingData), TrainError> {
     let trial = json!({
         "trial": "explained-1.0", "params": {}, "seed": recipe.seed,
         "data": { "source": "explained", "symbols": [bars.symbol], "interval": bars.interval, "split": recipe.split },

@@ -2,9 +2,8 @@
 //!
 //! [`agent::run`] follows a recipe (`experiments/benchmarks/`) for some seeds, [`market::run`] does so on a made-up
 //! market beside its oracle, [`forecast`] trains forecasters on series whose best forecast is known and measures their speed,
-//! [`explanations`] holds what is said of their forecasts against what is known, [`learned_features`] trains agents with and
-//! without an encoder's features, [`gemm::peak`] is what one core can multiply. CPU time is the process's own: other work
-//! on the machine disturbs it least.
+//! [`explanations`] holds what is said of their forecasts against what is known, [`gemm::peak`] is what one core can
+//! multiply. CPU time is the process's own: other work on the machine disturbs it least.
 
 pub mod agent;
 pub mod clock;
@@ -14,7 +13,6 @@ pub mod figures;
 pub mod flops;
 pub mod forecast;
 pub mod gemm;
-pub mod learned_features;
 pub mod market;
 pub mod recipes;
 mod watch;

@@ -17,7 +17,7 @@ use spec::{ExperimentId, ModelName, Owner, Span, TrialId};
 
 mod members;
 
-pub(crate) use explanations::{BenchExplanations, BenchLearnedFeatures, ExplainPrediction, MethodKind};
+pub(crate) use explanations::{BenchExplanations, ExplainPrediction, MethodKind};
 pub(crate) use members::{Create, Join, Token};
 
 /// From an experiment file to a live order, with one artifact all the way.
@@ -337,6 +337,9 @@ pub(crate) struct Serve {
     /// NAME@champion, NAME@challenger or NAME@VERSION.
     #[arg(long)]
     pub(crate) model: String,
+    /// Takes its place, and says so, where its encoder cannot be loaded: another that sees indicators alone.
+    #[arg(long)]
+    pub(crate) fallback: Option<String>,
     #[arg(long, default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
     /// File holding the API key; made at first use. Default: HOME/keys/serve.key.
@@ -369,6 +372,9 @@ pub(crate) struct Live {
     /// NAME@champion, NAME@challenger or NAME@VERSION.
     #[arg(long)]
     pub(crate) model: String,
+    /// Takes its place, and says so, where its encoder cannot be loaded: another that sees indicators alone.
+    #[arg(long)]
+    pub(crate) fallback: Option<String>,
     /// Journal of the session. Default: HOME/live/MODEL-DIGEST.journal; an existing one is continued.
     #[arg(long)]
     pub(crate) journal: Option<PathBuf>,
@@ -430,8 +436,6 @@ pub(crate) enum Bench {
     },
     /// What explanations miss, and whether they name a driver that is planted.
     Explanations(BenchExplanations),
-    /// PPO on an encoder's features beside indicators, and on indicators alone, on real bars.
-    LearnedFeatures(BenchLearnedFeatures),
     /// Stepping an environment at random.
     Env {
         /// Gymnasium's id, trading or trading-by-reference.

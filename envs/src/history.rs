@@ -42,6 +42,17 @@ impl Rows {
         let from = bar.checked_sub(self.first_full())? * self.width;
         self.values.get(from..from + self.window * self.width)
     }
+
+    /// The same rows with those of `other` behind them, for the bars that have both.
+    #[must_use]
+    pub fn beside(&self, other: &Self) -> Self {
+        let first = self.first.max(other.first);
+        let from = |rows: &Self| ((first - rows.first) * rows.width).min(rows.values.len());
+        let (own, its) =
+            (self.values[from(self)..].chunks_exact(self.width), other.values[from(other)..].chunks_exact(other.width));
+        let values = own.zip(its).flat_map(|(own, its)| own.iter().chain(its)).copied().collect();
+        Self { first, width: self.width + other.width, window: self.window, values }
+    }
 }
 
 /// Why an environment cannot be built.

@@ -82,6 +82,7 @@ fn work(payload: &[u8]) -> Vec<u8> {
         validation: Series::default(),
         curve: Vec::new(),
         folds: Vec::new(),
+        encoder: None,
     };
     serde_json::to_vec(&outcome).unwrap_or_default()
 }

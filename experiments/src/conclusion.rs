@@ -7,6 +7,7 @@ use market::Timestamp;
 use protocol::{ExperimentState, TrialView};
 use spec::{DateRange, ProgressUnit, TaskSpec};
 
+use crate::encoder::EncoderFigures;
 use crate::question::Question;
 use crate::record::{RecordError, write_whole};
 use crate::report::{self, Explained, GateLine, Report, Tone};
@@ -82,6 +83,8 @@ pub fn conclude(
         verdict: sentence,
         report: Some(path.clone()),
         calibration: verdict.as_ref().and_then(|verdict| verdict.calibration.clone()),
+        encoder: EncoderFigures::of(&trials),
+        notice: prepared.notice.clone(),
         promotion: verdict.and_then(|verdict| verdict.promotion),
     };
     if state == ExperimentState::Succeeded {
@@ -132,7 +135,7 @@ fn report<'a>(
         calibration: verdict.and_then(|verdict| verdict.calibration.clone()),
         gates: verdict.map(|verdict| verdict.gates.iter().map(gate_line).collect()).unwrap_or_default(),
         promotion: verdict.and_then(|verdict| verdict.promotion.as_ref()).map(promotion_text).unwrap_or_default(),
-        facts: facts(prepared, verdict, now),
+        facts: facts(prepared, trials, verdict, now),
         command: format!("tradewind run {}", prepared.path.display()),
     }
 }
@@ -170,7 +173,7 @@ pub fn promotion_text(promotion: &Promotion) -> String {
     }
 }
 
-fn facts(prepared: &Prepared, verdict: Option<&Verdict>, now: Timestamp) -> Vec<(String, String)> {
+fn facts(prepared: &Prepared, trials: &[Trial], verdict: Option<&Verdict>, now: Timestamp) -> Vec<(String, String)> {
     let Question { spec, code_version, kernel, .. } = &prepared.question;
     let range = |range: &DateRange| format!("{} to {}", range.from.date(), range.to.date());
     let costs = &spec.env.costs;
@@ -198,5 +201,10 @@ fn facts(prepared: &Prepared, verdict: Option<&Verdict>, now: Timestamp) -> Vec<
     if let Some(verdict) = verdict {
         facts.insert(6, ("Trials ever on this data", verdict.trials_ever.to_string()));
     }
+    let used = EncoderFigures::of(trials).map(|used| {
+        let share = 100.0 * used.remembered;
+        format!("{}; of {} bars asked for, {share:.1} % were remembered", used.bundle, used.asked)
+    });
+    facts.extend(prepared.notice.clone().or(used).map(|text| ("Encoder", text)));
     facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }

@@ -57,6 +57,7 @@ pub(crate) fn view(trial: &TrialSpec, objective: Option<f64>) -> TrialView {
         validation: spec::Series::default(),
         curve: Vec::new(),
         folds: Vec::new(),
+        encoder: None,
     });
     let failed = TrialState::Failed { class: FailureClass::Nan, message: "loss was not finite at step 4".to_owned() };
     TrialView {

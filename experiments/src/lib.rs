@@ -2,6 +2,7 @@
 
 pub mod bench;
 mod conclusion;
+mod encoder;
 mod ensemble;
 mod figure;
 #[cfg(test)]
@@ -18,6 +19,7 @@ mod warm;
 
 pub use backtest::calibration::{CalibrationFigures, CoverageFigures, ReliabilityBin, ScoreFigures};
 pub use conclusion::{ConcludeError, Conclusion, conclude, promotion_text};
+pub use encoder::{EncoderError, EncoderFigures};
 pub use ensemble::{EnsembleRunError, EnsembleSummary, MemberFigures, SweepMembersError, TogetherFigures, ensemble};
 pub use question::{Question, Seen, normalised};
 pub use record::{Asked, Record, RecordError};

@@ -220,6 +220,8 @@ mod tests {
             report: None,
             promotion: None,
             calibration: None,
+            encoder: None,
+            notice: None,
         };
         record.finish(&summary).unwrap();
         assert_eq!(record.finished().unwrap(), Some(summary));

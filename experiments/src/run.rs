@@ -8,6 +8,7 @@ use market::{Interval, Symbol};
 use protocol::{End, Ending, ExperimentDetail, Policy, Submission, TrialState, TrialView};
 use spec::{DataFacts, Digest, ExperimentId, ExperimentSpec, Facts, Fallback, Problem, Span, canonical_json};
 
+use crate::encoder::{self, EncoderError};
 use crate::question::{Question, normalised};
 use crate::record::{Asked, Record, RecordError};
 use crate::summary::Summary;
@@ -51,6 +52,8 @@ pub struct Prepared {
     pub policy: Policy,
     /// Where it runs when its scheduler cannot be reached, and how long that is waited for: as the file says.
     pub fallback: (Option<Fallback>, Option<Span>),
+    /// What is done otherwise than the file asks first, and why: to be said aloud.
+    pub notice: Option<String>,
     trials: u32,
     /// Its folder under the home.
     pub record: Record,
@@ -96,6 +99,9 @@ pub enum PrepareError {
         /// All that is wrong.
         report: QualityReport,
     },
+    /// The encoder is there and cannot be used.
+    #[error(transparent)]
+    Encoder(#[from] EncoderError),
     /// A point of the space does not fit.
     #[error(transparent)]
     Sweep(#[from] SweepError),
@@ -124,7 +130,14 @@ pub enum PrepareError {
 /// [`PrepareError`]: with every problem of the file at once, or with what is wrong with data, space or home.
 pub fn prepare(home: &Path, path: &Path, machine: &Machine) -> Result<Prepared, PrepareError> {
     let yaml = std::fs::read_to_string(path).map_err(|source| PrepareError::File { path: path.to_owned(), source })?;
-    checked(home, path, yaml, machine)
+    checked(home, path, (yaml, Begun::Now), machine)
+}
+
+/// Whether an experiment is asked for the first time.
+enum Begun<'a> {
+    Now,
+    /// It was, so what its names stood for then holds.
+    As(&'a Question),
 }
 
 /// A run that was begun before, from its own record: the file may have changed since.
@@ -135,7 +148,7 @@ pub fn resume(home: &Path, experiment: &ExperimentId, machine: &Machine) -> Resu
     let record = Record::new(home, experiment);
     let unknown = || PrepareError::Unknown(experiment.clone());
     let (asked, yaml) = (record.asked()?.ok_or_else(unknown)?, record.yaml()?.ok_or_else(unknown)?);
-    let prepared = checked(home, &asked.path, yaml, machine)?;
+    let prepared = checked(home, &asked.path, (yaml, Begun::As(&asked.question)), machine)?;
     let (then, now) = (&asked.question, &prepared.question);
     let what = [
         (then.data_digest != now.data_digest, "data"),
@@ -166,24 +179,32 @@ pub fn extend(
     spec.sweep.warm_start = Some(experiment.clone());
     // JSON is YAML: the file of the new run is its spec, whole.
     let yaml = serde_json::to_string_pretty(&spec).expect("a spec holds only finite numbers and text keys");
-    checked(home, &asked.path, yaml, machine)
+    checked(home, &asked.path, (yaml, Begun::Now), machine)
 }
 
-fn checked(home: &Path, path: &Path, yaml: String, machine: &Machine) -> Result<Prepared, PrepareError> {
-    let (spec, positions) = spec::parse(&path.display().to_string(), &yaml).map_err(PrepareError::Spec)?;
-    let mut facts = Facts { cpus: machine.cpus, gpus: machine.gpus, data: None };
-    let dataset = match read(home, &spec) {
-        Ok((dataset, found)) => {
-            facts.data = Some(found);
-            Ok(dataset)
+fn checked(
+    home: &Path,
+    path: &Path,
+    (yaml, begun): (String, Begun<'_>),
+    machine: &Machine,
+) -> Result<Prepared, PrepareError> {
+    let (mut spec, positions) = spec::parse(&path.display().to_string(), &yaml).map_err(PrepareError::Spec)?;
+    let mut notice = None;
+    if let (Begun::As(question), Some(named)) = (begun, &spec.encoder) {
+        let begun_with = question.spec.encoder.clone();
+        notice = begun_with.is_none().then(|| format!("it was begun without `{}`: indicators alone", named.bundle));
+        spec.encoder = begun_with;
+    }
+    let mut facts = Facts { cpus: machine.cpus, gpus: machine.gpus, data: None, encoder: None };
+    let dataset = look(home, &spec, &mut facts);
+    if let Some(wanted) = &spec.encoder {
+        let found = encoder::find(home, wanted)?;
+        notice = encoder::notice(wanted, &found.facts);
+        if let Some(data) = &mut facts.data {
+            data.warm_up_bars = data.warm_up_bars.max(found.warm_up_bars);
         }
-        // A symbol that is not there is a fault of the spec, with a place in it.
-        Err(PrepareError::Data(DataError::Symbol { held, path, symbol })) => {
-            facts.data = Some(DataFacts { symbols: held.clone(), ..DataFacts::default() });
-            Err(PrepareError::Data(DataError::Symbol { held, path, symbol }))
-        }
-        Err(error) => Err(error),
-    };
+        facts.encoder = Some(found.facts);
+    }
     let problems = spec::check(&spec, &positions, &facts);
     if !problems.is_empty() {
         return Err(PrepareError::Spec(problems));
@@ -216,10 +237,27 @@ fn checked(home: &Path, path: &Path, yaml: String, machine: &Machine) -> Result<
         split,
         policy,
         fallback,
+        notice,
         trials,
         record,
         finished,
     })
+}
+
+/// The bars, and what they say of a spec.
+fn look(home: &Path, spec: &ExperimentSpec, facts: &mut Facts) -> Result<Dataset, PrepareError> {
+    match read(home, spec) {
+        Ok((dataset, found)) => {
+            facts.data = Some(found);
+            Ok(dataset)
+        }
+        // A symbol that is not there is a fault of the spec, with a place in it.
+        Err(PrepareError::Data(DataError::Symbol { held, path, symbol })) => {
+            facts.data = Some(DataFacts { symbols: held.clone(), ..DataFacts::default() });
+            Err(PrepareError::Data(DataError::Symbol { held, path, symbol }))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// The bars of the spec's first symbol, refused where they are unfit, and what a spec can disagree with.

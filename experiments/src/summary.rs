@@ -8,6 +8,8 @@ use protocol::{ExperimentState, TrialState, TrialView};
 use serde::{Deserialize, Serialize};
 use spec::{BundleId, ExperimentId, ModelName, TrialId};
 
+use crate::encoder::EncoderFigures;
+
 /// How an experiment ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -29,6 +31,12 @@ pub struct Summary {
     /// How well its calibrated forecasts lie on the test split; absent without a calibration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<CalibrationFigures>,
+    /// How often learned features were remembered; absent without an encoder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoder: Option<EncoderFigures>,
+    /// What was done otherwise than the file asks first, and why; absent where nothing was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<String>,
 }
 
 /// Trials by their final state.

@@ -3,9 +3,9 @@
 //! A bar closes → features → prediction → decision → order for the next bar's open, exactly as in the backtest. State is
 //! a function of the header and the events so far, so the journal's inputs rebuild it.
 
-use features::{FeatureError, FeatureState, Stream, observation};
+use features::{FeatureError, observation};
 use market::{Bar, InstrumentError, Money, Price, Timestamp};
-use models::{Adaptive, ModelError, Predictor, Uncertainty};
+use models::{Adaptive, LookError, ModelError, Predictor, Sight, SightStream, Uncertainty};
 use portfolio::{Portfolio, Tape};
 use risk::{Approved, Context, Gate, KillSwitch, Refusal};
 use spec::{BundleId, Confidence, Decision, Digest, Prediction, Reason};
@@ -89,11 +89,20 @@ pub enum EngineError {
     },
 }
 
+impl From<LookError> for EngineError {
+    fn from(error: LookError) -> Self {
+        match error {
+            LookError::Feature(error) => Self::Feature(error),
+            LookError::Encoder(error) => Self::Model(error),
+        }
+    }
+}
+
 /// The engine.
 pub struct Engine {
     header: Header,
     predictor: Predictor,
-    stream: Stream,
+    stream: SightStream,
     costs: CostModel,
     gate: Gate,
     portfolio: Portfolio,
@@ -108,17 +117,17 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine that has seen no event, with its features standing where the bundle left them.
+    /// An engine that has seen no event, with what it sees standing where the bundle left it.
     ///
     /// # Errors
     /// [`EngineError::OtherBundle`] when the predictor is not the header's.
-    pub fn new(header: Header, predictor: Predictor, features: FeatureState) -> Result<Self, EngineError> {
+    pub fn new(header: Header, predictor: Predictor, sight: &Sight) -> Result<Self, EngineError> {
         let (wanted, given) = (header.bundle, predictor.bundle());
         if wanted != given {
             return Err(EngineError::OtherBundle { wanted, given });
         }
         Ok(Self {
-            stream: Stream::resume(features),
+            stream: sight.resume(),
             costs: CostModel::new(header.env.costs.clone()),
             gate: Gate::new(header.limits.clone()),
             portfolio: Portfolio::new(Money::units(i64::from(header.env.cash))),

@@ -3,14 +3,13 @@
 use std::path::Path;
 
 use artifacts::Bundle;
-use models::{ModelError, Predictor};
+use models::{ModelError, Predictor, Sight, SightError};
 use serde::{Deserialize, Serialize};
 use spec::BundleId;
 
 use crate::engine::{Action, Engine, EngineError, MarketEvent};
 use crate::journal::{self, JournalError, Record};
 use crate::script::{Difference, Script, Standing};
-use crate::session::{LiveError, feature_state};
 
 /// What a replay finds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,9 +50,9 @@ pub enum ReplayError {
         /// Given.
         given: BundleId,
     },
-    /// The bundle has no usable feature state.
+    /// The bundle's network cannot see: its features or its encoder cannot be used.
     #[error(transparent)]
-    Features(#[from] LiveError),
+    Sight(#[from] SightError),
     /// The bundle's network cannot be loaded.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -82,7 +81,7 @@ where
     if bundle.id() != wanted {
         return Err(ReplayError::OtherBundle { wanted, given: bundle.id() });
     }
-    let engine = Engine::new(header, Predictor::load(&bundle)?, feature_state(&bundle)?);
+    let engine = Engine::new(header, Predictor::load(&bundle)?, &Sight::load(&bundle)?);
     derive(engine.map_err(|source| ReplayError::Input { record: 0, source })?, Script::new(records))
 }
 

@@ -10,9 +10,8 @@ use std::path::{Path, PathBuf};
 
 use artifacts::Bundle;
 use brokers::{Broker as _, BrokerError, PaperBroker};
-use features::FeatureState;
 use market::{Bar, Instrument};
-use models::{ModelError, Predictor};
+use models::{ModelError, Predictor, Sight, SightError};
 use risk::{Approved, KillSwitch, Limits};
 use spec::Digest;
 use venue::{CostModel, Exchange, OrderIntent};
@@ -100,14 +99,9 @@ pub enum LiveError {
         /// What the system said.
         source: io::Error,
     },
-    /// The bundle has no usable feature state.
-    #[error("bundle {bundle} has no usable features.json: {why}")]
-    Features {
-        /// The bundle.
-        bundle: spec::BundleId,
-        /// What is wrong.
-        why: String,
-    },
+    /// The bundle's network cannot see: its features or its encoder cannot be used.
+    #[error(transparent)]
+    Sight(#[from] SightError),
     /// The bundle's network cannot be loaded.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -119,22 +113,13 @@ pub enum LiveError {
     Broker(#[from] BrokerError),
 }
 
-/// The feature state that a bundle carries: where its first live bar continues from.
-///
-/// # Errors
-/// [`LiveError::Features`] when the file cannot be read.
-pub fn feature_state(bundle: &Bundle) -> Result<FeatureState, LiveError> {
-    serde_json::from_slice(bundle.features())
-        .map_err(|source| LiveError::Features { bundle: bundle.id(), why: source.to_string() })
-}
-
 /// Trades `feed` on paper with `bundle`, from the start or from where the journal ends.
 ///
 /// # Errors
 /// [`LiveError`]: nothing was sent that is not in the journal; running it again continues.
 pub fn run(options: &Options, bundle: &Bundle, feed: Feed, observer: &mut Observer<'_>) -> Result<Summary, LiveError> {
     let header = header(options, bundle, &feed);
-    let engine = Engine::new(header.clone(), Predictor::load(bundle)?, feature_state(bundle)?)?;
+    let engine = Engine::new(header.clone(), Predictor::load(bundle)?, &Sight::load(bundle)?)?;
     let (mut journal, held) = Journal::open(&options.journal)?;
     match &held.header {
         None => journal.begin(&header)?,

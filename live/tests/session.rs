@@ -87,14 +87,14 @@ fn rewrite(path: &Path, change: impl FnOnce(&mut Vec<Vec<u8>>)) {
 
 #[test]
 fn a_paper_session_trades_exactly_as_the_backtest() {
-    for kind in [Kind::Forecaster, Kind::Policy] {
+    for kind in [Kind::Forecaster, Kind::Policy, Kind::Learned] {
         let session = session(kind);
         let trial = fixture::trial(kind);
         let setting =
             Setting { dataset: &session.data, range: TRAINED..BARS, env: &trial.env, strategy: &trial.strategy };
         let predictor = Predictor::load(&session.bundle).unwrap();
-        let state = fixture::feature_state(&trial, &session.data);
-        let expected = backtest::run(&predictor, &state, &setting).unwrap();
+        let sight = fixture::sight(kind, &session.data);
+        let expected = backtest::run(&predictor, &sight, &setting).unwrap();
         let live = session.trade().unwrap();
         assert!(expected.fills.len() > 5, "{kind:?}: only {} fills", expected.fills.len());
         let fills: Vec<_> = session.records().into_iter().filter(|record| matches!(record, Record::Fill(_))).collect();
@@ -113,7 +113,7 @@ fn a_paper_session_trades_exactly_as_the_backtest() {
 
 #[test]
 fn a_replay_derives_every_prediction_decision_and_order_again() {
-    for kind in [Kind::Forecaster, Kind::Policy] {
+    for kind in [Kind::Forecaster, Kind::Policy, Kind::Learned] {
         let session = session(kind);
         let traded = session.trade().unwrap();
         let bars = BARS - TRAINED;

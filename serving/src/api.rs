@@ -194,8 +194,11 @@ pub struct Description {
     pub interval: Interval,
     /// Bars of a window.
     pub window: usize,
-    /// Columns of a feature row.
+    /// Columns of a feature row, learned ones last.
     pub features: Vec<String>,
+    /// The bundle that the encoder of learned features is from; absent without any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoder: Option<BundleId>,
     /// Values of one of `rows`: window × features.
     pub row_values: usize,
     /// First bar of training: `bars` may start here.

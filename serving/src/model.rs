@@ -1,9 +1,9 @@
 //! The loaded bundle and what it answers: a pure function of the request. Knows no HTTP and no clock.
 
 use artifacts::{Bundle, BundleKind};
-use features::{FeatureError, FeatureState, Stream, observation};
+use features::{FeatureError, FeatureState, observation};
 use market::{Bar, Timestamp};
-use models::{Calibration, ModelError, Predictor, SplitConformal, row_digest};
+use models::{Calibration, ModelError, Predictor, Sight, SightError, SplitConformal, row_digest};
 use spec::{BundleId, Confidence, Output};
 
 use crate::api::{
@@ -23,14 +23,9 @@ pub enum LoadError {
         /// Why.
         source: ModelError,
     },
-    /// Its feature state cannot be read.
-    #[error("bundle {bundle}: features.json is not a feature state of this build")]
-    Features {
-        /// Which bundle.
-        bundle: BundleId,
-        /// What the parser said.
-        source: serde_json::Error,
-    },
+    /// Its network cannot see: its features or its encoder cannot be used.
+    #[error(transparent)]
+    Sight(#[from] SightError),
     /// Its network and its features do not belong together.
     #[error("bundle {bundle}: the network takes {network} values a row, its features make {features}")]
     Mismatch {
@@ -43,13 +38,13 @@ pub enum LoadError {
     },
 }
 
-/// A network with the features that feed it.
+/// A network with what it sees.
 #[derive(Debug)]
 pub(crate) struct Model {
     predictor: Predictor,
     /// Intervals of a calibrated forecaster.
     split: Option<SplitConformal>,
-    features: FeatureState,
+    sight: Sight,
     description: Description,
 }
 
@@ -59,17 +54,16 @@ impl Model {
         let id = bundle.id();
         let network = |source| LoadError::Network { bundle: id, source };
         let predictor = Predictor::load(bundle).map_err(network)?;
-        let features: FeatureState =
-            serde_json::from_slice(bundle.features()).map_err(|source| LoadError::Features { bundle: id, source })?;
-        let made = features.input_width() + position_width(&predictor);
+        let sight = Sight::load(bundle)?;
+        let made = sight.input_width() + position_width(&predictor);
         if predictor.input_width() != made {
             return Err(LoadError::Mismatch { bundle: id, network: predictor.input_width(), features: made });
         }
         predictor.predict(&[&vec![0.0; made]]).map_err(network)?;
         let coverage = predictor.calibration().map(|calibration| calibration.coverage);
-        let description = Description { coverage, ..describe(bundle, &features, reference) };
+        let description = Description { coverage, ..describe(bundle, &sight, reference) };
         let split = predictor.calibration().map(Calibration::split);
-        Ok(Self { predictor, split, features, description })
+        Ok(Self { predictor, split, sight, description })
     }
 
     /// What is served.
@@ -146,11 +140,14 @@ impl Model {
     /// The windows that end with the newest `last` bars.
     fn windows(&self, bars: &[Bar], last: usize) -> Result<Vec<Input>, Refusal> {
         let first = bars.first().ok_or_else(|| invalid("`bars` is empty"))?.time;
-        let mut stream = Stream::for_history(&self.features, first).map_err(|error| unusable(0, &error))?;
+        let mut stream = self.sight.for_history(first).map_err(|error| unusable(0, &error))?;
         let mut inputs = Vec::new();
         for (index, bar) in bars.iter().enumerate() {
-            let window = stream.push(bar).map_err(|error| unusable(index, &error))?;
-            if let Some(window) = window.filter(|_| bars.len() - index <= last) {
+            stream.advance(bar).map_err(|error| unusable(index, &error))?;
+            if bars.len() - index > last {
+                continue;
+            }
+            if let Some(window) = stream.look().map_err(refused)? {
                 inputs.push(Input { bar: Some(bar.time), values: window.to_vec() });
             }
         }
@@ -161,8 +158,8 @@ impl Model {
     }
 
     fn needed(&self, bars: usize) -> String {
-        let FeatureState { window, anchor, pipeline, .. } = &self.features;
-        let needed = pipeline.warm_up_bars() + window;
+        let FeatureState { window, anchor, .. } = self.sight.features();
+        let needed = self.sight.warm_up_bars() + 1;
         format!(
             "history too short: {bars} bars do not fill a window of {window}; send {needed} or more from {anchor} on"
         )
@@ -177,7 +174,7 @@ impl Model {
             let message = format!("{} rows in one request: send at most {PREDICTIONS_MAX}", rows.len());
             return Err(Refusal::new(Code::TooLarge, message));
         }
-        let (window, width) = (self.features.window, self.features.pipeline.width());
+        let (window, width) = (self.sight.features().window, self.sight.width());
         let wanted = window * width;
         if let Some((index, row)) = rows.iter().enumerate().find(|(_, row)| row.len() != wanted) {
             let message = format!(
@@ -210,8 +207,8 @@ fn position_width(predictor: &Predictor) -> usize {
     if predictor.spec().observes_position() { observation::POSITION_WIDTH } else { 0 }
 }
 
-fn describe(bundle: &Bundle, features: &FeatureState, model: String) -> Description {
-    let manifest = bundle.manifest();
+fn describe(bundle: &Bundle, sight: &Sight, model: String) -> Description {
+    let (manifest, features) = (bundle.manifest(), sight.features());
     Description {
         model,
         artifact: bundle.id(),
@@ -220,8 +217,9 @@ fn describe(bundle: &Bundle, features: &FeatureState, model: String) -> Descript
         symbols: manifest.trial.data.symbols.clone(),
         interval: manifest.trial.data.interval,
         window: features.window,
-        features: features.pipeline.names().to_vec(),
-        row_values: features.input_width(),
+        features: sight.names(),
+        encoder: sight.learned().map(|learned| learned.state().version),
+        row_values: sight.input_width(),
         anchor: features.anchor,
         at: features.at,
         coverage: None,

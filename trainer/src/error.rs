@@ -4,8 +4,9 @@ use std::fmt;
 
 use dataset::{DataError, FoldError};
 use features::FeatureError;
-use models::ModelError;
-use spec::{Bytes, Device, Digest, FailureClass, TrialId};
+use market::Timestamp;
+use models::{LookError, ModelError, SightError};
+use spec::{BundleId, Bytes, Device, Digest, FailureClass, TrialId};
 
 use crate::checkpoint::CheckpointError;
 use crate::memory::is_out_of_memory;
@@ -51,6 +52,27 @@ pub enum TrainError {
         /// Of the bars.
         actual: Digest,
     },
+    /// The encoder is not the one the trial names, or one of them is none.
+    #[error(
+        "the trial sees bars through {}, but is given {}: load what its spec names", named(*wanted), named(*given)
+    )]
+    OtherEncoder {
+        /// Of the spec.
+        wanted: Option<BundleId>,
+        /// What is there.
+        given: Option<BundleId>,
+    },
+    /// The encoder's indicators would remember other bars.
+    #[error("the encoder's features start at {encoder}, the bars at {bars}: train an encoder on these bars")]
+    OtherStart {
+        /// Its first bar.
+        encoder: Timestamp,
+        /// The first bar.
+        bars: Timestamp,
+    },
+    /// The encoder and the features do not go together.
+    #[error(transparent)]
+    Sight(#[from] SightError),
     /// A split holds too few bars with a full window and a label inside it.
     #[error(
         "split {split} keeps {rows} rows after warm-up, window and horizon, {least} are needed: \
@@ -173,6 +195,20 @@ pub enum TrainError {
     Torch(#[from] tch::TchError),
 }
 
+/// An encoder in words.
+fn named(encoder: Option<BundleId>) -> String {
+    encoder.map_or_else(|| "no encoder".to_owned(), |encoder| format!("encoder {encoder}"))
+}
+
+impl From<LookError> for TrainError {
+    fn from(error: LookError) -> Self {
+        match error {
+            LookError::Feature(error) => Self::Feature(error),
+            LookError::Encoder(error) => Self::Model(error),
+        }
+    }
+}
+
 impl TrainError {
     pub(crate) const fn not_finite(what: &'static str, step: u64) -> Self {
         Self::NotFinite { what, step, last_good: LastGood::Start }
@@ -198,6 +234,9 @@ impl TrainError {
             Self::Data(_)
             | Self::Feature(_)
             | Self::OtherData { .. }
+            | Self::OtherEncoder { .. }
+            | Self::OtherStart { .. }
+            | Self::Sight(_)
             | Self::TooFewRows { .. }
             | Self::Folds(_)
             | Self::FoldTooSmall { .. }

@@ -104,6 +104,7 @@ pub(crate) fn trial(data: &Dataset, task: TaskSpec, model: ModelSpec) -> TrialSp
         },
         data_digest: data.digest,
         features: vec![FeatureSpec::LogReturn { bars: 1 }, FeatureSpec::RealisedVolatility { bars: 5 }],
+        encoder: None,
         task,
         model,
         env: EnvSpec::default(),

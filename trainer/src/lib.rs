@@ -46,7 +46,7 @@ pub use labels::{Label, Labels};
 pub use learn::{Learned, Problem, learn};
 pub use memory::MicroBatch;
 pub use moments::Moments;
-pub use prepare::{TrainingData, prepare};
+pub use prepare::{TrainingData, prepare, prepare_seeing};
 pub use replay::{Batch, Replay, Transition, Widths};
 pub use sink::{Ended, FoldModel, Kept, Sink, Trained};
 

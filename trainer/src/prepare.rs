@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use dataset::{Dataset, SplitIndices};
 use envs::Rows;
-use features::{FeatureState, Normaliser, Stream};
+use features::{FeatureState, Normaliser};
+use models::{Encoder, LearnedState, Sight};
 use spec::TrialSpec;
 
 use crate::TrainError;
@@ -22,13 +23,33 @@ pub struct TrainingData {
     pub rows: Rows,
     /// Fitted on the training split, standing at the last bar before the test split.
     pub feature_state: FeatureState,
+    /// The same of learned features; `None`: indicators are all that is seen.
+    pub learned: Option<LearnedState>,
 }
 
 /// Splits the bars, fits the normaliser on the training split alone and normalises every row.
 ///
 /// # Errors
-/// [`TrainError::OtherData`] when these are not the trial's bars; as [`dataset::split()`] and [`features::compute`].
+/// [`TrainError::OtherData`] when these are not the trial's bars; [`TrainError::OtherEncoder`] when the trial asks for an
+/// encoder; as [`dataset::split()`] and [`features::compute`].
 pub fn prepare(spec: &TrialSpec, dataset: &Dataset) -> Result<TrainingData, TrainError> {
+    prepared(spec, dataset, None)
+}
+
+/// The same with an encoder's features of each bar's window behind its indicators, normalised as they are.
+///
+/// # Errors
+/// As [`prepare()`]; [`TrainError::OtherEncoder`] when it is not the trial's, [`TrainError::OtherStart`] when its indicators
+/// start at another bar.
+pub fn prepare_seeing(spec: &TrialSpec, dataset: &Dataset, encoder: &Encoder) -> Result<TrainingData, TrainError> {
+    prepared(spec, dataset, Some(encoder))
+}
+
+fn prepared(spec: &TrialSpec, dataset: &Dataset, encoder: Option<&Encoder>) -> Result<TrainingData, TrainError> {
+    let (wanted, given) = (spec.encoder.as_ref().map(|encoder| encoder.bundle), encoder.map(Encoder::version));
+    if wanted != given {
+        return Err(TrainError::OtherEncoder { wanted, given });
+    }
     let (expected, actual) = (spec.data_digest, dataset.digest);
     if expected != actual {
         return Err(TrainError::OtherData { expected, actual });
@@ -44,17 +65,39 @@ pub fn prepare(spec: &TrialSpec, dataset: &Dataset) -> Result<TrainingData, Trai
     let rows = Rows::normalised(&matrix, &normaliser, window);
     let anchor = dataset.bars[0].time;
     let state = FeatureState::fitted(&spec.features, window, anchor, normaliser)?.on(dataset.calendar);
-    let mut stream = Stream::resume(state);
+    let (rows, sight) = match encoder {
+        None => (rows, Sight::from(state)),
+        Some(encoder) => beside((rows, state), encoder, (dataset, &split.train))?,
+    };
+    let mut stream = sight.resume();
     for bar in &dataset.bars[..split.test.start] {
-        stream.push(bar)?;
+        stream.advance(bar)?;
     }
+    let sight = stream.sight()?;
     Ok(TrainingData {
         dataset: dataset.clone(),
         purge: spec.data.split.purge as usize,
         rows,
-        feature_state: stream.state(),
+        feature_state: sight.features().clone(),
+        learned: sight.learned().map(|learned| learned.state().clone()),
         split,
     })
+}
+
+/// Rows and state of indicators with those of an encoder beside them, the latter fitted on the training split, too.
+fn beside(
+    (rows, state): (Rows, FeatureState),
+    encoder: &Encoder,
+    (dataset, train): (&Dataset, &Range<usize>),
+) -> Result<(Rows, Sight), TrainError> {
+    if encoder.anchor() != state.anchor {
+        return Err(TrainError::OtherStart { encoder: encoder.anchor(), bars: state.anchor });
+    }
+    let matrix = encoder.matrix(&dataset.bars)?;
+    let normaliser = Normaliser::fit(&matrix, train.clone());
+    let window = rows.window;
+    let rows = rows.beside(&Rows::normalised(&matrix, &normaliser, window));
+    Ok((rows, Sight::with(state, encoder.fitted(window, normaliser)?)?))
 }
 
 /// Fewest rows a split can be fitted or compared on: a deviation of fewer says nothing.

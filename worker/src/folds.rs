@@ -3,6 +3,7 @@
 
 use backtest::{BacktestError, Setting};
 use dataset::Dataset;
+use models::Sight;
 use spec::TrialSpec;
 use trainer::FoldModel;
 
@@ -15,10 +16,10 @@ const BARS_MIN: usize = 3;
 /// # Errors
 /// As [`backtest::run()`].
 pub(crate) fn sharpe((trial, dataset): (&TrialSpec, &Dataset), fold: &FoldModel<'_>) -> Result<f64, BacktestError> {
-    let mut returns = Vec::new();
+    let (sight, mut returns) = (Sight::from(fold.features.clone()), Vec::new());
     for range in fold.tested.iter().filter(|range| range.len() >= BARS_MIN) {
         let setting = Setting { dataset, range: range.clone(), env: &trial.env, strategy: &trial.strategy };
-        returns.extend(backtest::run(fold.predictor, fold.features, &setting)?.returns);
+        returns.extend(backtest::run(fold.predictor, &sight, &setting)?.returns);
     }
     Ok(statistics::sharpe(&returns) * dataset.interval.periods_per_year().sqrt())
 }

@@ -1,5 +1,7 @@
-//! The runner that trains: bars → training → calibration → validation backtest → bundle in the store.
+//! The runner that trains: bars, through an encoder where there is one → training → calibration → validation backtest →
+//! bundle in the store.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -7,10 +9,11 @@ use artifacts::{Bundle, BundleKind, Parts, Store};
 use backtest::calibration::{self, CalibrationError, Fitted};
 use backtest::{Backtest, BacktestError, Model, Setting};
 use dataset::{DataError, Dataset};
+use models::{Encoder, Remembered};
 use protocol::Assignment;
 use spec::{
-    CheckpointRef, FailureClass, Finite, Metric, Progress, Rung, Series, TaskSpec, TrialOutcome, TrialSpec,
-    canonical_json,
+    CheckpointRef, EncoderUse, FailureClass, Finite, Metric, Progress, Rung, Series, TaskSpec, TrialEncoder,
+    TrialOutcome, TrialSpec, canonical_json,
 };
 use trainer::{FoldModel, Kept, MicroBatch, Sink, SinkError, Start, TrainError, Trained, TrainingData};
 
@@ -27,13 +30,33 @@ pub struct Trial {
     home: PathBuf,
     store: Store,
     code_version: String,
+    /// The encoder of the last attempt that had one: trials of a sweep see the same bars through the same encoder.
+    encoder: Option<Encoder>,
 }
 
 impl Trial {
     /// A runner that reads data from `home` and keeps artifacts in `store`.
     #[must_use]
     pub fn new(home: &Path, store: Store, code_version: &str) -> Self {
-        Self { home: home.to_owned(), store, code_version: code_version.to_owned() }
+        Self { home: home.to_owned(), store, code_version: code_version.to_owned(), encoder: None }
+    }
+
+    /// The encoder that a trial asks for, with what it remembers if it is that of the attempt before.
+    fn encoder(&mut self, wanted: &TrialEncoder) -> Result<Encoder, Failure> {
+        let rows = NonZeroUsize::new(wanted.memory_rows as usize).unwrap_or(NonZeroUsize::MIN);
+        let kept = self.encoder.take();
+        let known = kept.filter(|kept| (kept.version(), kept.memory_rows()) == (wanted.bundle, rows));
+        let encoder = match known {
+            Some(known) => known,
+            None => {
+                // Its digest is checked, so it is the one that the spec was hashed with.
+                let bundle =
+                    self.store.get_bundle(wanted.bundle).map_err(|error| failure(FailureClass::Data, &error))?;
+                Encoder::load(&bundle, rows).map_err(|error| failure(FailureClass::Data, &error))?
+            }
+        };
+        self.encoder = Some(encoder.clone());
+        Ok(encoder)
     }
 
     /// Trains from the newest checkpoint that can be read; a damaged one is said, and the one before is used. Before its own
@@ -74,11 +97,12 @@ impl Trial {
         trained.map_err(|error| failure(error.class(), &error))
     }
 
-    /// Calibrates what was learned where the trial asks so, backtests it on validation and puts it into the store as a bundle.
+    /// Calibrates what was learned where the trial asks so, backtests it on validation and puts it into the store as a bundle,
+    /// with its encoder if it has one.
     fn hand_in(
         &self,
         spec: TrialSpec,
-        data: &TrainingData,
+        (data, encoder): (&TrainingData, Option<&Encoder>),
         trained: Trained,
         degrade: u8,
     ) -> Result<TrialOutcome, Failure> {
@@ -97,12 +121,20 @@ impl Trial {
             metrics: trained.metrics,
         };
         let calibration = calibrate(&Bundle::build(parts.clone()), data)?;
-        let whole = |parts: Parts| match &calibration {
-            Some(fitted) => Bundle::build(parts).calibrated(canonical_json(&fitted.calibration)),
-            None => Bundle::build(parts),
+        let state = data.learned.as_ref().map(serde_json::to_vec).transpose().map_err(as_json)?;
+        let whole = |parts: Parts| {
+            let bundle = match &calibration {
+                Some(fitted) => Bundle::build(parts).calibrated(canonical_json(&fitted.calibration)),
+                None => Bundle::build(parts),
+            };
+            match state.clone().zip(encoder) {
+                Some((state, encoder)) => bundle.encoding(state, encoder.weights().to_vec()),
+                None => bundle,
+            }
         };
         // The figures are part of the bundle, so they are measured on its like without them.
-        let validation = validate(&whole(parts.clone()), data).map_err(|error| failure(FailureClass::Bug, &error))?;
+        let validation = validate(&whole(parts.clone()), (data, encoder));
+        let validation = validation.map_err(|error| failure(FailureClass::Bug, &error))?;
         let summary = validation.summary();
         parts.metrics.insert(Metric::ValidationSharpe, summary.sharpe);
         parts.metrics.insert(Metric::ValidationReturn, summary.total_return);
@@ -116,13 +148,8 @@ impl Trial {
         let metrics = parts.metrics.clone();
         let bundle = whole(parts);
         self.store.put_bundle(&bundle).map_err(|error| failure(FailureClass::Bug, &error))?;
-        Ok(TrialOutcome {
-            bundle: bundle.id(),
-            metrics,
-            validation: finite(validation.series()),
-            curve: trained.curve,
-            folds: trained.folds,
-        })
+        let (validation, curve, folds) = (finite(validation.series()), trained.curve, trained.folds);
+        Ok(TrialOutcome { bundle: bundle.id(), metrics, validation, curve, folds, encoder: None })
     }
 }
 
@@ -131,7 +158,13 @@ impl Runner for Trial {
         let mut spec: TrialSpec =
             serde_json::from_slice(&assignment.payload).map_err(|error| failure(FailureClass::Bug, &error))?;
         let dataset = load(&self.home, &spec).map_err(|error| failure(FailureClass::Data, &error))?;
-        let data = trainer::prepare(&spec, &dataset).map_err(|error| failure(error.class(), &error))?;
+        let encoder = spec.encoder.as_ref().map(|wanted| self.encoder(wanted)).transpose()?;
+        let before = encoder.as_ref().map(remembered).unwrap_or_default();
+        let data = match &encoder {
+            None => trainer::prepare(&spec, &dataset),
+            Some(encoder) => trainer::prepare_seeing(&spec, &dataset, encoder),
+        };
+        let data = data.map_err(|error| failure(error.class(), &error))?;
         check_calibration(&spec, &data)?;
         let mut sink = StoreSink::new(&self.store, reporter, assignment, (&spec, &data.dataset));
         let ended = self.train(&spec, &data, assignment, &mut sink)?;
@@ -146,13 +179,29 @@ impl Runner for Trial {
                 if let Some(parent) = &mut spec.parent {
                     parent.checkpoint = assignment.parent;
                 }
-                let outcome = self.hand_in(spec, &data, *trained, degrade)?;
+                let mut outcome = self.hand_in(spec, (&data, encoder.as_ref()), *trained, degrade)?;
+                outcome.encoder = encoder.as_ref().map(|encoder| used(encoder, before));
                 leftovers.extend(held.and_then(|held| held.checkpoint));
                 // The result is in the store: what led to it is only space.
                 forget(&self.store, leftovers.iter(), &assignment.lent);
                 Ok(Ended::Succeeded(canonical_json(&outcome)))
             }
         }
+    }
+}
+
+fn remembered(encoder: &Encoder) -> Remembered {
+    encoder.embedding().remembered()
+}
+
+/// What an attempt asked its encoder for, of all that was asked for in the life of the memory.
+fn used(encoder: &Encoder, before: Remembered) -> EncoderUse {
+    let Remembered { hits, misses, forgotten } = remembered(encoder);
+    EncoderUse {
+        bundle: encoder.version(),
+        hits: hits - before.hits,
+        misses: misses - before.misses,
+        forgotten: forgotten - before.forgotten,
     }
 }
 
@@ -201,8 +250,12 @@ fn on_validation<'a>(bundle: &'a Bundle, data: &'a TrainingData) -> Setting<'a> 
 }
 
 /// What the learned network would have earned on validation, after costs.
-fn validate(bundle: &Bundle, data: &TrainingData) -> Result<Backtest, BacktestError> {
-    Model::load(bundle)?.run(&on_validation(bundle, data))
+fn validate(bundle: &Bundle, (data, encoder): (&TrainingData, Option<&Encoder>)) -> Result<Backtest, BacktestError> {
+    let model = match encoder {
+        None => Model::load(bundle)?,
+        Some(encoder) => Model::sharing(bundle, encoder.embedding())?,
+    };
+    model.run(&on_validation(bundle, data))
 }
 
 /// A series whose returns are all numbers: ruin makes the rest undefined, which is a loss of everything.

@@ -32,7 +32,7 @@ const TABLE: [(&str, &[&str]); 27] = [
     ("tradewind-envs", &["dataset", "features", "envs"]),
     ("trainer", &["dataset", "features", "neural", "models", "envs"]),
     ("benchmarks", &["dataset", "neural", "models", "explain", "envs", "trainer"]),
-    ("worker", &["telemetry", "protocol", "dataset", "artifacts", "trainer", "backtest"]),
+    ("worker", &["telemetry", "protocol", "dataset", "artifacts", "models", "trainer", "backtest"]),
     ("scheduler", &["telemetry", "protocol"]),
     ("experiments", &["protocol", "scheduler", "search", "dataset", "artifacts", "backtest", "explain"]),
     ("serving", &["protocol", "dataset", "features", "artifacts", "models"]),

@@ -68,7 +68,8 @@ fn experiments(root: &Path) -> anyhow::Result<Vec<String>> {
         let problems = match spec::parse(&name, &content) {
             // As many cores as it asks for: whether a machine has them is no matter of the file.
             Ok((spec, positions)) => {
-                let facts = spec::Facts { cpus: spec.resources.cpus, gpus: spec.resources.gpus, data: None };
+                let facts =
+                    spec::Facts { cpus: spec.resources.cpus, gpus: spec.resources.gpus, data: None, encoder: None };
                 spec::check(&spec, &positions, &facts)
             }
             Err(problems) => problems,

@@ -77,22 +77,6 @@ pub(crate) struct BenchExplanations {
     pub(crate) seeds: u64,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct BenchLearnedFeatures {
-    /// Daily bars of AAPL as the repository ships them.
-    #[arg(long, default_value = "data/aapl_daily_2013_2023.csv")]
-    pub(crate) bars: PathBuf,
-    /// Longest training of the encoder, epochs.
-    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub(crate) epochs: u32,
-    /// Environment steps of each agent.
-    #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) steps: u64,
-    /// Agents of each kind, each with a seed of its own.
-    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=1_000))]
-    pub(crate) seeds: u64,
-}
-
 fn parse_share(text: &str) -> Result<f64, String> {
     let share: f64 = text.parse().map_err(|_| "write a share, such as 0.01".to_owned())?;
     if (0.0..=1.0).contains(&share) { Ok(share) } else { Err("use a share from 0 to 1".to_owned()) }

@@ -8,12 +8,12 @@ use anyhow::{Context as _, Result};
 use benchmarks::clock::Moment;
 use benchmarks::forecast::speed::{self, Mode};
 use benchmarks::forecast::{Planted, learnable};
-use benchmarks::{agent, figures, gemm, learned_features, market, recipes};
+use benchmarks::{agent, figures, gemm, market, recipes};
 use envs::bench::Stepped;
 use serde_json::json;
 use spec::{BenchmarkSpec, Problem};
 
-use crate::args::{BenchLearnedFeatures, BenchMarket, BenchRl, BenchSweep};
+use crate::args::{BenchMarket, BenchRl, BenchSweep};
 use crate::commands::{Audience, Context, runtime};
 use crate::exit::{BadInput, Exit, bad_input};
 
@@ -167,15 +167,6 @@ pub(crate) fn learnable(
         runs.push(run);
     }
     let line = json!({ "bench": "learnable", "series": series, "rows": rows, "seeds": runs });
-    crate::view::line(&line);
-    Ok(Exit::Ok)
-}
-
-/// PPO with and without the features of an encoder.
-pub(crate) fn learned_features(options: &BenchLearnedFeatures) -> Result<Exit> {
-    let found = learned_features::run(&options.bars, (options.epochs, options.steps), options.seeds)
-        .map_err(|error| if error.is_bad_input() { bad_input(error) } else { error.into() })?;
-    let line = json!({ "bench": "learned-features", "epochs": options.epochs, "steps": options.steps, "found": found });
     crate::view::line(&line);
     Ok(Exit::Ok)
 }

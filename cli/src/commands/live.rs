@@ -6,29 +6,30 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result};
-use artifacts::Registry;
 use live::Outcome;
 use live::feed::{Feed, Source};
 use live::journal::{Mark, Record};
 use live::session::{Event, Options, Summary};
 use market::{BasisPoints, Instrument, Money};
+use models::{Chosen, Sight};
 use risk::Limits;
 use serde_json::json;
 
 use crate::args::Live;
-use crate::commands::{Audience, Context, interrupted, runtime};
+use crate::commands::{Audience, Context, chosen, interrupted, runtime};
 use crate::exit::{Exit, bad_input};
 use crate::view::line;
 
 /// Trades a registered model on paper over replayed bars.
 pub(crate) fn live(context: &Context, options: &Live) -> Result<Exit> {
-    let (model, id) = Registry::open(&context.home.registry())?.resolve(&options.model).map_err(bad_input)?;
-    let bundle = context.home.store()?.get_bundle(id)?;
+    let chosen = chosen(context, &options.model, options.fallback.as_deref())?;
+    let Chosen { bundle, model, reference, .. } = &chosen;
+    let id = bundle.id();
     let Source::Replay(file) = options.feed.parse().map_err(bad_input)?;
     let path = dataset::resolve(context.home.path(), &file.to_string_lossy());
     let trial = &bundle.manifest().trial;
     let symbol = trial.data.symbols.first().context("the bundle names no symbol")?;
-    let after = live::session::feature_state(&bundle)?.at;
+    let after = Sight::load(bundle)?.features().at;
     let feed = Feed::replay(&path, symbol, trial.data.interval, after).map_err(bad_input)?;
     let folder = context.home.live();
     let settings = Options {
@@ -42,7 +43,7 @@ pub(crate) fn live(context: &Context, options: &Live) -> Result<Exit> {
         },
     };
     make_folder(&settings.journal)?;
-    context.say(format!("paper trading {} with bundle {id}", options.model));
+    context.say(format!("paper trading {reference} with bundle {id}"));
     context.say(format!("{} bars before the bundle's state are skipped, {} to go", feed.skipped, feed.bars.len()));
 
     let stop = Arc::new(AtomicBool::new(false));
@@ -53,7 +54,7 @@ pub(crate) fn live(context: &Context, options: &Live) -> Result<Exit> {
         flag.store(true, Ordering::Relaxed);
     });
     let mut tape = Tape { context, instrument: Instrument::share(symbol.clone()), month: String::new(), filled: false };
-    let summary = live::session::run(&settings, &bundle, feed, &mut |event| {
+    let summary = live::session::run(&settings, bundle, feed, &mut |event| {
         tape.tell(event);
         if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;

@@ -17,13 +17,14 @@ mod top;
 mod traced;
 
 use anyhow::{Context as _, Result};
+use artifacts::Registry;
 use clap::CommandFactory as _;
 use scheduler::Transport;
 use serde::Serialize;
 
 use crate::args::data::Data;
 use crate::args::{Bench, Cli, Command};
-use crate::exit::Exit;
+use crate::exit::{Exit, bad_input};
 use crate::home::Home;
 use crate::view::line;
 
@@ -123,10 +124,20 @@ pub(crate) fn dispatch(cli: &Cli) -> Result<Exit> {
             bench::learnable(&context, *series, (*rows as usize, *epochs), *first_seed..first_seed + seeds)
         }
         Command::Bench(Bench::Explanations(options)) => explanations::bench(&context, options),
-        Command::Bench(Bench::LearnedFeatures(options)) => bench::learned_features(options),
         Command::Bench(Bench::Env { env, envs }) => Ok(bench::env(*env, *envs)),
         Command::Schema | Command::Completions { .. } => Ok(Exit::Ok),
     }
+}
+
+/// The bundle that a reference names, or the one in its place, which is said to machines as well: who decides is never silent.
+pub(crate) fn chosen(context: &Context, asked: &str, fallback: Option<&str>) -> Result<::models::Chosen> {
+    let registry = Registry::open(&context.home.registry())?;
+    let chosen = ::models::choose(&registry, &context.home.store()?, asked, fallback);
+    let chosen = chosen.map_err(|error| if error.is_bad_input() { bad_input(error) } else { error.into() })?;
+    if let Some(instead) = &chosen.instead {
+        eprintln!("{instead}");
+    }
+    Ok(chosen)
 }
 
 /// A runtime for the commands that wait for sockets.

@@ -33,9 +33,13 @@ pub(crate) fn run(context: &Context, options: &Run) -> Result<Exit> {
     pursue(context, &owned(prepared.map_err(refusal)?, &options.place), &options.place)
 }
 
-/// The experiment of whoever asks for it.
+/// The experiment of whoever asks for it, who is told first what it does otherwise than the file would have it.
 fn owned(mut prepared: Prepared, place: &Place) -> Prepared {
     prepared.policy.owner = place.owner.clone().or_else(user);
+    if let Some(notice) = &prepared.notice {
+        // Said to machines as well: what agents learn from never changes silently.
+        eprintln!("{}: {notice}", prepared.experiment);
+    }
     prepared
 }
 
@@ -343,6 +347,11 @@ fn text(summary: &Summary) -> String {
     if let Some(figures) = &summary.calibration {
         lines.extend([String::new(), calibration(figures), String::new()]);
     }
+    if let Some(used) = &summary.encoder {
+        let (share, short) = (100.0 * used.remembered, used.bundle.short());
+        lines.push(format!("encoder {short}: {share:.1} % of {} bars asked for were remembered", used.asked));
+    }
+    lines.extend(summary.notice.clone());
     lines.push(summary.verdict.clone());
     if let Some(report) = &summary.report {
         lines.push(format!("report {}", report.display()));

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use artifacts::Registry;
+use models::Chosen;
 use serde_json::Value;
 use serving::{Answer, ApiKey, PredictRequest, Served, Server};
 
 use crate::args::{Predict, Serve};
-use crate::commands::{Context, interrupted, runtime};
+use crate::commands::{Context, chosen, interrupted, runtime};
 use crate::exit::{Exit, bad_input};
 use crate::home::ensure_key;
 
@@ -18,15 +18,15 @@ const ANSWER_WAIT: Duration = Duration::from_secs(30);
 
 /// Serves a registered model until it is interrupted.
 pub(crate) fn serve(context: &Context, options: &Serve) -> Result<Exit> {
-    let (_, id) = Registry::open(&context.home.registry())?.resolve(&options.model).map_err(bad_input)?;
-    let bundle = context.home.store()?.get_bundle(id)?;
+    let Chosen { bundle, reference, .. } = chosen(context, &options.model, options.fallback.as_deref())?;
+    let id = bundle.id();
     let key_file = key_file(context, options.key_file.as_deref());
     ensure_key(&key_file)?;
     let api_key = ApiKey::read(&key_file)?;
-    let settings = serving::Options { listen: options.listen, api_key, model: options.model.clone(), bundle };
+    let settings = serving::Options { listen: options.listen, api_key, model: reference.clone(), bundle };
     runtime()?.block_on(async {
         let server = Server::bind(settings).await?;
-        context.say(format!("serving {} (bundle {id}) at http://{}", options.model, server.address()));
+        context.say(format!("serving {reference} (bundle {id}) at http://{}", server.address()));
         context.say(format!("API key in {}", key_file.display()));
         server.run(interrupted()).await?;
         Ok(Exit::Ok)

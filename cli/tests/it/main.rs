@@ -10,6 +10,7 @@ mod explanations;
 mod families;
 mod folds;
 mod kills;
+mod learned;
 mod members;
 mod operators;
 mod processes;

@@ -96,7 +96,13 @@ impl Site {
 
     /// What a server says of the last bar.
     pub(crate) fn served(&self, reference: &str) -> Value {
-        let mut server = self.start(&["serve", "--model", reference, "--listen", "127.0.0.1:0"]);
+        self.served_with(reference, &[])
+    }
+
+    /// The same of a server with more arguments.
+    pub(crate) fn served_with(&self, reference: &str, more: &[&str]) -> Value {
+        let arguments = [&["serve", "--model", reference, "--listen", "127.0.0.1:0"][..], more].concat();
+        let mut server = self.start(&arguments);
         let mut said = String::new();
         BufReader::new(server.stdout.take().unwrap()).read_line(&mut said).unwrap();
         let url = format!("http://{}", said.trim().rsplit_once("http://").unwrap().1);

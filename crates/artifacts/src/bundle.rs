@@ -26,6 +26,8 @@ const WEIGHTS: &str = "weights.safetensors";
 const FEATURES: &str = "features.json";
 const CARD: &str = "card.md";
 const CALIBRATION: &str = "calibration.json";
+pub(crate) const ENCODER: &str = "encoder.safetensors";
+pub(crate) const ENCODER_STATE: &str = "encoder.json";
 
 /// What the network is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -165,6 +167,17 @@ pub enum BundleError {
     },
 }
 
+impl BundleError {
+    /// Whether it is the encoder's files that cannot be used; all else of the bundle may be sound.
+    #[must_use]
+    pub fn is_of_encoder(&self) -> bool {
+        match self {
+            Self::File { file, .. } | Self::Files { file, .. } => file == ENCODER || file == ENCODER_STATE,
+            Self::Manifest { .. } | Self::Unreadable { .. } | Self::Format { .. } => false,
+        }
+    }
+}
+
 impl Bundle {
     /// Builds a bundle and its id. A metric that is NaN or infinite was not measured and is left out.
     #[must_use]
@@ -222,7 +235,14 @@ impl Bundle {
             BundleKind::Forecaster | BundleKind::Policy => WEIGHTS.to_owned(),
             BundleKind::Ensemble => member_file(0),
         };
-        match [&weights, FEATURES].iter().find(|name| !manifest.files.contains_key(**name)) {
+        let lacks = |name: &str| !manifest.files.contains_key(name);
+        let required = [weights.as_str(), FEATURES];
+        // An encoder's weights mean nothing without what it sees, nor the other way round.
+        let paired = [(ENCODER, ENCODER_STATE), (ENCODER_STATE, ENCODER)];
+        let missing = required.into_iter().find(|name| lacks(name));
+        let missing =
+            missing.or_else(|| paired.iter().find(|(one, other)| lacks(one) && !lacks(other)).map(|(one, _)| *one));
+        match missing {
             Some(missing) => problem(missing, "missing"),
             None => Ok(manifest),
         }
@@ -287,10 +307,22 @@ impl Bundle {
 
     /// The same with a calibration, which its id covers like any other file. In place of an earlier one.
     #[must_use]
-    pub fn calibrated(mut self, calibration: Vec<u8>) -> Self {
-        let entry = FileEntry { digest: Digest::of(&calibration), bytes: calibration.len() as u64 };
-        self.manifest.files.insert(CALIBRATION.to_owned(), entry);
-        self.files.insert(CALIBRATION.to_owned(), calibration);
+    pub fn calibrated(self, calibration: Vec<u8>) -> Self {
+        self.with([(CALIBRATION, calibration)])
+    }
+
+    /// The same with the encoder that its network sees bars through: how it sees them as JSON, and its weights as safetensors.
+    #[must_use]
+    pub fn encoding(self, state: Vec<u8>, weights: Vec<u8>) -> Self {
+        self.with([(ENCODER_STATE, state), (ENCODER, weights)])
+    }
+
+    fn with<const FILES: usize>(mut self, files: [(&str, Vec<u8>); FILES]) -> Self {
+        for (name, bytes) in files {
+            let entry = FileEntry { digest: Digest::of(&bytes), bytes: bytes.len() as u64 };
+            self.manifest.files.insert(name.to_owned(), entry);
+            self.files.insert(name.to_owned(), bytes);
+        }
         self.id = BundleId(Digest::of(&canonical_json(&self.manifest)));
         self
     }
@@ -299,6 +331,13 @@ impl Bundle {
     #[must_use]
     pub fn calibration(&self) -> Option<&[u8]> {
         self.file(CALIBRATION)
+    }
+
+    /// The encoder that its network sees bars through: how it sees them as JSON, and its weights as safetensors. `None` where
+    /// indicators are all that is seen.
+    #[must_use]
+    pub fn encoder(&self) -> Option<(&[u8], &[u8])> {
+        self.file(ENCODER_STATE).zip(self.file(ENCODER))
     }
 
     /// The feature state, as JSON.
@@ -431,6 +470,23 @@ pub(crate) mod tests {
         files.insert(CALIBRATION.to_owned(), b"{\"temperature\":1}".to_vec());
         let error = Bundle::assemble(second.id(), manifest, files).unwrap_err();
         assert!(error.to_string().contains("calibration.json was changed"), "{error}");
+    }
+
+    #[test]
+    fn an_encoder_is_part_of_what_the_id_covers_and_stands_whole_or_not_at_all() {
+        let plain = policy(1);
+        let whole = plain.clone().encoding(b"{}".to_vec(), vec![7]);
+        assert_ne!(whole.id(), plain.id());
+        assert_eq!((whole.encoder(), plain.encoder()), (Some((&b"{}"[..], &[7][..])), None));
+        let mut halved = whole.manifest().clone();
+        halved.files.remove(ENCODER);
+        let bytes = canonical_json(&halved);
+        let error = Bundle::read_manifest(BundleId(Digest::of(&bytes)), &bytes).unwrap_err();
+        assert!(error.is_of_encoder() && error.to_string().contains("encoder.safetensors: missing"), "{error}");
+        let mut files: BTreeMap<_, _> = whole.files().map(|(n, b)| (n.to_owned(), b.to_vec())).collect();
+        files.insert(WEIGHTS.to_owned(), vec![9]);
+        let error = Bundle::assemble(whole.id(), whole.manifest().clone(), files).unwrap_err();
+        assert!(!error.is_of_encoder(), "{error}");
     }
 
     #[test]

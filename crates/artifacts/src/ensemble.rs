@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use spec::{ActionMode, BundleId, Combination, Digest, EnvSpec, MEMBERS_MAX, Metric, Reward, TaskSpec, canonical_json};
 
-use crate::bundle::{Bundle, BundleKind, FORMAT, FileEntry, Manifest};
+use crate::bundle::{Bundle, BundleKind, ENCODER, ENCODER_STATE, FORMAT, FileEntry, Manifest};
 
 /// What the manifest of an ensemble says in place of a network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -101,6 +101,10 @@ impl Bundle {
             return Err(EnsembleError::NoVotes);
         }
         let mut files = BTreeMap::from([("features.json".to_owned(), first.features().to_vec())]);
+        if let Some((state, weights)) = first.encoder() {
+            files.insert(ENCODER_STATE.to_owned(), state.to_vec());
+            files.insert(ENCODER.to_owned(), weights.to_vec());
+        }
         for (index, (member, _)) in members.iter().enumerate() {
             let Some(weights) = member.weights() else {
                 return Err(EnsembleError::Nested(member.id()));
@@ -172,6 +176,7 @@ fn difference(first: &Bundle, other: &Bundle) -> Option<&'static str> {
     [
         (a.data_digest != b.data_digest || a.data != b.data, "data or splits"),
         (first.features() != other.features(), "features"),
+        (first.encoder() != other.encoder(), "encoders"),
         (market(first) != market(other), "costs or limits"),
         (labels(first) != labels(other), "horizon, labels or heads"),
         (calibration(first) != calibration(other), "calibration"),
@@ -281,6 +286,10 @@ mod tests {
         assert!(said(&[(&a, 0.5), (&dear, 0.5)]).contains("other costs or limits"));
         let blind = crate::bundle::tests::policy_with(|parts| parts.features = b"[]".to_vec());
         assert!(said(&[(&a, 0.5), (&blind, 0.5)]).contains("other features"));
+        let (seeing, whole) = (b.clone().encoding(vec![1], vec![2]), a.clone().encoding(vec![1], vec![2]));
+        assert!(said(&[(&a, 0.5), (&seeing, 0.5)]).contains("other encoders"));
+        let both = Bundle::ensemble(&[(&whole, 0.5), (&seeing, 0.5)], Combination::Mean, none()).unwrap();
+        assert_eq!(both.encoder(), whole.encoder(), "its members see through one encoder, and it holds it once");
         let elsewhere = crate::bundle::tests::policy_with(|parts| parts.trial.data_digest = Digest::of(b"else"));
         assert!(said(&[(&a, 0.5), (&elsewhere, 0.5)]).contains("other data"));
         let continuous = crate::bundle::tests::policy_with(|parts| parts.trial.env.action = ActionMode::Continuous);

@@ -14,7 +14,7 @@ use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload, WriteMultipart}
 use spec::{BundleId, Digest, canonical_json};
 
 use crate::bundle::{FILE_BYTES_MAX, MANIFEST_BYTES_MAX};
-use crate::{Bundle, BundleError};
+use crate::{Bundle, BundleError, Manifest};
 
 mod log;
 mod mark;
@@ -139,6 +139,25 @@ impl Drop for Blocking {
     }
 }
 
+impl StoreError {
+    /// Whether it is a bundle's encoder that cannot be used; all else of it may be sound.
+    #[must_use]
+    pub fn is_of_encoder(&self) -> bool {
+        match self {
+            Self::Damaged(error) => error.is_of_encoder(),
+            Self::Open { .. }
+            | Self::NotFound { .. }
+            | Self::Transient { .. }
+            | Self::Checkpoint { .. }
+            | Self::Format { .. }
+            | Self::Silent { .. }
+            | Self::Bound { .. }
+            | Self::Place { .. }
+            | Self::TooLarge { .. } => false,
+        }
+    }
+}
+
 impl Store {
     /// Opens a store: a folder (made where missing) or a URL such as `s3://bucket/prefix`, whose credentials come from the
     /// environment.
@@ -192,15 +211,27 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`], [`StoreError::Damaged`] naming the file, [`StoreError::Transient`].
     pub fn get_bundle(&self, id: BundleId) -> Result<Bundle, StoreError> {
-        let bytes = self.get(&self.bundle_path(id, MANIFEST), MANIFEST_BYTES_MAX, || format!("bundle {id}"))?;
-        let manifest = Bundle::read_manifest(id, &bytes)?;
+        let manifest = self.get_manifest(id)?;
         let mut files = BTreeMap::new();
         for name in manifest.files.keys() {
             let what = || format!("file {name} of bundle {id}");
             // Not the length in the manifest: a longer file is a changed file, and its digest says so.
-            files.insert(name.clone(), self.get(&self.bundle_path(id, name), FILE_BYTES_MAX, what)?);
+            match self.get(&self.bundle_path(id, name), FILE_BYTES_MAX, what) {
+                // Its manifest goes last into a store, so the file was there and is lost: what is left is no bundle.
+                Err(StoreError::NotFound { .. }) => {}
+                got => drop(files.insert(name.clone(), got?)),
+            }
         }
         Ok(Bundle::assemble(id, manifest, files)?)
+    }
+
+    /// What a bundle is, without its files.
+    ///
+    /// # Errors
+    /// As [`Store::get_bundle`].
+    pub fn get_manifest(&self, id: BundleId) -> Result<Manifest, StoreError> {
+        let bytes = self.get(&self.bundle_path(id, MANIFEST), MANIFEST_BYTES_MAX, || format!("bundle {id}"))?;
+        Ok(Bundle::read_manifest(id, &bytes)?)
     }
 
     /// Stores a checkpoint under its digest.

@@ -1,8 +1,11 @@
-//! A bundle that can be run over history: its network and the feature fit it was trained with.
+//! A bundle that can be run over history: its network, and what it sees of bars.
+
+use std::sync::Arc;
 
 use artifacts::Bundle;
-use features::{FeatureState, Pipeline, observation};
-use models::Predictor;
+use features::{Pipeline, observation};
+use market::Timestamp;
+use models::{Embedding, Predictor, Sight};
 use spec::FeatureSpec;
 
 use crate::{Backtest, BacktestError, Parity, Setting, forecast_rows, parity, run};
@@ -11,19 +14,37 @@ use crate::{Backtest, BacktestError, Parity, Setting, forecast_rows, parity, run
 #[derive(Debug)]
 pub struct Model {
     pub(crate) predictor: Predictor,
-    pub(crate) features: FeatureState,
+    pub(crate) sight: Sight,
 }
 
 impl Model {
-    /// Loads network and feature state.
+    /// Loads network, features and encoder.
     ///
     /// # Errors
-    /// [`BacktestError::Model`] when the weights are not the network's, [`BacktestError::Features`] when the feature state
-    /// cannot be read.
+    /// [`BacktestError::Model`] when the weights are not the network's, [`BacktestError::Sight`] when features or encoder
+    /// cannot be used.
     pub fn load(bundle: &Bundle) -> Result<Self, BacktestError> {
-        let unreadable = |source| BacktestError::Features { bundle: bundle.id(), source };
-        let features = serde_json::from_slice(bundle.features()).map_err(unreadable)?;
-        Ok(Self { predictor: Predictor::load(bundle)?, features })
+        Ok(Self { predictor: Predictor::load(bundle)?, sight: Sight::load(bundle)? })
+    }
+
+    /// The same, asking `embedding` and its memory where that is the bundle's encoder.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    pub fn sharing(bundle: &Bundle, embedding: &Arc<Embedding>) -> Result<Self, BacktestError> {
+        Ok(Self { predictor: Predictor::load(bundle)?, sight: Sight::sharing(bundle, embedding)? })
+    }
+
+    /// The first bar of training: what it sees is computed from there on.
+    #[must_use]
+    pub const fn anchor(&self) -> Timestamp {
+        self.sight.features().anchor
+    }
+
+    /// Bars before it has a full window.
+    #[must_use]
+    pub fn warm_up_bars(&self) -> usize {
+        self.sight.warm_up_bars()
     }
 
     /// Trades the bars of `setting`.
@@ -31,7 +52,7 @@ impl Model {
     /// # Errors
     /// As [`run()`].
     pub fn run(&self, setting: &Setting<'_>) -> Result<Backtest, BacktestError> {
-        run(&self.predictor, &self.features, setting)
+        run(&self.predictor, &self.sight, setting)
     }
 
     /// Whether the rows of `setting` are predicted alike alone and in company; a policy's rows without a position.
@@ -39,7 +60,7 @@ impl Model {
     /// # Errors
     /// As [`forecast_rows`] and [`parity()`].
     pub fn parity(&self, setting: &Setting<'_>) -> Result<Parity, BacktestError> {
-        let mut rows = forecast_rows(&self.features, setting.dataset, setting.range.clone())?;
+        let mut rows = forecast_rows(&self.sight, setting.dataset, setting.range.clone())?;
         if self.predictor.spec().observes_position() {
             for row in &mut rows {
                 let mut observed = vec![0.0; row.len() + observation::POSITION_WIDTH];

@@ -3,22 +3,22 @@
 use std::ops::Range;
 
 use dataset::Dataset;
-use features::{FeatureState, Stream, observation};
+use features::observation;
 use market::Bar;
-use models::Predictor;
+use models::{Predictor, Sight};
 use spec::{Decision, Output, Reason};
 
 use crate::desk::Desk;
 use crate::{Backtest, BacktestError, Setting};
 
-/// Trades the bars of `setting` with a network. The features are computed from the training anchor on, with the fit in
-/// `features`; where its recursion stands is not used.
+/// Trades the bars of `setting` with a network. What it sees is computed from the training anchor on, with the fit in
+/// `sight`; where its recursion stands is not used.
 ///
 /// # Errors
 /// [`BacktestError`]: the bars, the features or the network do not fit.
-pub fn run(predictor: &Predictor, features: &FeatureState, setting: &Setting<'_>) -> Result<Backtest, BacktestError> {
+pub fn run(predictor: &Predictor, sight: &Sight, setting: &Setting<'_>) -> Result<Backtest, BacktestError> {
     setting.bars()?;
-    let windows = Windows::over(features, setting.dataset, setting.range.clone())?;
+    let windows = Windows::over(sight, setting.dataset, setting.range.clone())?;
     if predictor.spec().observes_position() {
         policy(predictor, &windows, setting)
     } else {
@@ -26,16 +26,12 @@ pub fn run(predictor: &Predictor, features: &FeatureState, setting: &Setting<'_>
     }
 }
 
-/// The feature windows of a forecaster over some bars, warm-up left out: what [`crate::parity`] takes.
+/// The windows of a network over some bars, warm-up left out: what [`crate::parity`] takes.
 ///
 /// # Errors
 /// [`BacktestError::Feature`] when a bar is defective, or the data do not start at the training anchor.
-pub fn forecast_rows(
-    features: &FeatureState,
-    dataset: &Dataset,
-    range: Range<usize>,
-) -> Result<Vec<Vec<f32>>, BacktestError> {
-    let windows = Windows::over(features, dataset, range)?;
+pub fn forecast_rows(sight: &Sight, dataset: &Dataset, range: Range<usize>) -> Result<Vec<Vec<f32>>, BacktestError> {
+    let windows = Windows::over(sight, dataset, range)?;
     Ok(windows.ready().map(<[f32]>::to_vec).collect())
 }
 
@@ -48,16 +44,16 @@ pub(crate) struct Windows {
 }
 
 impl Windows {
-    pub(crate) fn over(features: &FeatureState, dataset: &Dataset, range: Range<usize>) -> Result<Self, BacktestError> {
-        let mut stream = Stream::from_anchor(features)?;
-        let anchor = dataset.bars.partition_point(|bar| bar.time < features.anchor);
-        let mut windows = Self { width: features.input_width(), warming: 0, values: Vec::new() };
+    pub(crate) fn over(sight: &Sight, dataset: &Dataset, range: Range<usize>) -> Result<Self, BacktestError> {
+        let mut stream = sight.from_anchor()?;
+        let anchor = dataset.bars.partition_point(|bar| bar.time < sight.features().anchor);
+        let mut windows = Self { width: sight.input_width(), warming: 0, values: Vec::new() };
         for (index, bar) in dataset.bars.iter().enumerate().take(range.end).skip(anchor) {
-            let window = stream.push(bar)?;
+            stream.advance(bar)?;
             if !range.contains(&index) {
                 continue;
             }
-            match window {
+            match stream.look()? {
                 Some(window) => windows.values.extend_from_slice(window),
                 None => windows.warming += 1,
             }

@@ -5,8 +5,8 @@ use std::ops::Range;
 use dataset::Dataset;
 use features::FeatureError;
 use market::{Bar, Instrument, InstrumentError, Money, Price, Timestamp};
-use models::ModelError;
-use spec::{BundleId, EnvSpec, StrategySpec};
+use models::{ModelError, SightError};
+use spec::{EnvSpec, StrategySpec};
 
 /// A stretch of bars and the rules of trading it.
 #[derive(Clone, Debug)]
@@ -38,14 +38,9 @@ pub enum BacktestError {
     /// The network failed.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// The bundle's feature state is not one of this build.
-    #[error("bundle {bundle}: its feature state cannot be read: use the build that wrote it, or newer")]
-    Features {
-        /// Which bundle.
-        bundle: BundleId,
-        /// Where it goes wrong.
-        source: serde_json::Error,
-    },
+    /// The bundle's network cannot see: its features or its encoder are not of this build.
+    #[error(transparent)]
+    Sight(#[from] SightError),
     /// A price is outside the instrument's range.
     #[error("bar {time} cannot be traded")]
     Price {

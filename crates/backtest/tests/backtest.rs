@@ -34,7 +34,7 @@ fn setting<'a>(data: &'a Dataset, trial: &'a TrialSpec, end: usize) -> Setting<'
 fn decisions(kind: Kind, data: &Dataset, end: usize) -> Vec<Decision> {
     let bundle = fixture::bundle(kind, 7, data);
     let (trial, predictor) = (fixture::trial(kind), Predictor::load(&bundle).unwrap());
-    run(&predictor, &fixture::feature_state(&trial, data), &setting(data, &trial, end)).unwrap().decisions
+    run(&predictor, &fixture::sight(kind, data), &setting(data, &trial, end)).unwrap().decisions
 }
 
 #[test]
@@ -58,8 +58,8 @@ fn a_decision_fills_at_the_next_open_and_the_last_one_never() {
     let data = fixture::bars(BARS);
     let trial = fixture::trial(Kind::Forecaster);
     let predictor = Predictor::load(&fixture::bundle(Kind::Forecaster, 7, &data)).unwrap();
-    let state = fixture::feature_state(&trial, &data);
-    let outcome = run(&predictor, &state, &setting(&data, &trial, BARS)).unwrap();
+    let sight = fixture::sight(Kind::Forecaster, &data);
+    let outcome = run(&predictor, &sight, &setting(&data, &trial, BARS)).unwrap();
     assert!(outcome.fills.len() > 10, "only {} fills", outcome.fills.len());
     let next = |time| data.bars[data.bars.iter().position(|bar| bar.time == time).unwrap() + 1].time;
     for (order, fill) in outcome.orders.iter().zip(&outcome.fills) {
@@ -77,7 +77,7 @@ fn bars_before_the_window_is_full_keep_the_position() {
     let trial = fixture::trial(Kind::Policy);
     let predictor = Predictor::load(&fixture::bundle(Kind::Policy, 7, &data)).unwrap();
     let early = Setting { range: 0..40, ..setting(&data, &trial, BARS) };
-    let outcome = run(&predictor, &fixture::feature_state(&trial, &data), &early).unwrap();
+    let outcome = run(&predictor, &fixture::sight(Kind::Policy, &data), &early).unwrap();
     let warming = outcome.decisions.iter().take_while(|decision| decision.reason == Reason::WarmUp).count();
     // RSI(14) needs 15 closes, and the window three rows more.
     assert_eq!(warming, 17);
@@ -87,9 +87,8 @@ fn bars_before_the_window_is_full_keep_the_position() {
 #[test]
 fn a_row_is_predicted_the_same_in_any_batch() {
     let data = fixture::bars(BARS);
-    let trial = fixture::trial(Kind::Forecaster);
     let predictor = Predictor::load(&fixture::bundle(Kind::Forecaster, 7, &data)).unwrap();
-    let rows = forecast_rows(&fixture::feature_state(&trial, &data), &data, TRAINED..BARS).unwrap();
+    let rows = forecast_rows(&fixture::sight(Kind::Forecaster, &data), &data, TRAINED..BARS).unwrap();
     let found = parity(&predictor, &rows.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap();
     assert_eq!((found.rows, found.mismatches), (BARS - TRAINED, 0));
 }

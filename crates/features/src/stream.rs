@@ -138,7 +138,13 @@ impl Stream {
         }
         let newest = (self.rows - 1) * width;
         self.state.normaliser.apply(&self.raw, &mut self.window[newest..newest + width]);
-        Ok((self.rows == self.state.window).then_some(&self.window[..]))
+        Ok(self.window())
+    }
+
+    /// The window that ends with the last bar, as [`Stream::push`] gave it.
+    #[must_use]
+    pub fn window(&self) -> Option<&[f32]> {
+        (self.rows == self.state.window).then_some(&self.window[..])
     }
 
     /// The state after the last bar, as data.

@@ -98,8 +98,18 @@ pub(crate) fn row(width: usize, seed: u64) -> Vec<f32> {
     (0..width).map(|_| next()).collect()
 }
 
-/// A bundle around a network.
+/// A bundle around a network that nothing is said of what it sees.
 pub(crate) fn bundle(kind: BundleKind, network: serde_json::Value, weights: Vec<u8>) -> Bundle {
+    bundle_seeing(kind, b"{}".to_vec(), network, weights)
+}
+
+/// A bundle around a network and the features that it sees.
+pub(crate) fn bundle_seeing(
+    kind: BundleKind,
+    features: Vec<u8>,
+    network: serde_json::Value,
+    weights: Vec<u8>,
+) -> Bundle {
     let trial = serde_json::json!({
         "trial": "quick-1.0", "params": {}, "seed": 1,
         "data": {
@@ -117,7 +127,7 @@ pub(crate) fn bundle(kind: BundleKind, network: serde_json::Value, weights: Vec<
         kind,
         network,
         weights,
-        features: b"{}".to_vec(),
+        features,
         trial: serde_json::from_value(trial).unwrap(),
         code_version: "0.1.0".to_owned(),
         kernel: Kernel { cpu: "any".to_owned(), threads: 1, library: "any".to_owned(), degrade: 0 },

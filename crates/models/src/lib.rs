@@ -4,7 +4,7 @@
 //! `neural`; [`weights`] turns the state of either into bytes and back. [`Predictor`] is the one way a prediction is made, in
 //! training, backtests, serving and live, so that they agree bit for bit; an ensemble is one, too. A [`Calibration`] in the
 //! bundle is part of it; what moves from bar to bar, [`Adaptive`] intervals, is not. [`Embedding`] gives what a forecaster's
-//! encoder makes of a row, for whoever learns from more than indicators.
+//! encoder makes of a row, and [`Sight`] what a bundle's network sees of bars: indicators, and beside them such features.
 //! Knows no losses, optimisers, environments or orders.
 
 mod adaptive;
@@ -21,6 +21,8 @@ mod named;
 mod network;
 mod policy;
 mod predictor;
+mod sight;
+mod standby;
 mod threads;
 pub mod weights;
 
@@ -34,4 +36,6 @@ pub use forecaster::{CLASSES, Forecaster, ForecasterPanels, ForecasterTape, Scal
 pub use network::{NetworkKind, NetworkSpec, drawn};
 pub use policy::{OBSERVATION_MAX, PolicyHead, PolicyNetwork, PolicyTape, assign_flat, duel};
 pub use predictor::{Inspector, Predictor, TILE, Target, row_digest};
+pub use sight::{Encoder, Learned, LearnedState, LookError, Sight, SightError, SightStream};
+pub use standby::{Chosen, StandbyError, choose};
 pub use threads::single_threaded;

@@ -1,6 +1,7 @@
 //! What a spec means, against the data and the machine: everything that would fail later is found now, all at once.
 
 mod data;
+mod encoder;
 mod folds;
 mod population;
 mod resources;
@@ -10,7 +11,7 @@ use market::{Symbol, Timestamp};
 
 use crate::problem::{Finding, Problem};
 use crate::yaml::Positions;
-use crate::{ExperimentSpec, ranges};
+use crate::{EncoderFacts, ExperimentSpec, ranges};
 
 /// What a spec is checked against.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct Facts {
     pub gpus: u32,
     /// The bars; `None` leaves their checks out, for a spec without its data.
     pub data: Option<DataFacts>,
+    /// What the spec's encoder turns out to be; `None` leaves its checks out.
+    pub encoder: Option<EncoderFacts>,
 }
 
 /// The bars, as far as a spec can disagree with them.
@@ -30,7 +33,7 @@ pub struct DataFacts {
     pub symbols: Vec<Symbol>,
     /// Labels of the bars of the spec's symbol, ascending; empty when the data set lacks it.
     pub times: Vec<Timestamp>,
-    /// Bars before the features have their first row.
+    /// Bars before the features, learned ones among them, have their first row.
     pub warm_up_bars: usize,
 }
 
@@ -39,8 +42,9 @@ pub struct DataFacts {
 /// An empty list means that the experiment can start.
 #[must_use]
 pub fn check(spec: &ExperimentSpec, positions: &Positions, facts: &Facts) -> Vec<Problem> {
+    let mut findings = encoder::findings(spec, facts);
     let spec = &crate::resolve(spec, positions, facts);
-    let mut findings = ranges::of_experiment(spec);
+    findings.extend(ranges::of_experiment(spec));
     findings.extend(of_point(spec, facts));
     findings.extend(data::findings(spec, facts.data.as_ref()));
     findings.extend(resources::findings(spec, facts));

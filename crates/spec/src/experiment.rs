@@ -4,7 +4,7 @@ use market::{BasisPoints, Interval, Symbol, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{FeatureSpec, ModelName, ModelSpec, Span, SweepSpec, TaskSpec};
+use crate::{EncoderSpec, FeatureSpec, ModelName, ModelSpec, Span, SweepSpec, TaskSpec};
 pub use resources::{DegradeSpec, Device, Fallback, ResourceSpec};
 
 mod resources;
@@ -21,6 +21,9 @@ pub struct ExperimentSpec {
     pub data: DataSpec,
     /// Columns of the feature row, in order; at least one.
     pub features: Vec<FeatureSpec>,
+    /// Learned features beside them, for agents. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoder: Option<EncoderSpec>,
     /// What is learned.
     pub task: TaskSpec,
     /// The network.
@@ -93,7 +96,7 @@ impl JsonSchema for Version {
 }
 
 /// The bars of an experiment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DataSpec {
     /// Name of an imported data set, or a path of a Parquet file below HOME/data.

@@ -7,6 +7,7 @@ mod bytes;
 mod check;
 mod digest;
 mod duration;
+mod encoder;
 mod ensemble;
 mod experiment;
 mod feature;
@@ -36,6 +37,9 @@ pub use bytes::Bytes;
 pub use check::{DataFacts, Facts, check};
 pub use digest::{BundleId, Digest, DigestError, canonical_json};
 pub use duration::Span;
+pub use encoder::{
+    EncoderFacts, EncoderRef, EncoderSpec, EncoderUse, ForecasterFacts, MissingEncoder, Selection, TrialEncoder,
+};
 pub use ensemble::{Combination, EnsembleSpec, MEMBERS_MAX, Weighting, parse_ensemble};
 pub use experiment::{
     ActionMode, CostSpec, DataSpec, DateRange, DegradeSpec, Device, EnvSpec, ExperimentSpec, Fallback, GateSpec,

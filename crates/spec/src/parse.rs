@@ -12,8 +12,8 @@ use serde_json::Value;
 use crate::problem::{Finding, Problem, suggest};
 use crate::yaml::{self, Positions};
 use crate::{
-    DataSpec, DegradeSpec, EnvSpec, ExperimentSpec, Fallback, FeatureSpec, ModelName, ModelSpec, PromoteSpec,
-    ResourceSpec, RetrySpec, Span, StrategySpec, SweepSpec, TaskSpec, Version,
+    DataSpec, DegradeSpec, EncoderSpec, EnvSpec, ExperimentSpec, Fallback, FeatureSpec, ModelName, ModelSpec,
+    PromoteSpec, ResourceSpec, RetrySpec, Span, StrategySpec, SweepSpec, TaskSpec, Version,
 };
 
 pub(crate) use fault::{Fault, child};
@@ -27,11 +27,12 @@ enum Presence {
 pub(crate) type Reader = fn(&Value) -> Option<Fault>;
 
 /// The keys of a file. A test holds this against the schema.
-const SECTIONS: [(&str, Presence, Reader); 19] = [
+const SECTIONS: [(&str, Presence, Reader); 20] = [
     ("version", Presence::Required, fault_of::<Version>),
     ("name", Presence::Required, fault_of::<ModelName>),
     ("data", Presence::Required, fault_of::<DataSpec>),
     ("features", Presence::Required, fault_of::<Vec<FeatureSpec>>),
+    ("encoder", Presence::Optional, fault_of::<Option<EncoderSpec>>),
     ("task", Presence::Required, fault_of::<TaskSpec>),
     ("model", Presence::Required, fault_of::<ModelSpec>),
     ("env", Presence::Optional, fault_of::<EnvSpec>),

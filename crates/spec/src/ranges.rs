@@ -288,6 +288,9 @@ impl Ranges {
         if spec.timeout.millis() == 0 {
             self.outside("timeout", spec.timeout, "use 1s or more".to_owned());
         }
+        if let Some(encoder) = &spec.encoder {
+            self.within("encoder.memory_rows", encoder.memory_rows, 1..=1_000_000);
+        }
         self.shared(&spec.resources);
         self.order(spec);
         if let Some(promote) = &spec.promote {

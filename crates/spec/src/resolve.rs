@@ -1,10 +1,10 @@
 //! Fills in what a file may leave open, once, before anything starts: so the hash of a spec says all that was run.
 
 use crate::yaml::Positions;
-use crate::{Device, Dimension, ExperimentSpec, Facts, ParamValue, TaskSpec};
+use crate::{Device, Dimension, EncoderFacts, EncoderRef, ExperimentSpec, Facts, MissingEncoder, ParamValue, TaskSpec};
 
 /// The spec with its open ends decided: `purge` is the longest horizon of any trial, `auto` a device, a `batch` that the
-/// file does not name at most `trials`, and the GPUs fit the device.
+/// file does not name at most `trials`, the GPUs fit the device, and an encoder is named by its digest or given up.
 #[must_use]
 pub fn resolve(spec: &ExperimentSpec, positions: &Positions, facts: &Facts) -> ExperimentSpec {
     let mut spec = spec.clone();
@@ -23,7 +23,26 @@ pub fn resolve(spec: &ExperimentSpec, positions: &Positions, facts: &Facts) -> E
     if spec.resources.device == Device::Cuda {
         spec.resources.gpus = spec.resources.gpus.max(1);
     }
+    encoder(&mut spec, facts);
     spec
+}
+
+/// A missing encoder that is refused stays as it was written.
+fn encoder(spec: &mut ExperimentSpec, facts: &Facts) {
+    let (Some(encoder), Some(found)) = (&mut spec.encoder, &facts.encoder) else { return };
+    let bundle = match found {
+        EncoderFacts::Forecaster(forecaster) => forecaster.bundle,
+        EncoderFacts::NoForecaster { bundle } => *bundle,
+        EncoderFacts::Missing { .. } => {
+            if encoder.missing == MissingEncoder::Indicators {
+                spec.encoder = None;
+            }
+            return;
+        }
+    };
+    encoder.bundle = EncoderRef::Bundle(bundle);
+    // It is not missing: what would be done then decides nothing any more.
+    encoder.missing = MissingEncoder::Refuse;
 }
 
 /// Bars after its own that a row of any trial looks at: the horizon of a forecast, the fill of an action.

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::parse::{Fault, child, strict};
 use crate::problem::{Finding, Problem, nearest};
-use crate::{Device, Digest, ExperimentSpec, ParamValue, Params, TrialId, TrialSpec, ranges};
+use crate::{Device, Digest, EncoderRef, ExperimentSpec, ParamValue, Params, TrialEncoder, TrialId, TrialSpec, ranges};
 
 /// Sections that a trial may differ in. All others hold for the whole experiment: with other bars, costs of a trial or
 /// gates, trials would not be answers to one question.
@@ -13,8 +13,8 @@ const SWEPT: [&str; 5] = ["features", "task", "model", "env", "strategy"];
 /// One trial of an experiment whose spec is resolved ([`crate::resolve`]).
 ///
 /// # Errors
-/// A [`Problem`] without a place when a path does not exist, a value is of the wrong kind or out of range, or the device
-/// is still `auto`.
+/// A [`Problem`] without a place when a path does not exist, a value is of the wrong kind or out of range, the device is
+/// still `auto`, or the encoder still a name.
 pub fn trial(
     spec: &ExperimentSpec,
     params: &Params,
@@ -35,6 +35,7 @@ pub fn trial(
             "resolve it",
         )));
     }
+    let encoder = encoder(&spec).map_err(fail)?;
     Ok(TrialSpec {
         trial: id,
         params: params.clone(),
@@ -42,6 +43,7 @@ pub fn trial(
         data: spec.data,
         data_digest,
         features: spec.features,
+        encoder,
         task: spec.task,
         model: spec.model,
         env: spec.env,
@@ -51,6 +53,18 @@ pub fn trial(
         degrade: spec.degrade,
         parent: None,
     })
+}
+
+/// The encoder by its digest: what a name stands for may change.
+fn encoder(spec: &ExperimentSpec) -> Result<Option<TrialEncoder>, Finding> {
+    let Some(encoder) = &spec.encoder else { return Ok(None) };
+    match &encoder.bundle {
+        EncoderRef::Bundle(bundle) => Ok(Some(TrialEncoder { bundle: *bundle, memory_rows: encoder.memory_rows })),
+        EncoderRef::Registered(name) => {
+            let what = format!("the encoder is `{name}`");
+            Err(Finding::new("encoder.bundle", what, "a trial names it by digest", "resolve it"))
+        }
+    }
 }
 
 /// The spec with the parameters put in.

@@ -6,8 +6,8 @@ use market::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BundleId, DataSpec, DegradeSpec, Device, Digest, EnvSpec, FeatureSpec, FoldScore, Metric, ModelSpec, Share,
-    StrategySpec, TaskSpec, TrialId, canonical_json,
+    BundleId, DataSpec, DegradeSpec, Device, Digest, EncoderUse, EnvSpec, FeatureSpec, FoldScore, Metric, ModelSpec,
+    Share, StrategySpec, TaskSpec, TrialEncoder, TrialId, canonical_json,
 };
 
 /// A value of a swept parameter.
@@ -45,6 +45,9 @@ pub struct TrialSpec {
     pub data_digest: Digest,
     /// The feature row.
     pub features: Vec<FeatureSpec>,
+    /// Learned features beside it; `None`: indicators alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoder: Option<TrialEncoder>,
     /// What is learned.
     pub task: TaskSpec,
     /// The network.
@@ -137,4 +140,7 @@ pub struct TrialOutcome {
     /// What came of its folds, in the order dealt; empty without a cross-validation.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub folds: Vec<FoldScore>,
+    /// How often learned features were remembered; `None` without an encoder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoder: Option<EncoderUse>,
 }

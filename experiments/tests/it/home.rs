@@ -98,6 +98,7 @@ impl Home {
             validation: validation.series(),
             curve: (1..4).map(|epoch| (epoch, [(Metric::Loss, 1.0 / epoch as f64)].into())).collect(),
             folds: Vec::new(),
+            encoder: None,
         };
         TrialView {
             trial: trial.trial.clone(),

@@ -4,5 +4,6 @@
 
 mod calibrating;
 mod concluding;
+mod encoding;
 mod home;
 mod preparing;

@@ -53,7 +53,7 @@ fn every_crash_costs_the_lines_it_hit_and_no_other() {
             state[lost.clone()].fill(0);
             std::fs::write(&path, &state).unwrap();
             write(folder.path(), 21..=22);
-            let mut wanted: Vec<u64> = (1..=20)
+            let mut wanted: Vec<u64> = (1..=20_u64)
                 .filter(|step| {
                     let end = ends[*step as usize - 1];
                     let start = step.checked_sub(2).map_or(0, |before| ends[before as usize]);

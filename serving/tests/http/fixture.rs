@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 use artifacts::{Bundle, BundleKind, Kernel, Parts};
 use dataset::{Adjustment, ImportOptions, read_csv};
-use features::{FeatureState, Normaliser, Stream, compute, observation};
+use features::{FeatureState, Normaliser, compute, observation};
 use market::{Bar, Interval};
-use models::{NetworkKind, NetworkSpec, PolicyHead};
+use models::{Encoder, NetworkKind, NetworkSpec, PolicyHead, Sight};
 use serde_json::{Value, json};
 use serving::{ApiKey, Options, ServeError, Server};
 use spec::{Combination, TrialSpec};
@@ -27,6 +28,8 @@ pub(crate) const BARS: usize = 160;
 pub(crate) enum Kind {
     Forecaster,
     Policy,
+    /// Acts on what the forecaster has learned beside its own features.
+    Learned,
 }
 
 /// The first bars of AAPL, adjusted.
@@ -44,7 +47,7 @@ fn trial(kind: Kind) -> TrialSpec {
             json!({"supervised": {"window": 4, "horizon": 1, "epochs": 1, "learning_rate": 0.001}}),
             json!({"cnn_lstm": {"channels": 4, "hidden": 8}}),
         ),
-        Kind::Policy => (
+        Kind::Policy | Kind::Learned => (
             json!({"rl": {"window": 4, "steps": 1, "algorithm": {"ppo": {"learning_rate": 0.001}}}}),
             json!({"mlp": {"hidden": [8]}}),
         ),
@@ -65,44 +68,55 @@ fn trial(kind: Kind) -> TrialSpec {
     serde_json::from_value(trial).unwrap()
 }
 
-/// Fitted on the first [`TRAINED`] bars, standing after them.
-fn feature_state(trial: &TrialSpec, bars: &[Bar]) -> FeatureState {
-    let matrix = compute(&trial.features, &bars[..TRAINED]).unwrap();
-    let normaliser = Normaliser::fit(&matrix, 0..TRAINED);
-    let fitted = FeatureState::fitted(&trial.features, trial.task.window(), bars[0].time, normaliser).unwrap();
-    let mut stream = Stream::resume(fitted);
-    for bar in &bars[..TRAINED] {
-        stream.push(bar).unwrap();
-    }
-    stream.state()
+/// What a network sees, fitted on the first [`TRAINED`] bars, standing after them.
+fn sight(kind: Kind) -> Sight {
+    let (trial, bars) = (trial(kind), bars());
+    let (trained, window) = (&bars[..TRAINED], trial.task.window());
+    let normaliser = Normaliser::fit(&compute(&trial.features, trained).unwrap(), 0..TRAINED);
+    let state = FeatureState::fitted(&trial.features, window, bars[0].time, normaliser).unwrap();
+    let fitted = match kind {
+        Kind::Forecaster | Kind::Policy => Sight::from(state),
+        Kind::Learned => {
+            let normaliser = Normaliser::fit(&encoder().matrix(trained).unwrap(), 0..TRAINED);
+            Sight::with(state, encoder().fitted(window, normaliser).unwrap()).unwrap()
+        }
+    };
+    let mut stream = fitted.resume();
+    trained.iter().for_each(|bar| stream.advance(bar).unwrap());
+    stream.sight().unwrap()
+}
+
+/// That of the forecaster.
+fn encoder() -> Encoder {
+    Encoder::load(&bundle(Kind::Forecaster), NonZeroUsize::new(64).unwrap()).unwrap()
 }
 
 /// What a bundle is made of.
 pub(crate) fn parts(kind: Kind) -> Parts {
     models::single_threaded();
     let trial = trial(kind);
-    let state = feature_state(&trial, &bars());
+    let sight = sight(kind);
     let network = NetworkSpec {
         kind: match kind {
             Kind::Forecaster => NetworkKind::Forecaster,
-            Kind::Policy => NetworkKind::Policy {
+            Kind::Policy | Kind::Learned => NetworkKind::Policy {
                 head: PolicyHead::Categorical { actions: 2 },
-                observation_width: state.input_width() + observation::POSITION_WIDTH,
+                observation_width: sight.input_width() + observation::POSITION_WIDTH,
                 normalised: false,
             },
         },
         model: trial.model.clone(),
         window: trial.task.window(),
-        width: state.pipeline.width(),
+        width: sight.width(),
     };
     Parts {
         kind: match kind {
             Kind::Forecaster => BundleKind::Forecaster,
-            Kind::Policy => BundleKind::Policy,
+            Kind::Policy | Kind::Learned => BundleKind::Policy,
         },
         weights: models::drawn(&network, 3).unwrap(),
         network: serde_json::to_value(network).unwrap(),
-        features: serde_json::to_vec(&state).unwrap(),
+        features: serde_json::to_vec(sight.features()).unwrap(),
         trial,
         code_version: "0.1.0".to_owned(),
         kernel: Kernel { cpu: "any".to_owned(), threads: 1, library: "libtorch".to_owned(), degrade: 0 },
@@ -111,7 +125,11 @@ pub(crate) fn parts(kind: Kind) -> Parts {
 }
 
 pub(crate) fn bundle(kind: Kind) -> Bundle {
-    Bundle::build(parts(kind))
+    let bundle = Bundle::build(parts(kind));
+    match sight(kind).learned() {
+        None => bundle,
+        Some(learned) => bundle.encoding(serde_json::to_vec(learned.state()).unwrap(), encoder().weights().to_vec()),
+    }
 }
 
 /// Two policies that act by the mean of their exposures.

@@ -29,7 +29,7 @@ async fn a_bundle_that_cannot_predict_is_refused_before_it_is_served() {
     let error = Server::bind(broken(|parts, other| parts.weights = other.weights)).await.unwrap_err();
     assert!(matches!(error, ServeError::Load(LoadError::Network { .. })), "{error}");
     let error = Server::bind(broken(|parts, _| parts.features = b"{}".to_vec())).await.unwrap_err();
-    assert!(matches!(error, ServeError::Load(LoadError::Features { .. })), "{error}");
+    assert!(matches!(error, ServeError::Load(LoadError::Sight(_))), "{error}");
     let error = Server::bind(broken(|parts, other| {
         parts.network = other.network;
         parts.weights = other.weights;

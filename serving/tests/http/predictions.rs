@@ -1,8 +1,8 @@
 //! What is served is what the predictor says, to the last bit, however it is asked.
 
 use artifacts::Bundle;
-use features::{FeatureState, Stream, observation};
-use models::{CALIBRATION_FORMAT, Calibration, Predictor, SpreadFit, row_digest};
+use features::observation;
+use models::{CALIBRATION_FORMAT, Calibration, Predictor, Sight, SpreadFit, row_digest};
 use serde_json::{Value, json};
 use serving::{Act, Action, Answer, Description, Served};
 use spec::{Output, Spread};
@@ -11,8 +11,7 @@ use crate::fixture::{BARS, KEY, Kind, Running, TRAINED, bars, bundle, ensemble};
 
 /// The windows that end with the newest `last` bars.
 fn windows(bundle: &Bundle, last: usize) -> Vec<Vec<f32>> {
-    let state: FeatureState = serde_json::from_slice(bundle.features()).unwrap();
-    let mut stream = Stream::from_anchor(&state).unwrap();
+    let mut stream = Sight::load(bundle).unwrap().from_anchor().unwrap();
     let windows = bars().iter().filter_map(|bar| stream.push(bar).unwrap().map(<[f32]>::to_vec)).collect::<Vec<_>>();
     windows[windows.len() - last..].to_vec()
 }
@@ -237,5 +236,32 @@ async fn confidence_of_many_rows_is_refused_and_their_forecasts_are_not() {
     assert!(whole.predictions.iter().all(|served| matches!(served, Served::Forecast { confidence: None, .. })));
     let (status, refused) = server.predict(&json!({"rows": &rows, "detail": "everything"})).await;
     assert_eq!(status, 422, "{refused}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_policy_that_sees_through_an_encoder_is_served_the_bits_it_would_trade_on() {
+    let bundle = bundle(Kind::Learned);
+    let server = Running::of(bundle.clone()).await;
+    let observed = |window: Vec<f32>| {
+        let mut row = vec![0.0; window.len() + observation::POSITION_WIDTH];
+        observation::write(&window, &observation::Position::default(), &mut row);
+        row
+    };
+    let expected = predicted(&bundle, &windows(&bundle, 5).into_iter().map(observed).collect::<Vec<_>>());
+    // From the anchor on, right after the bundle's bar, and as ready rows.
+    for request in [
+        json!({"bars": bars(), "last": 5}),
+        json!({"bars": &bars()[TRAINED..], "last": 5}),
+        json!({"rows": windows(&bundle, 5)}),
+    ] {
+        let said = answer(server.predict(&request).await).predictions;
+        assert_eq!(said.iter().map(bits).collect::<Vec<_>>(), expected);
+    }
+    let (_, description) = server.get("/v1/model", Some(KEY)).await;
+    let description: Description = serde_json::from_value(description).unwrap();
+    assert_eq!(description.encoder, Some(crate::fixture::bundle(Kind::Forecaster).id()));
+    assert_eq!((description.features.len(), description.row_values), (3 + 8, 4 * 11));
+    assert_eq!(description.features[3], "learned_0");
     server.stop().await;
 }

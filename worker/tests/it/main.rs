@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use worker::{Options, Rehearsal, Served, WorkerError};
 
 mod gpus;
+mod learned;
 mod members;
 mod memory;
 mod processes;

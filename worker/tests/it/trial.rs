@@ -56,7 +56,7 @@ pub(super) fn payload(home: &Path) -> Vec<u8> {
     canonical_json(&payload)
 }
 
-fn assignment(payload: &[u8], checkpoints: Vec<CheckpointRef>) -> Assignment {
+pub(super) fn assignment(payload: &[u8], checkpoints: Vec<CheckpointRef>) -> Assignment {
     let trial = "quick-1.0".parse().unwrap();
     Assignment {
         trial,

@@ -25,7 +25,7 @@ pub(super) struct Row {
 pub(super) fn rows(model: &Model, setting: &Setting<'_>, task: &SupervisedSpec) -> Result<Vec<Row>, CalibrationError> {
     let unit = model.predictor.return_unit().ok_or(CalibrationError::NoForecast)?;
     let (bars, horizon) = (&setting.dataset.bars, task.horizon as usize);
-    let windows = Windows::over(&model.features, setting.dataset, setting.range.clone())?;
+    let windows = Windows::over(&model.sight, setting.dataset, setting.range.clone())?;
     let first = setting.range.start + windows.warming();
     let known = bars.len().saturating_sub(horizon).saturating_sub(first);
     let inputs: Vec<&[f32]> = windows.ready().take(known).collect();

@@ -1,0 +1,85 @@
+//! Another bundle works where an encoder is broken, where one was named for that, and nowhere else.
+
+use artifacts::{Bundle, Registry, Store};
+use market::Timestamp;
+use tempfile::TempDir;
+
+use super::{Chosen, StandbyError, choose};
+use crate::sight::tests::{forecaster, policy};
+
+struct Shelf {
+    folder: TempDir,
+    registry: Registry,
+    store: Store,
+}
+
+/// `agent@1` sees through an encoder; `plain@1` sees indicators alone, `plain@2` is another agent with an encoder.
+fn shelf() -> Shelf {
+    let folder = tempfile::tempdir().unwrap();
+    let mut registry = Registry::open(&folder.path().join("registry.db")).unwrap();
+    let store = Store::open(folder.path().join("store").to_str().unwrap()).unwrap();
+    let (state, weights) = policy().encoder().map(|(state, weights)| (state.to_vec(), weights.to_vec())).unwrap();
+    let other = policy().encoding(state, weights).calibrated(b"{}".to_vec());
+    for (model, bundle) in [("agent", policy()), ("plain", forecaster(1)), ("plain", other)] {
+        store.put_bundle(&bundle).unwrap();
+        let trial = bundle.manifest().trial.trial.clone();
+        registry.register(&model.parse().unwrap(), bundle.id(), &trial, Timestamp::from_micros(0)).unwrap();
+    }
+    Shelf { folder, registry, store }
+}
+
+impl Shelf {
+    fn choose(&self, fallback: Option<&str>) -> Result<Chosen, StandbyError> {
+        choose(&self.registry, &self.store, "agent@1", fallback)
+    }
+
+    fn damage(&self, bundle: &Bundle, file: &str) {
+        let path = self.folder.path().join("store/bundles").join(bundle.id().to_string()).join(file);
+        std::fs::write(path, b"nothing").unwrap();
+    }
+}
+
+#[test]
+fn a_sound_bundle_works_itself_whatever_stands_by() {
+    for fallback in [None, Some("plain@1"), Some("nobody@9")] {
+        let chosen = shelf().choose(fallback).unwrap();
+        assert_eq!((chosen.bundle, chosen.reference.as_str(), chosen.instead), (policy(), "agent@1", None));
+    }
+}
+
+#[test]
+fn a_broken_encoder_gives_way_to_the_fallback_and_says_why() {
+    for file in ["encoder.safetensors", "encoder.json"] {
+        let shelf = shelf();
+        shelf.damage(&policy(), file);
+        let alone = shelf.choose(None).unwrap_err();
+        assert!(alone.to_string().contains(&format!("{file} was changed or cut short")), "{alone}");
+        let chosen = shelf.choose(Some("plain@1")).unwrap();
+        assert_eq!((chosen.bundle.id(), chosen.reference.as_str()), (forecaster(1).id(), "plain@1"));
+        let said = chosen.instead.unwrap();
+        assert!(said.starts_with("agent@1 does not work without its encoder (") && said.contains(file), "{said}");
+        assert!(said.ends_with("plain@1 takes its place"), "{said}");
+    }
+    let shelf = shelf();
+    let lost = shelf.folder.path().join("store/bundles").join(policy().id().to_string()).join("encoder.json");
+    std::fs::remove_file(lost).unwrap();
+    assert!(shelf.choose(Some("plain@1")).unwrap().instead.unwrap().contains("encoder.json: missing"));
+}
+
+#[test]
+fn nothing_but_a_broken_encoder_lets_another_bundle_work() {
+    let shelf = shelf();
+    shelf.damage(&policy(), "weights.safetensors");
+    let error = shelf.choose(Some("plain@1")).unwrap_err();
+    assert!(error.to_string().contains("weights.safetensors was changed"), "{error}");
+    assert!(!error.is_bad_input());
+}
+
+#[test]
+fn a_fallback_with_an_encoder_or_one_that_is_not_there_is_refused() {
+    let shelf = shelf();
+    shelf.damage(&policy(), "encoder.json");
+    let encodes = shelf.choose(Some("plain@2")).unwrap_err();
+    assert!(matches!(encodes, StandbyError::Encodes { .. }) && encodes.is_bad_input(), "{encodes}");
+    assert!(shelf.choose(Some("plain@7")).unwrap_err().is_bad_input());
+}

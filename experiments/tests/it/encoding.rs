@@ -1,0 +1,137 @@
+//! An encoder is found, checked and named by its digest before anything starts.
+
+use artifacts::{Registry, Store};
+use experiments::sweep::ExperimentSweep;
+use experiments::{Prepared, conclude, prepare, resume};
+use market::Timestamp;
+use protocol::ExperimentState;
+use spec::{BundleId, EncoderRef, TrialOutcome, canonical_json};
+
+use crate::home::{Home, YAML, machine};
+
+/// An agent that sees through the encoder of the forecaster that [`encoder`] registers.
+fn agent(encoder: &str) -> String {
+    let supervised = "supervised: { window: 4, horizon: 1, epochs: 1, learning_rate: 0.001 }";
+    let rl = "rl: { window: 4, steps: 600, algorithm: { ppo: { learning_rate: 0.001, rollout: 32 } } }";
+    YAML.replace("task:", &format!("encoder: {encoder}\ntask:"))
+        .replace(supervised, rl)
+        .replace("cnn_lstm: { channels: 4, hidden: 8 }", "mlp: { hidden: [8] }")
+        .replace("task.supervised.learning_rate:", "task.rl.algorithm.ppo.learning_rate:")
+        .replace("name: untrained", "name: agent")
+        .replace("model: untrained", "model: agent")
+}
+
+fn now() -> Timestamp {
+    "2026-01-05T12:00:00Z".parse().unwrap()
+}
+
+/// Runs the forecaster's experiment to `untrained@1`.
+fn encoder(home: &Home) -> BundleId {
+    let prepared = home.prepare(YAML);
+    let sweep = ExperimentSweep::new(prepared.question.clone()).unwrap();
+    let trials = (0..3).map(|index| home.succeed(&prepared, &sweep.trial(index).unwrap())).collect();
+    conclude(&prepared, ExperimentState::Succeeded, trials, home.path(), now()).unwrap();
+    Registry::open(&home.path().join("registry.db")).unwrap().resolve("untrained@1").unwrap().1
+}
+
+fn named(prepared: &Prepared) -> Option<EncoderRef> {
+    prepared.question.spec.encoder.as_ref().map(|encoder| encoder.bundle.clone())
+}
+
+fn refused(home: &Home, yaml: &str) -> String {
+    prepare(home.path(), &home.file(yaml), &machine()).unwrap_err().to_string()
+}
+
+#[test]
+fn an_encoder_is_hashed_by_its_digest_and_every_trial_names_it() {
+    let home = Home::new();
+    let bundle = encoder(&home);
+    let prepared = home.prepare(&agent("{ bundle: untrained@1 }"));
+    assert_eq!((named(&prepared), &prepared.notice), (Some(EncoderRef::Bundle(bundle)), &None));
+    let trial = ExperimentSweep::open(&prepared.submission().payload).unwrap().trial(0).unwrap();
+    assert_eq!(trial.encoder.unwrap().bundle, bundle);
+    let by_digest = home.prepare(&agent(&format!("{{ bundle: {bundle} }}")));
+    assert_eq!(by_digest.experiment, prepared.experiment, "however it is named, it is one question");
+    // What would be done without it decides nothing once it is there.
+    let either = home.prepare(&agent("{ bundle: untrained@challenger, missing: indicators }"));
+    assert_eq!(either.experiment, prepared.experiment);
+}
+
+#[test]
+fn without_its_encoder_an_experiment_is_refused_at_its_place_or_runs_on_indicators_and_says_so() {
+    let home = Home::new();
+    let said = refused(&home, &agent("{ bundle: untrained@1 }"));
+    assert!(said.contains("untrained.yaml:15:20: no encoder `untrained@1`"), "{said}");
+    assert!(said.contains("missing: indicators"), "{said}");
+    let yaml = agent("{ bundle: untrained@1, missing: indicators }");
+    let given_up = home.prepare(&yaml);
+    assert_eq!(named(&given_up), None);
+    let notice = given_up.notice.clone().unwrap();
+    assert!(notice.contains("`untrained@1`") && notice.ends_with("agents learn on indicators alone"), "{notice}");
+    given_up.begin().unwrap();
+    // Once the encoder is there the file asks another question, and a run that was begun goes on as it was.
+    encoder(&home);
+    let learned = home.prepare(&yaml);
+    assert_ne!(learned.experiment, given_up.experiment);
+    let resumed = resume(home.path(), &given_up.experiment, &machine()).unwrap();
+    assert_eq!(resumed.question, given_up.question);
+    assert!(resumed.notice.unwrap().contains("indicators alone"));
+}
+
+#[test]
+fn a_run_goes_on_with_the_encoder_it_was_begun_with_wherever_the_alias_stands() {
+    let home = Home::new();
+    let bundle = encoder(&home);
+    let begun = home.prepare(&agent("{ bundle: untrained@challenger }"));
+    begun.begin().unwrap();
+    let mut registry = Registry::open(&home.path().join("registry.db")).unwrap();
+    let (model, other) = ("untrained".parse().unwrap(), BundleId(spec::Digest::of(b"other")));
+    registry.register(&model, other, &"untrained-0.9".parse().unwrap(), now()).unwrap();
+    let moved =
+        artifacts::Moved { expected: Some(bundle), at: now(), actor: "test", evidence: spec::Digest::of(b"moved") };
+    registry.challenge(&model, other, &moved).unwrap();
+    let resumed = resume(home.path(), &begun.experiment, &machine()).unwrap();
+    assert_eq!((resumed.question, resumed.notice), (begun.question, None));
+}
+
+#[test]
+fn an_encoder_that_saw_the_test_or_is_damaged_is_refused_whatever_the_file_says_of_a_missing_one() {
+    let home = Home::new();
+    let bundle = encoder(&home);
+    let early = agent("{ bundle: untrained@1, missing: indicators }")
+        .replace("validation: [2017-01-03, 2017-12-29]", "validation: [2017-01-03, 2017-06-30]")
+        .replace("test: [2018-01-02, 2019-12-31]", "test: [2017-10-02, 2019-12-31]");
+    let said = refused(&home, &early);
+    assert!(said.contains("untrained.yaml:15:20: bars until 2017-12-29 had a say in the encoder"), "{said}");
+    assert!(said.contains("test begins 2017-10-02"), "{said}");
+    let file = home.path().join("store/bundles").join(bundle.to_string()).join("weights.safetensors");
+    std::fs::write(&file, b"nothing").unwrap();
+    let damaged = refused(&home, &agent("{ bundle: untrained@1, missing: indicators }"));
+    assert!(damaged.contains("weights.safetensors was changed or cut short"), "{damaged}");
+    std::fs::remove_dir_all(file.parent().unwrap()).unwrap();
+    let lost = home.prepare(&agent("{ bundle: untrained@1, missing: indicators }"));
+    assert!(lost.notice.unwrap().contains("is not in the store"), "only what is gone is missing");
+}
+
+#[test]
+fn what_trials_remembered_is_summed_in_the_summary_and_stands_in_the_report() {
+    let home = Home::new();
+    let bundle = encoder(&home);
+    let prepared = home.prepare(YAML);
+    let sweep = ExperimentSweep::new(prepared.question.clone()).unwrap();
+    let counted = |index: u32| {
+        let mut view = home.succeed(&prepared, &sweep.trial(index).unwrap());
+        let mut outcome: TrialOutcome = serde_json::from_slice(view.outcome.as_deref().unwrap()).unwrap();
+        let (hits, misses) = if index == 0 { (10, 90) } else { (100, 0) };
+        outcome.encoder = Some(spec::EncoderUse { bundle, hits, misses, forgotten: 1 });
+        view.outcome = Some(canonical_json(&outcome));
+        view
+    };
+    let conclusion =
+        conclude(&prepared, ExperimentState::Succeeded, (0..3).map(counted).collect(), home.path(), now()).unwrap();
+    let used = conclusion.summary.encoder.unwrap();
+    assert_eq!((used.bundle, used.asked, used.remembered, used.forgotten), (bundle, 300, 0.7, 3));
+    let page = std::fs::read_to_string(&conclusion.report).unwrap();
+    assert!(page.contains("of 300 bars asked for, 70.0 % were remembered"), "it is not in the report");
+    assert!(Store::of(home.path()).unwrap().get_bundle(bundle).is_ok());
+}
