@@ -16,6 +16,7 @@ mod serve;
 mod top;
 mod traced;
 
+use ::models::{Chosen, choose};
 use anyhow::{Context as _, Result};
 use artifacts::Registry;
 use clap::CommandFactory as _;
@@ -130,9 +131,9 @@ pub(crate) fn dispatch(cli: &Cli) -> Result<Exit> {
 }
 
 /// The bundle that a reference names, or the one in its place, which is said to machines as well: who decides is never silent.
-pub(crate) fn chosen(context: &Context, asked: &str, fallback: Option<&str>) -> Result<models::Chosen> {
+pub(crate) fn chosen(context: &Context, asked: &str, fallback: Option<&str>) -> Result<Chosen> {
     let registry = Registry::open(&context.home.registry())?;
-    let chosen = models::choose(&registry, &context.home.store()?, asked, fallback);
+    let chosen = choose(&registry, &context.home.store()?, asked, fallback);
     let chosen = chosen.map_err(|error| if error.is_bad_input() { bad_input(error) } else { error.into() })?;
     if let Some(instead) = &chosen.instead {
         eprintln!("{instead}");
