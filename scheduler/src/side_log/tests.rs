@@ -59,7 +59,8 @@ fn every_crash_costs_the_lines_it_hit_and_no_other() {
                     let start = step.checked_sub(2).map_or(0, |before| ends[before as usize]);
                     // A line whose own end was lost runs into the next.
                     let start = if lost.contains(&(start.wrapping_sub(1))) { start - 1 } else { start };
-                    end <= cut && (lost.end <= start || end <= lost.start)
+                    // All of a line but its end is a line: the log goes on behind it.
+                    end <= cut + 1 && (lost.end <= start || end <= lost.start)
                 })
                 .collect();
             wanted.extend([21, 22]);

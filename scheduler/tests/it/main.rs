@@ -126,15 +126,17 @@ fn has_thread(name: &str) -> bool {
 async fn no_thread_is_left_at_work_in_the_home_of_a_scheduler_that_was_stopped() {
     let home = tempfile::tempdir().unwrap();
     let (handle, _client) = begin(home.path()).await;
-    assert!(has_thread("snapshot"));
-    handle.stop().await.unwrap();
-    // The system takes a moment to forget a thread that was joined; one that was not would look again in five seconds.
-    let forgotten = async {
-        while has_thread("snapshot") {
+    // A thread takes a moment to give itself its name, and the system one to forget a thread that was joined; one that was not
+    // would look again in five seconds.
+    let until = |there: fn() -> bool| async move {
+        while !there() {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(1), forgotten).await.expect("it ends with its scheduler");
+    let second = std::time::Duration::from_secs(1);
+    tokio::time::timeout(second, until(|| has_thread("snapshot"))).await.expect("it begins with its scheduler");
+    handle.stop().await.unwrap();
+    tokio::time::timeout(second, until(|| !has_thread("snapshot"))).await.expect("it ends with its scheduler");
 }
 
 #[tokio::test]

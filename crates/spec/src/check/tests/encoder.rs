@@ -156,7 +156,8 @@ fn a_memory_out_of_range_and_a_key_that_is_none_are_told_at_their_place() {
     );
     let encoder = learned("{ bundel: encoder@1 }");
     let problems = parse("a.yaml", &edited(&edits(&encoder))).unwrap_err();
-    assert!(problems[0].to_string().starts_with("a.yaml:15:12: unknown key `bundel`"), "{}", problems[0]);
+    let said: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    assert!(said.iter().any(|said| said.starts_with("a.yaml:15:12: unknown key `bundel`")), "{said:?}");
     let problems = parse("a.yaml", &edited(&edits(&learned("{ bundle: encoder }")))).unwrap_err();
     let said = problems[0].to_string();
     assert!(said.starts_with("a.yaml:15:20:") && said.contains("NAME@VERSION"), "{said}");
