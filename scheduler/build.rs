@@ -15,14 +15,19 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// All files below a folder, in one order on every machine.
+/// What editors leave beside a source.
+fn hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+}
+
+/// All sources below a folder, in one order on every machine.
 fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {
             found.extend(files(&path)?);
-        } else {
+        } else if path.extension().is_some_and(|kind| kind == "rs") && !hidden(&path) {
             found.push(path);
         }
     }

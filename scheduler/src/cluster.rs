@@ -215,6 +215,10 @@ impl Cluster {
         let open: Vec<_> =
             cluster.ledger.open().map(|(id, experiment)| (id.clone(), experiment.submission.clone())).collect();
         for (id, submission) in open.into_iter().filter(|(id, _)| cluster.serves(id)).collect::<Vec<_>>() {
+            // One that waited for an earlier of these may have ended with it.
+            if cluster.ledger.experiment(&id).is_none_or(|experiment| experiment.state.is_final()) {
+                continue;
+            }
             let sweep = cluster
                 .sweeps
                 .open(&submission)

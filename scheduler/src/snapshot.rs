@@ -109,7 +109,10 @@ pub(crate) fn keep(path: &Path, open: impl Fn() -> Result<Box<dyn Journal>, Jour
                 }
             }
         }
-        std::thread::park_timeout(LOOK);
+        // Waiting for an answer may have used up the word that it is over.
+        if !over() {
+            std::thread::park_timeout(LOOK);
+        }
     }
 }
 

@@ -241,6 +241,7 @@ impl TrainError {
             | Self::Folds(_)
             | Self::FoldTooSmall { .. }
             | Self::Env { .. }
+            | Self::Judge { .. }
             | Self::Orphan { .. } => FailureClass::Data,
             Self::NotFinite { .. }
             | Self::Broken { .. }
@@ -253,7 +254,6 @@ impl TrainError {
             | Self::Device(_)
             | Self::Checkpoint(_)
             | Self::Sink { .. }
-            | Self::Judge { .. }
             | Self::Model(_)
             | Self::Torch(_) => FailureClass::Bug,
         }

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use artifacts::{Bundle, BundleKind, Parts, Store};
+use artifacts::{Bundle, BundleKind, Parts, Store, StoreError};
 use backtest::calibration::{self, CalibrationError, Fitted};
 use backtest::{Backtest, BacktestError, Model, Setting};
 use dataset::{DataError, Dataset};
@@ -50,8 +50,7 @@ impl Trial {
             Some(known) => known,
             None => {
                 // Its digest is checked, so it is the one that the spec was hashed with.
-                let bundle =
-                    self.store.get_bundle(wanted.bundle).map_err(|error| failure(FailureClass::Data, &error))?;
+                let bundle = self.store.get_bundle(wanted.bundle).map_err(|error| unread(&error))?;
                 Encoder::load(&bundle, rows).map_err(|error| failure(FailureClass::Data, &error))?
             }
         };
@@ -90,7 +89,7 @@ impl Trial {
             None => trainer::train_in(micro_batch, (spec, data), Start::Anew, sink),
             Some(parent) => {
                 let bytes = self.store.get_checkpoint(parent.digest);
-                let bytes = bytes.map_err(|error| failure(FailureClass::Data, &error))?;
+                let bytes = bytes.map_err(|error| unread(&error))?;
                 trainer::train_in(micro_batch, (spec, data), Start::Branch(&bytes), sink)
             }
         };
@@ -229,6 +228,21 @@ fn calibrate(bundle: &Bundle, data: &TrainingData) -> Result<Option<Fitted>, Fai
     let Some(wanted) = &task.calibration else { return Ok(None) };
     let model = Model::load(bundle).map_err(|error| failure(FailureClass::Bug, &error))?;
     model.calibrate(&on_validation(bundle, data), (task, wanted)).map(Some).map_err(|error| uncalibrated(&error))
+}
+
+/// What a store does not give now it may give at the next attempt; what is lost or damaged there stays so.
+fn unread(error: &StoreError) -> Failure {
+    let class = match error {
+        StoreError::Transient { .. } | StoreError::Silent { .. } | StoreError::Open { .. } => FailureClass::Bug,
+        StoreError::NotFound { .. }
+        | StoreError::Damaged(_)
+        | StoreError::Checkpoint { .. }
+        | StoreError::Format { .. }
+        | StoreError::Bound { .. }
+        | StoreError::Place { .. }
+        | StoreError::TooLarge { .. } => FailureClass::Data,
+    };
+    failure(class, error)
 }
 
 fn uncalibrated(error: &CalibrationError) -> Failure {

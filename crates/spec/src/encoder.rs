@@ -15,7 +15,8 @@ pub struct EncoderSpec {
     /// The forecaster it is taken from: `MODEL@VERSION`, `MODEL@challenger`, `MODEL@champion`, or a bundle's digest. It
     /// becomes the digest before anything starts.
     pub bundle: EncoderRef,
-    /// Bars whose features are remembered at most; time alone hangs on it. Default: 4096. Range: 1 to 1000000.
+    /// Bars whose features are remembered at most. No feature hangs on it, but it is hashed as all of the file is. Default:
+    /// 4096. Range: 1 to 1000000.
     #[serde(default = "memory_rows")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub memory_rows: u32,

@@ -57,10 +57,10 @@ pub enum Spread {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Confidence {
-    /// Deviation of the outcome that more training would not remove: the root of the mean variance that the views of the
-    /// network say, its passes with dropout or an ensemble's members.
+    /// Noise that more training would not remove: of the calibrated variance, the share that the views of the network say
+    /// themselves, its passes with dropout or an ensemble's members.
     pub aleatoric: f32,
-    /// Doubt of the network about itself: the deviation of what its views expect.
+    /// Doubt of the network about itself: the share by which its views differ. The squares of both add up to the variance.
     pub epistemic: f32,
     /// Lower end of the interval that the outcome is to lie in.
     pub low: f64,

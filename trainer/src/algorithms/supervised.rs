@@ -63,6 +63,8 @@ struct Past {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct State {
+    /// None in a checkpoint from before there were folds.
+    #[serde(default)]
     past: Past,
     /// Epochs closed.
     epoch: u32,

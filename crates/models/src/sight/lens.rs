@@ -48,6 +48,11 @@ impl Learned {
     ) -> Result<Self, SightError> {
         let state: LearnedState =
             serde_json::from_slice(state).map_err(|source| SightError::State { bundle, source })?;
+        let width = state.normaliser.mean.len();
+        let whole = state.normaliser.std.len() == width && state.recent.iter().all(|row| row.len() == width);
+        if !whole || state.window == 0 || state.recent.len() > state.window {
+            return Err(SightError::Apart { encoder: state.version, what: "the shape of what it remembers" });
+        }
         if let Some(known) = known.filter(|known| known.version() == state.version) {
             return Ok(Self { state, embedding: Arc::clone(known) });
         }

@@ -40,5 +40,12 @@ pub(super) fn findings(spec: &ExperimentSpec) -> Vec<Finding> {
         let what = format!("`{path}` cannot be swept");
         findings.push(Finding::new(format!("sweep.space.{path}"), what, why, "write it into the task").at_key());
     }
+    // Blocks are cut of the bars with a full window, and how many have one hangs on these.
+    let shifts = |path: &&String| path.as_str() == "task.supervised.window" || path.starts_with("features");
+    for path in spec.sweep.space.keys().filter(shifts) {
+        let why = "it moves the first bar that is decided on, and so every fold: trials could not be compared";
+        let what = format!("`{path}` beside folds");
+        findings.push(Finding::new(format!("sweep.space.{path}"), what, why, "write it into the task").at_key());
+    }
     findings
 }

@@ -112,4 +112,6 @@ fn rungs_and_a_sweep_over_folds_are_refused() {
     }
     let swept = of(SPACE, "task.supervised.cross_validation.blocks.folds: { integer: [3, 5] }");
     assert!(swept.contains("`task.supervised.cross_validation.blocks.folds` cannot be swept"), "{swept}");
+    let shifted = of(SPACE, "task.supervised.window: { integer: [4, 8] }");
+    assert!(shifted.contains("`task.supervised.window` beside folds, it moves the first bar"), "{shifted}");
 }
