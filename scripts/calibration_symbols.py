@@ -31,7 +31,8 @@ def spec(symbol):
     for key, value in {"symbols": f"[{symbol}]", "source": "bars", "seeds": "[1]", **SPLIT}.items():
         text, count = re.subn(rf"^(\s+{key}:).*$", rf"\1 {value}", text, flags=re.MULTILINE)
         assert count == 1, key
-    return text
+    # Sessions that a symbol lacks are filled, or it would be refused.
+    return text.replace("  interval: 1d\n", "  interval: 1d\n  repairs: [gap]\n")
 
 
 def run(command):
