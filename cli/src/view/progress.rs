@@ -148,7 +148,7 @@ mod tests {
         };
         assert_eq!(summary(&progress), "loss 0.5000 · validation 0.2500 · 2.0/s · 5 s left");
         let of_folds =
-            Progress { metrics: BTreeMap::from([(Metric::CrossValidationFolds, 3.0)]), rate: 0.0, ..progress.clone() };
+            Progress { metrics: BTreeMap::from([(Metric::CrossValidationFolds, 3.0)]), rate: 0.0, ..progress };
         assert_eq!(summary(&of_folds), "folds judged 3");
         assert_eq!(summary(&Progress { rate: 0.0, metrics: BTreeMap::new(), ..progress }), "");
     }

@@ -286,7 +286,7 @@ mod tests {
         assert!(said(&[(&a, 0.5), (&dear, 0.5)]).contains("other costs or limits"));
         let blind = crate::bundle::tests::policy_with(|parts| parts.features = b"[]".to_vec());
         assert!(said(&[(&a, 0.5), (&blind, 0.5)]).contains("other features"));
-        let (seeing, whole) = (b.clone().encoding(vec![1], vec![2]), a.clone().encoding(vec![1], vec![2]));
+        let (seeing, whole) = (b.encoding(vec![1], vec![2]), a.clone().encoding(vec![1], vec![2]));
         assert!(said(&[(&a, 0.5), (&seeing, 0.5)]).contains("other encoders"));
         let both = Bundle::ensemble(&[(&whole, 0.5), (&seeing, 0.5)], Combination::Mean, none()).unwrap();
         assert_eq!(both.encoder(), whole.encoder(), "its members see through one encoder, and it holds it once");

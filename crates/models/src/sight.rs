@@ -53,7 +53,7 @@ pub enum SightError {
         /// Its encoder.
         encoder: BundleId,
         /// Why.
-        source: ModelError,
+        source: Box<ModelError>,
     },
     /// Indicators and encoder are not at the same bar.
     #[error("encoder {encoder} does not belong to these features: {what} differs")]

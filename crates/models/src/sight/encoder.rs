@@ -31,7 +31,7 @@ impl Encoder {
     /// [`SightError`], when the bundle is no forecaster's or cannot be used.
     pub fn load(bundle: &Bundle, memory_rows: NonZeroUsize) -> Result<Self, SightError> {
         let id = bundle.id();
-        let failed = |source| SightError::Encoder { bundle: id, encoder: id, source };
+        let failed = |source| SightError::Encoder { bundle: id, encoder: id, source: Box::new(source) };
         let unreadable = |source| SightError::Features { bundle: id, source };
         let features: FeatureState = serde_json::from_slice(bundle.features()).map_err(unreadable)?;
         let predictor = Predictor::load(bundle).map_err(failed)?;

@@ -57,7 +57,7 @@ impl Learned {
             return Ok(Self { state, embedding: Arc::clone(known) });
         }
         let encoder = state.version;
-        let failed = |source| SightError::Encoder { bundle, encoder, source };
+        let failed = |source| SightError::Encoder { bundle, encoder, source: Box::new(source) };
         let predictor = Predictor::from_parts(&state.network, weights, encoder).map_err(failed)?;
         let embedding = Embedding::new(predictor, state.memory_rows).map_err(failed)?;
         if embedding.input_width() != state.features.input_width() {
