@@ -1,3 +1,5 @@
+//! The log after a crash: what it cost, and that it goes on.
+
 use std::collections::BTreeMap;
 
 use spec::{Metric, ProgressUnit};
