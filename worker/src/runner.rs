@@ -94,15 +94,24 @@ impl Reporter {
     /// A reporter that keeps checkpoints nowhere and is told to stop by `stop`: for running a [`Runner`] by itself.
     #[must_use]
     pub fn detached(stop: Arc<AtomicBool>) -> Self {
-        let mut kept: Vec<CheckpointRef> = Vec::new();
-        Self {
-            progress: Box::new(drop),
-            handover: Box::new(move |checkpoint| {
-                kept.insert(0, checkpoint);
-                kept.truncate(2);
-                Ok(kept.clone())
-            }),
-            stop,
-        }
+        Self::watched(stop, drop, drop)
+    }
+
+    /// A detached one that shows every word of progress to `progress`, and to `kept` the checkpoints that it pretends to
+    /// keep, newest first.
+    #[must_use]
+    pub fn watched(
+        stop: Arc<AtomicBool>,
+        progress: impl FnMut(Progress) + Send + 'static,
+        mut kept: impl FnMut(Vec<CheckpointRef>) + Send + 'static,
+    ) -> Self {
+        let mut newest: Vec<CheckpointRef> = Vec::new();
+        let handover = move |checkpoint| {
+            newest.insert(0, checkpoint);
+            newest.truncate(2);
+            kept(newest.clone());
+            Ok(newest.clone())
+        };
+        Self { progress: Box::new(progress), handover: Box::new(handover), stop }
     }
 }

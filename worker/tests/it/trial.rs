@@ -1,18 +1,15 @@
 //! The training runner on real bars: stopped, resumed, and resumed over a damaged checkpoint, it hands in the same bundle.
 
-#![allow(clippy::disallowed_methods, reason = "waits for a training to get going")]
-
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
 use artifacts::Store;
 use dataset::{Adjustment, ImportOptions};
 use market::Interval;
 use protocol::Assignment;
 use spec::{
-    AttemptId, CheckpointRef, FailureClass, Metric, Parent, Rung, Share, TaskSpec, TrialOutcome, TrialSpec,
+    AttemptId, CheckpointRef, FailureClass, Metric, Parent, Progress, Rung, Share, TaskSpec, TrialOutcome, TrialSpec,
     canonical_json,
 };
 use worker::{Ended, Reporter, Runner as _, Trial};
@@ -77,34 +74,23 @@ fn run(home: &Path, assignment: &Assignment, stop: Arc<AtomicBool>) -> Ended {
     Trial::new(home, store, "test").run(assignment, &mut Reporter::detached(stop)).unwrap()
 }
 
-/// Checkpoints in the store, newest first.
-fn checkpoints(home: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(home.join("store/checkpoints")) else { return Vec::new() };
-    let mut found: Vec<_> = entries
-        .map(|entry| entry.unwrap())
-        .map(|entry| (entry.metadata().unwrap().modified().unwrap(), entry.path()))
-        .collect();
-    found.sort();
-    found.into_iter().rev().map(|(_, path)| path).collect()
+/// How many checkpoints are in the store.
+fn checkpoints(home: &Path) -> usize {
+    std::fs::read_dir(home.join("store/checkpoints")).map_or(0, Iterator::count)
 }
 
-fn reference(path: &Path) -> CheckpointRef {
-    CheckpointRef { digest: path.file_name().unwrap().to_str().unwrap().parse().unwrap(), step: 0 }
-}
-
-/// Runs until two checkpoints are there, then asks to stop.
-fn interrupted(home: &Path, payload: &[u8]) -> Vec<PathBuf> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let ended = std::thread::scope(|scope| {
-        let training = scope.spawn(|| run(home, &assignment(payload, Vec::new()), Arc::clone(&stop)));
-        while checkpoints(home).len() < 2 && !training.is_finished() {
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        stop.store(true, Ordering::Relaxed);
-        training.join().unwrap()
-    });
-    assert_eq!(ended, Ended::Stopped, "the training ended before it could be stopped: make it longer");
-    checkpoints(home)
+/// Asks to stop when half of the steps are done, by the training's own word: no clock has a say. Returns the two
+/// checkpoints that are left, newest first.
+fn interrupted(home: &Path, payload: &[u8]) -> Vec<CheckpointRef> {
+    let (stop, kept) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
+    let (asked, seen) = (Arc::clone(&stop), Arc::clone(&kept));
+    let at_half = move |said: Progress| asked.store(2 * said.step >= said.steps, Ordering::Relaxed);
+    let mut reporter = Reporter::watched(stop, at_half, move |newest| *seen.lock().unwrap() = newest);
+    let store = Store::open(home.join("store").to_str().unwrap()).unwrap();
+    let ended = Trial::new(home, store, "test").run(&assignment(payload, Vec::new()), &mut reporter).unwrap();
+    let kept = kept.lock().unwrap().clone();
+    assert_eq!((ended, kept.len(), checkpoints(home)), (Ended::Stopped, 2, 2));
+    kept
 }
 
 #[test]
@@ -113,20 +99,20 @@ fn a_half_written_checkpoint_is_passed_over_and_the_result_is_the_same() {
     let never = || Arc::new(AtomicBool::new(false));
     let expected = run(undisturbed.path(), &assignment(&payload, Vec::new()), never());
     assert!(matches!(expected, Ended::Succeeded(_)));
-    assert!(checkpoints(undisturbed.path()).is_empty(), "checkpoints of a finished trial are removed");
+    assert_eq!(checkpoints(undisturbed.path()), 0, "checkpoints of a finished trial are removed");
 
     let (home, payload) = home_and_payload();
     let kept = interrupted(home.path(), &payload);
-    let newest = std::fs::read(&kept[0]).unwrap();
-    let references: Vec<_> = kept.iter().map(|path| reference(path)).collect();
+    let file = |checkpoint: &CheckpointRef| home.path().join("store/checkpoints").join(checkpoint.digest.to_string());
+    let newest = std::fs::read(file(&kept[0])).unwrap();
 
     // Half of the newest is gone: the one before is used. Then both are damaged: training starts over.
-    std::fs::write(&kept[0], &newest[..newest.len() / 2]).unwrap();
-    assert_eq!(run(home.path(), &assignment(&payload, references.clone()), never()), expected);
-    for path in &kept {
-        std::fs::write(path, b"nothing").unwrap();
+    std::fs::write(file(&kept[0]), &newest[..newest.len() / 2]).unwrap();
+    assert_eq!(run(home.path(), &assignment(&payload, kept.clone()), never()), expected);
+    for checkpoint in &kept {
+        std::fs::write(file(checkpoint), b"nothing").unwrap();
     }
-    assert_eq!(run(home.path(), &assignment(&payload, references), never()), expected);
+    assert_eq!(run(home.path(), &assignment(&payload, kept), never()), expected);
 }
 
 #[test]
@@ -241,7 +227,7 @@ fn a_calibration_that_is_not_possible_is_told_by_name_before_training_and_nothin
         let failure = Trial::new(home.path(), store, "test").run(&asked, &mut reporter).unwrap_err();
         assert_eq!(failure.class, FailureClass::Data, "a retry meets the same: {failure}");
         let bundles = std::fs::read_dir(home.path().join("store/bundles")).map_or(0, Iterator::count);
-        assert_eq!((bundles, checkpoints(home.path()).len()), (0, 0), "nothing is written");
+        assert_eq!((bundles, checkpoints(home.path())), (0, 0), "nothing is written");
         failure.to_string()
     };
     let few = told(serde_json::json!({"calibration": {}}), "2019-03-29");
@@ -272,6 +258,6 @@ fn a_trial_with_folds_says_what_each_came_to_and_ends_in_the_same_bytes_after_a_
 
     let (home, payload) = home_and_payload();
     let payload = changed(&payload, task, "2020-12-31");
-    let kept: Vec<_> = interrupted(home.path(), &payload).iter().map(|path| reference(path)).collect();
+    let kept = interrupted(home.path(), &payload);
     assert_eq!(run(home.path(), &assignment(&payload, kept), never()), expected);
 }
