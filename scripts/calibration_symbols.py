@@ -2,13 +2,14 @@
 """Trains and calibrates one forecaster a symbol on a file of many, and judges them together: calibration error pooled over
 all test rows, coverage of adaptive intervals symbol by symbol.
 
-Usage: scripts/calibration_symbols.py BINARY CSV [--symbols N] [--json FILE]
+Usage: scripts/calibration_symbols.py BINARY CSV [--symbols N] [--together EPOCHS] [--json FILE]
 
 CSV holds daily bars of 2013-02-08 to 2018-02-07 with a column `symbol`, prices as they are to be used. The file is not
 shipped: without it the script says so and exits 0. Each symbol is one run of experiments/calibration.yaml with one seed:
-trained to mid-2015, calibrated on a year, judged once on the 19 months that follow. Exits 1 where a bar is missed:
-pooled calibration error above 0.03; coverage outside 88 to 92 % with 1,000 test rows or, with fewer, outside the
-band in which 99 % of binomial draws fall, for more symbols than one in a hundred.
+trained to mid-2015, calibrated on a year, judged once on the 19 months that follow. With --together each learns from the
+training rows of all symbols, for so many epochs. Exits 1 where a bar is missed: pooled calibration error above 0.03;
+coverage outside 88 to 92 % with 1,000 test rows or, with fewer, outside the band in which 99 % of binomial draws fall, for
+more symbols than one in a hundred.
 """
 
 import argparse
@@ -26,9 +27,13 @@ SPLIT = {"train": "[2013-02-08, 2015-06-30]", "validation": "[2015-07-01, 2016-0
 ERROR_MAX, ROWS_ENOUGH, COVERED = 0.03, 1000, (0.88, 0.92)
 
 
-def spec(symbol):
+def spec(symbols, epochs):
+    """Trades the first of `symbols`."""
     text = (ROOT / "experiments" / "calibration.yaml").read_text()
-    for key, value in {"symbols": f"[{symbol}]", "source": "bars", "seeds": "[1]", **SPLIT}.items():
+    changes = {"symbols": f"[{', '.join(symbols)}]", "source": "bars", "seeds": "[1]", **SPLIT}
+    if epochs:
+        changes |= {"epochs": epochs, "patience": epochs}
+    for key, value in changes.items():
         text, count = re.subn(rf"^(\s+{key}:).*$", rf"\1 {value}", text, flags=re.MULTILINE)
         assert count == 1, key
     # Sessions that a symbol lacks are filled, or it would be refused.
@@ -42,12 +47,13 @@ def run(command):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def judged(binary, bars, symbol):
-    """The figures of one symbol's test split."""
+def judged(binary, bars, symbols, epochs):
+    """The figures of the first symbol's test split, learned from all of `symbols`."""
     with tempfile.TemporaryDirectory(prefix="tradewind-symbols-") as folder:
         home, path = f"{folder}/home", Path(folder) / "many.yaml"
-        path.write_text(spec(symbol))
-        run([binary, "--home", home, "data", "import", bars, "--name", "bars", "--symbol", symbol, "--adjust", "none", "--json"])
+        path.write_text(spec(symbols, epochs))
+        only = ["--symbol", symbols[0]] if len(symbols) == 1 else []
+        run([binary, "--home", home, "data", "import", bars, "--name", "bars", *only, "--adjust", "none", "--json"])
         return run([binary, "--home", home, "run", str(path), "--json"])["calibration"]
 
 
@@ -67,6 +73,7 @@ def main():
     parser.add_argument("binary", type=Path)
     parser.add_argument("bars", type=Path)
     parser.add_argument("--symbols", type=int, help="only the first N")
+    parser.add_argument("--together", type=int, metavar="EPOCHS", help="learn from all symbols, for so many epochs")
     parser.add_argument("--json", type=Path, help="where each symbol's figures go, a line each")
     options = parser.parse_args()
     if not options.bars.is_file():
@@ -76,7 +83,8 @@ def main():
         symbols = sorted({row["symbol"] for row in csv.DictReader(file)})[: options.symbols]
     figures = {}
     for symbol in symbols:
-        figures[symbol] = found = judged(str(options.binary.resolve()), str(options.bars), symbol)
+        learned = [symbol, *(other for other in symbols if options.together and other != symbol)]
+        figures[symbol] = found = judged(str(options.binary.resolve()), str(options.bars), learned, options.together)
         adaptive = found["adaptive"]
         print(f"{symbol:6} {found['rows']:5} rows, calibration error {found['after']['ece_debiased']:.3f}, adaptive {adaptive['covered']:.3f} "
               f"in [{adaptive['band'][0]:.3f}, {adaptive['band'][1]:.3f}]", file=sys.stderr, flush=True)

@@ -27,6 +27,7 @@ pub fn millisecond_trials(sampler: Sampler, trials: u32, batch: u32) -> Result<L
     let question = Question {
         spec: normalised(&spec(sampler, trials, batch)),
         data_digest: Digest::of(b"none"),
+        companion_digests: Vec::new(),
         seen: Vec::new(),
         code_version: env!("CARGO_PKG_VERSION").to_owned(),
         kernel: Kernel { cpu: "any".to_owned(), threads: 1, library: "none".to_owned(), degrade: 0 },

@@ -43,6 +43,7 @@ pub(crate) fn question(sweep: Value) -> Question {
     Question {
         spec: crate::question::normalised(&spec(sweep)),
         data_digest: Digest::of(b"bars"),
+        companion_digests: Vec::new(),
         seen: Vec::new(),
         code_version: "0.1.0".to_owned(),
         kernel: Kernel { cpu: "any".to_owned(), threads: 1, library: "none".to_owned(), degrade: 0 },

@@ -15,6 +15,9 @@ pub struct Question {
     pub spec: ExperimentSpec,
     /// Content digest of the bars.
     pub data_digest: Digest,
+    /// The same of the other symbols that forecasters learn from, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub companion_digests: Vec<Digest>,
     /// What an earlier sweep saw, for a sampler that begins with it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub seen: Vec<Seen>,

@@ -151,7 +151,7 @@ pub fn resume(home: &Path, experiment: &ExperimentId, machine: &Machine) -> Resu
     let prepared = checked(home, &asked.path, (yaml, Begun::As(&asked.question)), machine)?;
     let (then, now) = (&asked.question, &prepared.question);
     let what = [
-        (then.data_digest != now.data_digest, "data"),
+        ((then.data_digest, &then.companion_digests) != (now.data_digest, &now.companion_digests), "data"),
         (then.code_version != now.code_version, "build"),
         (then.kernel != now.kernel, "machine"),
         (then != now, "format of its spec"),
@@ -196,7 +196,7 @@ fn checked(
         spec.encoder = begun_with;
     }
     let mut facts = Facts { cpus: machine.cpus, gpus: machine.gpus, data: None, encoder: None };
-    let dataset = look(home, &spec, &mut facts);
+    let bars = look(home, &spec, &mut facts);
     if let Some(wanted) = &spec.encoder {
         let found = encoder::find(home, wanted)?;
         notice = encoder::notice(wanted, &found.facts);
@@ -209,7 +209,7 @@ fn checked(
     if !problems.is_empty() {
         return Err(PrepareError::Spec(problems));
     }
-    let dataset = dataset?;
+    let Bars { traded: dataset, companions } = bars?;
     let spec = spec::resolve(&spec, &positions, &facts);
     let kernel = Kernel { threads: spec.resources.cpus, ..machine.kernel.clone() };
     let policy = policy(&spec);
@@ -218,6 +218,7 @@ fn checked(
     let question = Question {
         spec: normalised(&spec),
         data_digest: dataset.digest,
+        companion_digests: companions,
         seen: warm::seen(home, &spec.sweep)?,
         code_version: machine.code_version.clone(),
         kernel,
@@ -244,12 +245,19 @@ fn checked(
     })
 }
 
+/// What a spec's trials see.
+struct Bars {
+    traded: Dataset,
+    /// Content digests of the symbols beside it.
+    companions: Vec<Digest>,
+}
+
 /// The bars, and what they say of a spec.
-fn look(home: &Path, spec: &ExperimentSpec, facts: &mut Facts) -> Result<Dataset, PrepareError> {
+fn look(home: &Path, spec: &ExperimentSpec, facts: &mut Facts) -> Result<Bars, PrepareError> {
     match read(home, spec) {
-        Ok((dataset, found)) => {
+        Ok((bars, found)) => {
             facts.data = Some(found);
-            Ok(dataset)
+            Ok(bars)
         }
         // A symbol that is not there is a fault of the spec, with a place in it.
         Err(PrepareError::Data(DataError::Symbol { held, path, symbol })) => {
@@ -260,8 +268,8 @@ fn look(home: &Path, spec: &ExperimentSpec, facts: &mut Facts) -> Result<Dataset
     }
 }
 
-/// The bars of the spec's first symbol, refused where they are unfit, and what a spec can disagree with.
-fn read(home: &Path, spec: &ExperimentSpec) -> Result<(Dataset, DataFacts), PrepareError> {
+/// The bars of the spec's symbols, refused where they are unfit, and what a spec can disagree with.
+fn read(home: &Path, spec: &ExperimentSpec) -> Result<(Bars, DataFacts), PrepareError> {
     let path = dataset::resolve_below(home, &spec.data.source)?;
     let mut sets = Vec::new();
     for symbol in &spec.data.symbols {
@@ -275,15 +283,20 @@ fn read(home: &Path, spec: &ExperimentSpec) -> Result<(Dataset, DataFacts), Prep
         }
         sets.push(set);
     }
-    let Some(first) = sets.into_iter().next() else {
+    let mut sets = sets.into_iter();
+    let Some(traded) = sets.next() else {
         return Err(PrepareError::Data(DataError::Missing { path }));
     };
+    let times = |set: &Dataset| set.bars.iter().map(|bar| bar.time).collect();
+    let companions = sets.as_slice();
     let found = DataFacts {
         symbols: spec.data.symbols.clone(),
-        times: first.bars.iter().map(|bar| bar.time).collect(),
+        times: times(&traded),
+        companions: companions.iter().map(times).collect(),
         warm_up_bars: backtest::warm_up_bars(&spec.features),
     };
-    Ok((first, found))
+    let companions = companions.iter().map(|set| set.digest).collect();
+    Ok((Bars { traded, companions }, found))
 }
 
 fn policy(spec: &ExperimentSpec) -> Policy {

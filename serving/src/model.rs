@@ -214,7 +214,7 @@ fn describe(bundle: &Bundle, sight: &Sight, model: String) -> Description {
         artifact: bundle.id(),
         kind: manifest.kind,
         trial: manifest.trial.trial.clone(),
-        symbols: manifest.trial.data.symbols.clone(),
+        symbols: manifest.trial.data.symbols.first().cloned().into_iter().collect(),
         interval: manifest.trial.data.interval,
         window: features.window,
         features: sight.names(),

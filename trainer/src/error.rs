@@ -4,7 +4,7 @@ use std::fmt;
 
 use dataset::{DataError, FoldError};
 use features::FeatureError;
-use market::Timestamp;
+use market::{Symbol, Timestamp};
 use models::{LookError, ModelError, SightError};
 use spec::{BundleId, Bytes, Device, Digest, FailureClass, TrialId};
 
@@ -51,6 +51,22 @@ pub enum TrainError {
         expected: Digest,
         /// Of the bars.
         actual: Digest,
+    },
+    /// The trial learns from other companions.
+    #[error("the trial learns from {wanted} further symbols and is given {given}: load those that its spec names")]
+    Companions {
+        /// Of the spec.
+        wanted: usize,
+        /// What is there.
+        given: usize,
+    },
+    /// A symbol beside the traded one cannot be learned from.
+    #[error("{symbol}, which is learned from beside the traded symbol, cannot be")]
+    Companion {
+        /// Which.
+        symbol: Symbol,
+        /// Why not.
+        source: Box<TrainError>,
     },
     /// The encoder is not the one the trial names, or one of them is none.
     #[error(
@@ -218,6 +234,10 @@ impl TrainError {
         Self::Broken { what, step, last_good: LastGood::Start }
     }
 
+    pub(crate) fn of_companion(self, symbol: &Symbol) -> Self {
+        Self::Companion { symbol: symbol.clone(), source: Box::new(self) }
+    }
+
     /// The same, where it makes a checkpoint worth naming.
     #[must_use]
     pub(crate) fn after(mut self, kept: LastGood) -> Self {
@@ -231,9 +251,11 @@ impl TrainError {
     #[must_use]
     pub fn class(&self) -> FailureClass {
         match self {
+            Self::Companion { source, .. } => source.class(),
             Self::Data(_)
             | Self::Feature(_)
             | Self::OtherData { .. }
+            | Self::Companions { .. }
             | Self::OtherEncoder { .. }
             | Self::OtherStart { .. }
             | Self::Sight(_)

@@ -103,6 +103,7 @@ pub(crate) fn trial(data: &Dataset, task: TaskSpec, model: ModelSpec) -> TrialSp
             repairs: Vec::new(),
         },
         data_digest: data.digest,
+        companion_digests: Vec::new(),
         features: vec![FeatureSpec::LogReturn { bars: 1 }, FeatureSpec::RealisedVolatility { bars: 5 }],
         encoder: None,
         task,

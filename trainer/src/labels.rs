@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use dataset::outcome::{direction, log_return};
 use market::Bar;
-use models::Scales;
+use models::{CLASSES, Scales};
 use spec::SupervisedSpec;
 
 use crate::prepare::ROWS_MIN;
@@ -68,6 +68,13 @@ impl Labels {
             class: direction(bars, outcome.bar, task, self.scale),
             variance: (outcome.square / (self.volatility_scale * self.volatility_scale)) as f32,
         }
+    }
+
+    /// Training rows of each direction.
+    pub(crate) fn directions(&self) -> [usize; CLASSES] {
+        let mut counts = [0; CLASSES];
+        self.train.iter().for_each(|label| counts[usize::from(label.class)] += 1);
+        counts
     }
 
     /// The units as a network carries them.

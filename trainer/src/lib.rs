@@ -10,6 +10,7 @@ mod algorithms;
 #[cfg(test)]
 mod branching;
 mod checkpoint;
+mod companions;
 mod critics;
 mod distribution;
 mod error;
@@ -40,13 +41,14 @@ use spec::{Device, TaskSpec, TrialSpec};
 
 pub use agent::Window;
 pub use checkpoint::{CheckpointError, Start};
+pub use companions::Companion;
 pub use error::{LastGood, SinkError, TrainError};
 pub use gae::{Trace, advantages};
 pub use labels::{Label, Labels};
 pub use learn::{Learned, Problem, learn};
 pub use memory::MicroBatch;
 pub use moments::Moments;
-pub use prepare::{TrainingData, prepare, prepare_seeing};
+pub use prepare::{TrainingData, prepare, prepare_among, prepare_seeing};
 pub use replay::{Batch, Replay, Transition, Widths};
 pub use sink::{Ended, FoldModel, Kept, Sink, Trained};
 

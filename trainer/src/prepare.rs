@@ -9,6 +9,7 @@ use models::{Encoder, LearnedState, Sight};
 use spec::TrialSpec;
 
 use crate::TrainError;
+use crate::companions::{self, Companion};
 
 /// Everything that algorithms read, made once per trial.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub struct TrainingData {
     pub feature_state: FeatureState,
     /// The same of learned features; `None`: indicators are all that is seen.
     pub learned: Option<LearnedState>,
+    /// Other symbols whose training rows are learned from, in the spec's order.
+    pub companions: Vec<Companion>,
 }
 
 /// Splits the bars, fits the normaliser on the training split alone and normalises every row.
@@ -34,6 +37,16 @@ pub struct TrainingData {
 /// encoder; as [`dataset::split()`] and [`features::compute`].
 pub fn prepare(spec: &TrialSpec, dataset: &Dataset) -> Result<TrainingData, TrainError> {
     prepared(spec, dataset, None)
+}
+
+/// The same with the other symbols that the trial learns from, in its order.
+///
+/// # Errors
+/// As [`prepare()`]; [`TrainError::Companions`] when these are not the trial's; [`TrainError::Companion`] with what is wrong
+/// with one.
+pub fn prepare_among(spec: &TrialSpec, dataset: &Dataset, companions: &[Dataset]) -> Result<TrainingData, TrainError> {
+    let companions = companions::prepare(spec, companions)?;
+    Ok(TrainingData { companions, ..prepared(spec, dataset, None)? })
 }
 
 /// The same with an encoder's features of each bar's window behind its indicators, normalised as they are.
@@ -80,6 +93,7 @@ fn prepared(spec: &TrialSpec, dataset: &Dataset, encoder: Option<&Encoder>) -> R
         rows,
         feature_state: sight.features().clone(),
         learned: sight.learned().map(|learned| learned.state().clone()),
+        companions: Vec::new(),
         split,
     })
 }

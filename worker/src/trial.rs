@@ -157,10 +157,11 @@ impl Runner for Trial {
         let mut spec: TrialSpec =
             serde_json::from_slice(&assignment.payload).map_err(|error| failure(FailureClass::Bug, &error))?;
         let dataset = load(&self.home, &spec).map_err(|error| failure(FailureClass::Data, &error))?;
+        let companions = companions(&self.home, &spec).map_err(|error| failure(FailureClass::Data, &error))?;
         let encoder = spec.encoder.as_ref().map(|wanted| self.encoder(wanted)).transpose()?;
         let before = encoder.as_ref().map(remembered).unwrap_or_default();
         let data = match &encoder {
-            None => trainer::prepare(&spec, &dataset),
+            None => trainer::prepare_among(&spec, &dataset, &companions),
             Some(encoder) => trainer::prepare_seeing(&spec, &dataset, encoder),
         };
         let data = data.map_err(|error| failure(error.class(), &error))?;
@@ -208,6 +209,13 @@ fn load(home: &Path, spec: &TrialSpec) -> Result<Dataset, DataError> {
     let path = dataset::resolve_below(home, &spec.data.source)?;
     let symbol = spec.data.symbols.first().expect("a spec without symbols does not pass its check");
     Ok(dataset::load(&path, symbol, &spec.data.repairs)?.0)
+}
+
+/// The symbols that are learned from beside the traded one.
+fn companions(home: &Path, spec: &TrialSpec) -> Result<Vec<Dataset>, DataError> {
+    let path = dataset::resolve_below(home, &spec.data.source)?;
+    let beside = spec.data.symbols.iter().skip(1);
+    beside.map(|symbol| Ok(dataset::load(&path, symbol, &spec.data.repairs)?.0)).collect()
 }
 
 /// Refuses a calibration that will not be possible, before the time of a training is spent on it.

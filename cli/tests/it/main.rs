@@ -5,6 +5,7 @@
 mod agents;
 mod calibrated;
 mod checkpoints;
+mod companions;
 mod elsewhere;
 mod explanations;
 mod families;

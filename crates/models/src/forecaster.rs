@@ -3,8 +3,12 @@
 //! Computed by `neural` in a fixed order of operations, in training and everywhere else: a row's forecast has the same
 //! bits in any batch, and on any machine with fused multiply-adds.
 
+use std::ops::Range;
+
 use neural::sequence::{self, Purpose, SequencePanels};
-use neural::{Dropout, Layout, Linear, LinearPanels, Sequence, SequenceShape, SequenceTape, Stack, StackTape, Vectors};
+use neural::{
+    Dropout, Layout, Linear, LinearPanels, Offsets, Sequence, SequenceShape, SequenceTape, Stack, StackTape, Vectors,
+};
 use spec::{Activation, HeadSpec, ModelSpec, Output, ReturnHead, Spread};
 
 use crate::{ModelError, NetworkKind, NetworkSpec};
@@ -132,6 +136,15 @@ impl Forecaster {
         self.end
     }
 
+    /// The first layer's bias in a flat buffer. An offset that all rows share may be added to it instead, to the same bits.
+    #[must_use]
+    pub fn entry(&self) -> Range<usize> {
+        match &self.encoder {
+            Encoder::Sequence(network) => network.entry(),
+            Encoder::Stack(network) => network.entry(),
+        }
+    }
+
     /// Features that the encoder makes of a row: what the heads see.
     #[must_use]
     pub fn features(&self) -> usize {
@@ -161,6 +174,20 @@ impl Forecaster {
             Encoder::Sequence(network) => EncoderTape::Sequence(Box::new(network.tape(rows, purpose))),
             Encoder::Stack(network) => EncoderTape::Stack(network.tape(rows, purpose)),
         };
+        self.around(encoder, rows)
+    }
+
+    /// The same for learning, with an offset for each row: what it is of adds to the first layer's sums.
+    #[must_use]
+    pub fn tape_with_offsets(&self, rows: usize) -> ForecasterTape {
+        let encoder = match &self.encoder {
+            Encoder::Sequence(network) => EncoderTape::Sequence(Box::new(network.tape_with_offsets(rows))),
+            Encoder::Stack(network) => EncoderTape::Stack(network.tape_with_offsets(rows)),
+        };
+        self.around(encoder, rows)
+    }
+
+    fn around(&self, encoder: EncoderTape, rows: usize) -> ForecasterTape {
         let width = self.outputs();
         let heads = self.heads.iter().map(|head| vec![0.0; rows * head.outputs()]).collect();
         ForecasterTape { encoder, heads, outputs: vec![0.0; rows * width], gradient: vec![0.0; rows * width], width }
@@ -302,6 +329,14 @@ impl ForecasterTape {
     /// Outputs and, to be written before a backward pass, their gradient; both `[rows × outputs]`.
     pub fn outputs_and_gradient(&mut self, rows: usize) -> (&[f32], &mut [f32]) {
         (&self.outputs[..rows * self.width], &mut self.gradient[..rows * self.width])
+    }
+
+    /// What rows add to the first layer's sums; none but on a tape with offsets.
+    pub fn offsets(&mut self) -> &mut Offsets {
+        match &mut self.encoder {
+            EncoderTape::Sequence(tape) => tape.offsets(),
+            EncoderTape::Stack(tape) => tape.offsets(),
+        }
     }
 
     /// What the heads saw, `[rows × features]`, in the last forward pass.

@@ -6,7 +6,7 @@ use crate::elementary::add_rows;
 use crate::matrix::{Matrix, Target, multiply};
 use crate::product::{Begin, Panels, Part, Product};
 use crate::vectors::Vectors;
-use crate::{Draw, Layout};
+use crate::{Draw, Layout, Offsets};
 
 /// A dense layer.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,6 +76,24 @@ impl Linear {
         let parts = [Part::new(input, self.inputs, 0)];
         let begin = Begin::Bias(&panels.bias);
         vectors.run(Product { rows, parts: &parts, panels: &panels.forward, begin, target: out });
+    }
+
+    /// The same, each row's sums beginning with its offset beside the bias.
+    pub(crate) fn forward_offset(
+        &self,
+        vectors: Vectors,
+        panels: &LinearPanels,
+        (input, rows, offsets): (&[f32], usize, &Offsets),
+        out: &mut [f32],
+    ) {
+        let parts = [Part::new(input, self.inputs, 0)];
+        offsets.begin(&panels.bias, rows, &mut out[..rows * self.outputs]);
+        vectors.run(Product { rows, parts: &parts, panels: &panels.forward, begin: Begin::Target, target: out });
+    }
+
+    /// Where its bias lies in the flat buffer.
+    pub(crate) fn bias(&self) -> Range<usize> {
+        self.bias.clone()
     }
 
     /// Adds the weights' gradient.

@@ -9,13 +9,15 @@ pub(crate) mod normalise;
 pub(crate) mod pooling;
 pub(crate) mod recurrent;
 
+use std::ops::Range;
+
 pub use block::Shortcut;
 pub use normalise::Normalisation;
 
 use crate::dropout::{Dropout, drop_out};
 use crate::linear::LinearPanels;
 use crate::vectors::Vectors;
-use crate::{Layout, sequence};
+use crate::{Layout, Offsets, sequence};
 use block::{Block, BlockPanels, BlockShape, BlockTape};
 use pooling::{Pooling, PoolingTape};
 use recurrent::{Lstm, LstmPanels, LstmTape, Order};
@@ -226,6 +228,20 @@ impl Sequence {
         }
     }
 
+    /// The same for learning, with an offset for each row.
+    #[must_use]
+    pub fn tape_with_offsets(&self, rows: usize) -> SequenceTape {
+        let mut tape = self.tape(rows, Purpose::Learning);
+        tape.blocks[0].offsets = self.blocks[0].offsets(rows);
+        tape
+    }
+
+    /// Where the bias that offsets add to lies in the flat buffer.
+    #[must_use]
+    pub fn entry(&self) -> Range<usize> {
+        self.blocks[0].bias()
+    }
+
     /// Room for its weights.
     #[must_use]
     pub fn panels(&self) -> SequencePanels {
@@ -385,7 +401,7 @@ impl Sequence {
             let input = before.last().map_or(&tape.input, |below| &below.output);
             let d_below = (index > 0 || !tape.input_gradient.is_empty()).then_some(&mut **d_input);
             let weights = (weights, panels, &mut *gradient);
-            block.backward(vectors, weights, (input, d_y, d_below), (rows, &own[0]));
+            block.backward(vectors, weights, (input, d_y, d_below), (rows, &mut own[0]));
             std::mem::swap(&mut d_y, &mut d_input);
         }
         let width = self.shape.width;
@@ -434,6 +450,11 @@ impl SequenceTape {
     /// To be written before a backward pass, `[rows × features]`.
     pub fn output_gradient(&mut self, rows: usize) -> &mut [f32] {
         &mut self.gradient[..rows * self.features]
+    }
+
+    /// What rows add to the first convolution's sums.
+    pub fn offsets(&mut self) -> &mut Offsets {
+        &mut self.blocks[0].offsets
     }
 
     /// Gradient of the input, `[rows × window × width]`, of the last backward pass.

@@ -1,10 +1,12 @@
 //! Hidden layers in a fixed order of operations, each with an activation: for networks whose bits must not depend on their
 //! batch. Agents have [`crate::Mlp`], which is faster at small batches.
 
+use std::ops::Range;
+
 use crate::linear::{Linear, LinearPanels};
 use crate::sequence::Purpose;
 use crate::vectors::{Tanh, Vectors};
-use crate::{Activation, Layout};
+use crate::{Activation, Layout, Offsets};
 
 /// The layers; at least one.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +23,8 @@ pub struct StackTape {
     gradients: Vec<Vec<f32>>,
     /// `[rows × inputs]`; empty but for explaining.
     input_gradient: Vec<f32>,
+    /// Of the rows, where each begins the first layer's sums with one.
+    offsets: Offsets,
     inputs: usize,
     width: usize,
 }
@@ -29,7 +33,8 @@ impl StackTape {
     /// Numbers it has room for: as many for each row.
     #[must_use]
     pub fn values(&self) -> usize {
-        self.outputs.iter().chain(&self.gradients).chain([&self.input_gradient]).map(Vec::len).sum()
+        self.outputs.iter().chain(&self.gradients).chain([&self.input_gradient]).map(Vec::len).sum::<usize>()
+            + self.offsets.len()
     }
 }
 
@@ -69,7 +74,20 @@ impl Stack {
             Purpose::Learning | Purpose::Asking => Vec::new(),
         };
         let (inputs, width) = (self.inputs, self.outputs());
-        StackTape { outputs: room(), gradients: room(), input_gradient, inputs, width }
+        StackTape { outputs: room(), gradients: room(), input_gradient, offsets: Offsets::default(), inputs, width }
+    }
+
+    /// The same for learning, with an offset for each row.
+    #[must_use]
+    pub fn tape_with_offsets(&self, rows: usize) -> StackTape {
+        let units = self.layers[0].outputs();
+        StackTape { offsets: Offsets::new(rows, units), ..self.tape(rows, Purpose::Learning) }
+    }
+
+    /// Where the bias that offsets add to lies in the flat buffer.
+    #[must_use]
+    pub fn entry(&self) -> Range<usize> {
+        self.layers[0].bias()
     }
 
     /// Room for its weights.
@@ -95,7 +113,11 @@ impl Stack {
             let (before, after) = tape.outputs.split_at_mut(index);
             let input = before.last().map_or(input, Vec::as_slice);
             let output = &mut after[0][..rows * layer.outputs()];
-            layer.forward(vectors, panels, (input, rows), output);
+            if index == 0 && !tape.offsets.is_empty() {
+                layer.forward_offset(vectors, panels, (input, rows, &tape.offsets), output);
+            } else {
+                layer.forward(vectors, panels, (input, rows), output);
+            }
             match self.activation {
                 Activation::Tanh => vectors.run(Tanh(output)),
                 Activation::Relu => vectors.run(
@@ -129,6 +151,9 @@ impl Stack {
             );
             let before = index.checked_sub(1).map_or(input, |below| tape.outputs[below].as_slice());
             layer.learn((before, d_output), rows, gradient);
+            if index == 0 && !tape.offsets.is_empty() {
+                tape.offsets.gather(rows, d_output);
+            }
             let d_input = below.last_mut().unwrap_or(&mut tape.input_gradient);
             if !d_input.is_empty() {
                 d_input.fill(0.0);
@@ -139,6 +164,11 @@ impl Stack {
 }
 
 impl StackTape {
+    /// What rows add to the first layer's sums.
+    pub fn offsets(&mut self) -> &mut Offsets {
+        &mut self.offsets
+    }
+
     /// `[rows × outputs]` of the last forward pass.
     #[must_use]
     pub fn output(&self, rows: usize) -> &[f32] {

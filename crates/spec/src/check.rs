@@ -33,6 +33,8 @@ pub struct DataFacts {
     pub symbols: Vec<Symbol>,
     /// Labels of the bars of the spec's symbol, ascending; empty when the data set lacks it.
     pub times: Vec<Timestamp>,
+    /// The same of each symbol beside it, in the spec's order; empty where it names none.
+    pub companions: Vec<Vec<Timestamp>>,
     /// Bars before the features, learned ones among them, have their first row.
     pub warm_up_bars: usize,
 }

@@ -101,7 +101,7 @@ impl JsonSchema for Version {
 pub struct DataSpec {
     /// Name of an imported data set, or a path of a Parquet file below HOME/data.
     pub source: String,
-    /// Symbols to use.
+    /// The first is traded. A forecaster learns from the training rows of all, and has an embedding of each.
     pub symbols: Vec<Symbol>,
     /// Spacing of the bars.
     pub interval: Interval,

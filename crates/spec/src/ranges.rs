@@ -7,7 +7,7 @@ mod task;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use market::BasisPoints;
+use market::{BasisPoints, Symbol};
 
 use crate::problem::Finding;
 use crate::{
@@ -19,6 +19,9 @@ const EXPOSURE_MAX: i32 = 50_000;
 
 /// Dimensions of a space: no sampler finds its way in more, and the values of each are tried before anything starts.
 const DIMENSIONS_MAX: usize = 128;
+
+/// Symbols that a forecaster learns from.
+const SYMBOLS_MAX: usize = 256;
 
 /// Seeds of a point.
 const SEEDS_MAX: usize = 1_000;
@@ -136,9 +139,35 @@ impl Ranges {
         match spec.data.symbols.as_slice() {
             [] => self.refuse("data.symbols", "no symbol", "a trial trades one", "write `symbols: [AAPL]`"),
             [_] => {}
-            [_, ..] => {
-                self.refuse("data.symbols", "several symbols", "a trial trades one", "write an experiment for each");
+            [_, companions @ ..] => self.companions(spec, companions),
+        }
+    }
+
+    /// Symbols beside the traded one.
+    fn companions(&mut self, spec: &ExperimentSpec, companions: &[Symbol]) {
+        let symbols = &spec.data.symbols;
+        if symbols.len() > SYMBOLS_MAX {
+            let what = format!("{} symbols", symbols.len());
+            self.refuse("data.symbols", what, "their rows are held at once", format!("write {SYMBOLS_MAX} or fewer"));
+        }
+        for (index, symbol) in (1..).zip(companions) {
+            if let Some(first) = symbols[..index].iter().position(|earlier| earlier == symbol) {
+                let why = "the same rows twice teach nothing";
+                let hint = format!("remove one of `data.symbols.{first}` and `data.symbols.{index}`");
+                self.refuse(format!("data.symbols.{index}"), "a repeated symbol", why, hint);
             }
+        }
+        match &spec.task {
+            TaskSpec::Rl(_) => {
+                let why = "an agent trades one, and learns from no other";
+                self.refuse("data.symbols", "several symbols", why, "write an experiment for each");
+            }
+            TaskSpec::Supervised(task) if task.cross_validation.is_some() => {
+                let why = "rows of another symbol at the time of a tested one would tell of it";
+                let hint = "remove `cross_validation`, or all symbols but the first";
+                self.refuse("data.symbols", "several symbols beside `cross_validation`", why, hint);
+            }
+            TaskSpec::Supervised(_) => {}
         }
     }
 

@@ -58,7 +58,8 @@ pub(crate) fn facts() -> Facts {
     let first: Timestamp = "2020-01-01".parse().unwrap();
     let times = (0..366).map(|day| first.plus_seconds(f64::from(day) * 86_400.0)).collect();
     let symbols = ["AAPL", "MSFT"].map(|symbol| symbol.to_owned().try_into().unwrap()).to_vec();
-    Facts { cpus: 2, gpus: 0, data: Some(DataFacts { symbols, times, warm_up_bars: 34 }), encoder: None }
+    let data = DataFacts { symbols, times, companions: Vec::new(), warm_up_bars: 34 };
+    Facts { cpus: 2, gpus: 0, data: Some(data), encoder: None }
 }
 
 /// All that is wrong with the edited sample, parsed or checked, one problem a line.

@@ -20,7 +20,7 @@ pub fn trial(
     params: &Params,
     seed: u64,
     id: TrialId,
-    data_digest: Digest,
+    (data_digest, companion_digests): (Digest, &[Digest]),
 ) -> Result<TrialSpec, Problem> {
     let fail = |finding: Finding| finding.at(None);
     let spec = substitute(spec, params).map_err(fail)?;
@@ -42,6 +42,7 @@ pub fn trial(
         seed,
         data: spec.data,
         data_digest,
+        companion_digests: companion_digests.to_vec(),
         features: spec.features,
         encoder,
         task: spec.task,

@@ -43,6 +43,9 @@ pub struct TrialSpec {
     pub data: DataSpec,
     /// Content digest of the bars: a worker that reads others refuses.
     pub data_digest: Digest,
+    /// The same of the other symbols that it learns from, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub companion_digests: Vec<Digest>,
     /// The feature row.
     pub features: Vec<FeatureSpec>,
     /// Learned features beside it; `None`: indicators alone.

@@ -183,10 +183,11 @@ impl ExperimentSweep {
     }
 
     pub(super) fn made(&self, index: u32, params: &Params) -> Result<TrialSpec, SweepError> {
-        let Question { spec, data_digest, .. } = &self.question;
+        let Question { spec, data_digest, companion_digests, .. } = &self.question;
         let seed = spec.sweep.seeds.get((index % self.seeds()) as usize).copied().unwrap_or(1);
         let trial = TrialId { experiment: self.experiment.clone(), index };
-        spec::trial(spec, params, seed, trial, *data_digest).map_err(|problem| SweepError::Trial { index, problem })
+        spec::trial(spec, params, seed, trial, (*data_digest, companion_digests))
+            .map_err(|problem| SweepError::Trial { index, problem })
     }
 
     /// What the next points are decided by: all earlier ones. What a child came to is no doing of its point alone.

@@ -7,12 +7,12 @@
 //! first, from the same seed, and each fold's best weights are judged on rows that its training never saw.
 
 mod losses;
+mod pool;
 mod progress;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use envs::Rows;
 use features::FeatureState;
 use models::weights::Named;
 use models::{Forecaster, ForecasterPanels, ForecasterTape, NetworkKind, NetworkSpec, Predictor};
@@ -24,11 +24,12 @@ use spec::{BundleId, Digest, FoldScore, HeadSpec, Metric, Output, RateSchedule, 
 
 use crate::checkpoint::{self, Saved};
 use crate::folds::{self, Fold, Folds};
-use crate::labels::{Label, Labels};
+use crate::labels::Label;
 use crate::learn::{fill, put, put_adam, take_adam};
 use crate::seeds::{self, Stream};
 use crate::{Ended, FoldModel, Kept, LastGood, MicroBatch, Sink, TrainError, Trained, TrainingData, memory};
 use losses::{TASKS, UNCERTAINTY_MAX, Weighing};
+use pool::{Beside, Embeddings, Pool, Row, folded};
 
 /// Optimiser steps between checkpoints inside an epoch: some seconds of work for the networks this is meant for.
 const CHECKPOINT_STEPS: u64 = 500;
@@ -114,22 +115,27 @@ fn trainings(
     }
     // What makes any of the trainings impossible is found before the first.
     let labels = data.labels(task)?;
+    let companions = companions(data, task)?;
     if let Some(wanted) = task.cross_validation {
         let folds = Folds::deal(wanted, (trial, task), data)?;
         while past.folds.len() < folds.count() {
             let fold = folds.open(past.folds.len())?;
-            let mut run = Run::start(asked, (&fold.rows, &fold.labels), past)?;
+            let mut run = Run::start(asked, Pool::new((&fold.rows, &fold.labels), &[]), past)?;
             if !run.go(saved.take(), keeper)? {
                 return Ok(Ended::Stopped);
             }
             past = run.judged((&folds, &fold), keeper)?;
         }
     }
-    let mut run = Run::start(asked, (&data.rows, &labels), past)?;
+    let mut run = Run::start(asked, Pool::new((&data.rows, &labels), &companions), past)?;
     if !run.go(saved.take(), keeper)? {
         return Ok(Ended::Stopped);
     }
     Ok(Ended::Finished(Box::new(run.finish(&data.feature_state))))
+}
+
+fn companions<'a>(data: &'a TrainingData, task: &SupervisedSpec) -> Result<Vec<Beside<'a>>, TrainError> {
+    data.companions.iter().map(|companion| Ok((&companion.rows, companion.labels(task)?))).collect()
 }
 
 /// The sink, and what can be gone back to.
@@ -155,6 +161,7 @@ struct Learner {
     /// The network's, then the logarithms of the tasks' uncertainties.
     weights: Vec<f32>,
     gradient: Vec<f32>,
+    embeddings: Option<Embeddings>,
     uncertainties: Range<usize>,
     panels: ForecasterPanels,
     tape: ForecasterTape,
@@ -166,25 +173,43 @@ struct Learner {
 
 impl Learner {
     /// With room for `rows` rows at once.
-    fn new((trial, task, rows): (&TrialSpec, &SupervisedSpec, usize), seen: &Rows) -> Result<Self, TrainError> {
+    fn new((trial, task, rows): (&TrialSpec, &SupervisedSpec, usize), pool: &Pool<'_>) -> Result<Self, TrainError> {
         let kind = if task.heads == HeadSpec::default() {
             NetworkKind::Forecaster
         } else {
             NetworkKind::MultiTask { heads: task.heads }
         };
-        let (window, width) = (seen.window, seen.width);
+        let (window, width) = (pool.rows.window, pool.rows.width);
         let spec = NetworkSpec { kind, model: trial.model.clone(), window, width };
         let mut layout = Layout::default();
         let network = Forecaster::new(&mut layout, &spec)?;
+        let embeddings = Embeddings::add(&mut layout, &network, pool);
         let uncertainties = layout.add("uncertainties", &[TASKS], Draw::Constant(0.0));
         let tapes = network.tape_bytes(rows, Purpose::Learning) + network.tape_bytes(ASKED, Purpose::Asking);
         memory::foresee(tapes + COPIES * layout.len() * size_of::<f32>())?;
         let weights = layout.draw(&mut seeds::generator(trial.seed, Stream::Weights, 0));
         let options = AdamOptions { epsilon: EPSILON, norm_max: Some(task.gradient_norm_max) };
-        let (panels, tape) = (network.panels(), network.tape(rows, Purpose::Learning));
+        let tape = match &embeddings {
+            None => network.tape(rows, Purpose::Learning),
+            Some(_) => network.tape_with_offsets(rows),
+        };
+        let panels = network.panels();
         let (gradient, adam) = (vec![0.0; layout.len()], Adam::new(layout.len(), options));
         let (input, keys) = (vec![0.0; rows * spec.input_width()], Vec::with_capacity(rows));
-        Ok(Self { spec, layout, network, weights, gradient, uncertainties, panels, tape, adam, input, keys })
+        Ok(Self {
+            spec,
+            layout,
+            network,
+            weights,
+            gradient,
+            embeddings,
+            uncertainties,
+            panels,
+            tape,
+            adam,
+            input,
+            keys,
+        })
     }
 
     fn uncertainties(&self) -> [f32; TASKS] {
@@ -207,8 +232,7 @@ struct Run<'a> {
     trial: &'a TrialSpec,
     task: &'a SupervisedSpec,
     micro_batch: MicroBatch,
-    rows: &'a Rows,
-    labels: &'a Labels,
+    pool: Pool<'a>,
     weighing: Weighing,
     learner: Learner,
     best: Option<Vec<f32>>,
@@ -216,15 +240,11 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn start(
-        (trial, task, micro_batch): Asked<'a>,
-        (rows, labels): (&'a Rows, &'a Labels),
-        past: Past,
-    ) -> Result<Self, TrainError> {
-        let learner = Learner::new((trial, task, tile(micro_batch, rows_per_step(task))), rows)?;
-        let weighing = Weighing::new(&learner.network, task, labels);
+    fn start((trial, task, micro_batch): Asked<'a>, pool: Pool<'a>, past: Past) -> Result<Self, TrainError> {
+        let learner = Learner::new((trial, task, tile(micro_batch, rows_per_step(task))), &pool)?;
+        let weighing = Weighing::new(&learner.network, task, pool.directions());
         let (best, state) = (None, State { past, ..State::default() });
-        Ok(Self { trial, task, micro_batch, rows, labels, weighing, learner, best, state })
+        Ok(Self { trial, task, micro_batch, pool, weighing, learner, best, state })
     }
 
     /// Goes on from what was saved. True when all is learned, false when the sink asked to stop.
@@ -258,7 +278,7 @@ impl<'a> Run<'a> {
 
     /// The rows of the open epoch, in the order they are learned from.
     fn order(&self) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..self.labels.train.len()).collect();
+        let mut order: Vec<usize> = (0..self.pool.len()).collect();
         order.shuffle(&mut seeds::generator(self.trial.seed, Stream::Order, u64::from(self.state.epoch)));
         order
     }
@@ -299,11 +319,14 @@ impl<'a> Run<'a> {
 
     /// Sums of the losses of some rows; adds the gradient of all tasks' means over `rows.1`.
     fn tile(&mut self, rows: &[usize], weights_and_rows: ([f32; TASKS], usize)) -> [f64; TASKS] {
-        let Learner { network, weights, gradient, panels, tape, input, keys, spec, .. } = &mut self.learner;
-        let (count, vectors) = (rows.len(), Vectors::default());
+        let Learner { network, weights, gradient, embeddings, panels, tape, input, keys, spec, .. } = &mut self.learner;
+        let (count, vectors, pool) = (rows.len(), Vectors::default(), &self.pool);
         for (to, row) in input.chunks_exact_mut(spec.input_width()).zip(rows) {
-            let window = self.rows.ending(self.labels.train[*row].bar);
-            to.copy_from_slice(window.expect("a labelled bar has a full window"));
+            to.copy_from_slice(pool.row(*row).window);
+        }
+        let symbols = || rows.iter().map(|row| pool.symbol(*row));
+        if let Some(embeddings) = embeddings {
+            embeddings.look_up(weights, symbols(), tape.offsets());
         }
         network.forward(vectors, (&*weights, &*panels), (&*input, count, Dropout::On(keys)), tape);
         let (outputs, d_outputs) = tape.outputs_and_gradient(count);
@@ -312,10 +335,14 @@ impl<'a> Run<'a> {
         for ((row, outputs), gradient) in
             rows.iter().zip(outputs.chunks_exact(width)).zip(d_outputs.chunks_exact_mut(width))
         {
-            let own = self.weighing.row(&self.labels.train[*row], outputs, weights_and_rows, gradient);
+            let Row { label, .. } = pool.row(*row);
+            let own = self.weighing.row(label, outputs, weights_and_rows, gradient);
             losses.iter_mut().zip(own).for_each(|(sum, value)| *sum += value);
         }
-        network.backward(vectors, (&*weights, &*panels, gradient), (&*input, count), tape);
+        network.backward(vectors, (&*weights, &*panels, &mut *gradient), (&*input, count), tape);
+        if let Some(embeddings) = embeddings {
+            embeddings.learn(gradient, symbols(), tape.offsets());
+        }
         losses
     }
 
@@ -325,7 +352,7 @@ impl<'a> Run<'a> {
         match self.task.schedule {
             RateSchedule::Constant => peak,
             RateSchedule::WarmUpCosine { warm_up, floor } => {
-                let each = self.labels.train.len().div_ceil(rows_per_step(self.task)) as u64;
+                let each = self.pool.len().div_ceil(rows_per_step(self.task)) as u64;
                 let steps = each * u64::from(self.task.epochs);
                 let (rising, done) = (warm_up * steps as f64, step as f64 + 1.0);
                 if done <= rising {
@@ -340,13 +367,13 @@ impl<'a> Run<'a> {
     /// Validates and decides what is best.
     fn close_epoch(&mut self) -> Result<Metrics, TrainError> {
         let served = self.served(&self.learner.weights)?;
-        let (validation, accuracy) = self.measured(&served, &self.labels.validation)?;
+        let (validation, accuracy) = self.measured(&served, &self.pool.labels.validation)?;
         if !validation.is_finite() {
             return Err(TrainError::not_finite("the validation loss", self.state.step()));
         }
         let state = &mut self.state;
         let metrics = Metrics::from([
-            (Metric::Loss, state.loss / self.labels.train.len() as f64),
+            (Metric::Loss, state.loss / self.pool.len() as f64),
             (Metric::ValidationLoss, validation),
             (Metric::ValidationAccuracy, accuracy),
         ]);
@@ -364,10 +391,10 @@ impl<'a> Run<'a> {
         Ok(metrics)
     }
 
-    /// The network's tensors as safetensors.
+    /// The tensors of the traded symbol's network as safetensors.
     fn to_bytes(&self, weights: &[f32]) -> Vec<u8> {
-        let Learner { network, layout, .. } = &self.learner;
-        network.to_bytes(layout, weights, self.labels.scales())
+        let Learner { network, layout, embeddings, .. } = &self.learner;
+        network.to_bytes(layout, &folded(embeddings.as_ref(), weights), self.pool.labels.scales())
     }
 
     /// These weights as they would be served.
@@ -378,10 +405,10 @@ impl<'a> Run<'a> {
 
     /// Mean loss and accuracy of what is served on these rows.
     fn measured(&self, served: &Predictor, labels: &[Label]) -> Result<(f64, f64), TrainError> {
-        let rows: Vec<&[f32]> = labels.iter().filter_map(|label| self.rows.ending(label.bar)).collect();
+        let rows: Vec<&[f32]> = labels.iter().filter_map(|label| self.pool.rows.ending(label.bar)).collect();
         let (mut loss, mut right) = (0.0, 0_u32);
         for (label, output) in labels.iter().zip(served.predict(&rows)?) {
-            loss += self.weighing.served(label, &output, self.labels);
+            loss += self.weighing.served(label, &output, self.pool.labels);
             if let Output::Forecast { probabilities, .. } = output {
                 let said = probabilities.iter().copied().fold(f32::MIN, f32::max);
                 right += u32::from(probabilities[usize::from(label.class)] == said);

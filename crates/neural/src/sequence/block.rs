@@ -12,7 +12,7 @@ use crate::matrix::{Matrix, Target, multiply};
 use crate::product::{Begin, Panels, Part, Product};
 use crate::sequence::normalise::{Norm, NormTape, Normalisation};
 use crate::vectors::Vectors;
-use crate::{Draw, Layout};
+use crate::{Draw, Layout, Offsets};
 
 /// Widest kernel, steps.
 pub(crate) const KERNEL_MAX: usize = 63;
@@ -63,11 +63,13 @@ pub(crate) struct BlockTape {
     /// After the ReLU, before the shortcut; empty where there is none.
     active: Vec<f32>,
     norm: Option<NormTape>,
+    /// Of the rows, where each begins its sums with one.
+    pub(crate) offsets: Offsets,
 }
 
 impl BlockTape {
     pub(crate) fn values(&self) -> usize {
-        self.output.len() + self.active.len() + self.norm.as_ref().map_or(0, NormTape::values)
+        self.output.len() + self.active.len() + self.norm.as_ref().map_or(0, NormTape::values) + self.offsets.len()
     }
 }
 
@@ -111,7 +113,18 @@ impl Block {
     pub(crate) fn tape(&self, rows: usize) -> BlockTape {
         let values = || vec![0.0; self.time * rows * self.outputs];
         let active = if self.shortcut.is_some() { values() } else { Vec::new() };
-        BlockTape { output: values(), active, norm: self.norm.as_ref().map(|norm| norm.tape(rows)) }
+        let (norm, offsets) = (self.norm.as_ref().map(|norm| norm.tape(rows)), Offsets::default());
+        BlockTape { output: values(), active, norm, offsets }
+    }
+
+    /// Room for an offset of each of up to `rows` rows.
+    pub(crate) fn offsets(&self, rows: usize) -> Offsets {
+        Offsets::new(rows, self.outputs)
+    }
+
+    /// Where its bias lies in the flat buffer.
+    pub(crate) fn bias(&self) -> Range<usize> {
+        self.bias.clone()
     }
 
     pub(crate) fn panels(&self) -> BlockPanels {
@@ -185,11 +198,16 @@ impl Block {
         (input, rows): (&[f32], usize),
         tape: &mut BlockTape,
     ) {
-        let BlockTape { output, active, norm } = tape;
+        let BlockTape { output, active, norm, offsets } = tape;
         let count = self.time * rows;
         let output = &mut output[..count * self.outputs];
         let activated = if self.shortcut.is_some() { &mut active[..count * self.outputs] } else { &mut *output };
-        let begin = Begin::Bias(&panels.bias);
+        let begin = if offsets.is_empty() {
+            Begin::Bias(&panels.bias)
+        } else {
+            offsets.begin(&panels.bias, rows, activated);
+            Begin::Target
+        };
         self.convolve(vectors, (input, self.inputs, 1), (&panels.forward, begin), (rows, activated));
         if let (Some(layer), Some(tape)) = (&self.norm, norm) {
             layer.forward(weights, rows, activated, tape);
@@ -215,7 +233,7 @@ impl Block {
         vectors: Vectors,
         (weights, panels, gradient): (&[f32], &BlockPanels, &mut [f32]),
         (input, d_output, mut d_input): (&[f32], &mut [f32], Option<&mut [f32]>),
-        (rows, tape): (usize, &BlockTape),
+        (rows, tape): (usize, &mut BlockTape),
     ) {
         let Self { time, inputs, outputs, .. } = *self;
         let count = time * rows;
@@ -256,6 +274,9 @@ impl Block {
             }
         }
         add_rows(d_output, &mut gradient[self.bias.clone()]);
+        if !tape.offsets.is_empty() {
+            tape.offsets.gather(rows, d_output);
+        }
         if let Some(d_input) = d_input {
             let target = (rows, &mut d_input[..count * inputs]);
             self.convolve(vectors, (d_output, outputs, -1), (&panels.backward, Begin::Target), target);

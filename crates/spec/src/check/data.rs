@@ -12,6 +12,9 @@ use crate::{
 /// Rows below which a split has no standard deviation of returns.
 const ROWS_MIN: usize = 3;
 
+/// Rows that a symbol beside the traded one has to have: a deviation of fewer says nothing.
+const COMPANION_ROWS_MIN: usize = 8;
+
 /// What holds for every trial: symbols, and splits within the data and in order.
 pub(super) fn findings(spec: &ExperimentSpec, data: Option<&DataFacts>) -> Vec<Finding> {
     let mut findings = order(spec);
@@ -34,6 +37,7 @@ pub(super) fn point_findings(spec: &ExperimentSpec, data: Option<&DataFacts>) ->
     if let Some(data) = data.filter(|data| !data.times.is_empty()) {
         findings.extend(splits(spec).into_iter().filter_map(|(name, range)| too_few(spec, data, (name, range))));
         findings.extend(small_folds(spec, data));
+        findings.extend(small_companions(spec, data));
     }
     findings
 }
@@ -130,11 +134,35 @@ fn embargo(spec: &ExperimentSpec, name: &str) -> usize {
 }
 
 /// Bars of a split that are decided on.
-fn rows(spec: &ExperimentSpec, data: &DataFacts, (name, range): (&str, DateRange)) -> usize {
-    let begin = data.times.partition_point(|time| *time < range.from) + embargo(spec, name);
-    let end = data.times.partition_point(|time| *time <= range.to).saturating_sub(spec.data.split.purge as usize);
-    let ready = data.warm_up_bars + spec.task.window().saturating_sub(1);
+fn rows(spec: &ExperimentSpec, data: &DataFacts, split: (&str, DateRange)) -> usize {
+    rows_among(&data.times, spec, data.warm_up_bars, split)
+}
+
+fn rows_among(
+    times: &[Timestamp],
+    spec: &ExperimentSpec,
+    warm_up_bars: usize,
+    (name, range): (&str, DateRange),
+) -> usize {
+    let begin = times.partition_point(|time| *time < range.from) + embargo(spec, name);
+    let end = times.partition_point(|time| *time <= range.to).saturating_sub(spec.data.split.purge as usize);
+    let ready = warm_up_bars + spec.task.window().saturating_sub(1);
     end.saturating_sub(begin.max(ready))
+}
+
+/// Symbols beside the traded one that teach too little, such as those that were listed later.
+fn small_companions(spec: &ExperimentSpec, data: &DataFacts) -> Vec<Finding> {
+    let [train, ..] = splits(spec);
+    let small = |(index, times): (usize, &Vec<Timestamp>)| {
+        let rows = rows_among(times, spec, data.warm_up_bars, train);
+        (rows < COMPANION_ROWS_MIN).then(|| {
+            let symbol = &spec.data.symbols[index];
+            let what = format!("`{symbol}` has {rows} rows in `train`");
+            let why = format!("{COMPANION_ROWS_MIN} are needed to learn from it, after warm-up, window and purge");
+            Finding::new(format!("data.symbols.{index}"), what, why, "leave it out, or lengthen `train`")
+        })
+    };
+    (1..spec.data.symbols.len()).zip(&data.companions).filter_map(small).collect()
 }
 
 fn too_few(spec: &ExperimentSpec, data: &DataFacts, (name, range): (&'static str, DateRange)) -> Option<Finding> {

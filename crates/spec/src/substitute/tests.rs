@@ -10,7 +10,7 @@ fn made(params: &[(&str, ParamValue)]) -> Result<TrialSpec, Problem> {
     let (spec, positions) = parsed(&[]);
     let spec = resolve(&spec, &positions, &facts());
     let params = params.iter().map(|(path, value)| ((*path).to_owned(), value.clone())).collect();
-    trial(&spec, &params, 7, "sample-0123abcd.3".parse().unwrap(), Digest::of(b"bars"))
+    trial(&spec, &params, 7, "sample-0123abcd.3".parse().unwrap(), (Digest::of(b"bars"), &[]))
 }
 
 fn refused(path: &str, value: ParamValue, expected: Expect) {
@@ -84,6 +84,6 @@ fn two_parameters_that_fit_alone_can_be_refused_together() {
 #[test]
 fn a_trial_is_of_a_resolved_spec() {
     let (spec, _) = parsed(&[("device: cpu", "device: auto")]);
-    let error = trial(&spec, &Params::new(), 1, "sample-0.0".parse().unwrap(), Digest::of(b"bars")).unwrap_err();
+    let error = trial(&spec, &Params::new(), 1, "sample-0.0".parse().unwrap(), (Digest::of(b"bars"), &[])).unwrap_err();
     expect!["the device is `auto`, a trial runs on one, resolve it"].assert_eq(&error.to_string());
 }

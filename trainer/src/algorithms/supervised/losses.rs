@@ -29,11 +29,11 @@ pub(super) struct Weighing {
 }
 
 impl Weighing {
-    pub(super) fn new(network: &Forecaster, task: &SupervisedSpec, labels: &Labels) -> Self {
-        let mut counts = [0_usize; CLASSES];
-        labels.train.iter().for_each(|label| counts[usize::from(label.class)] += 1);
-        let present = counts.iter().filter(|count| **count > 0).count();
-        let balanced = counts.map(|count| labels.train.len() as f32 / (present * count.max(1)) as f32);
+    /// `directions`: training rows of each.
+    pub(super) fn new(network: &Forecaster, task: &SupervisedSpec, directions: [usize; CLASSES]) -> Self {
+        let rows: usize = directions.iter().sum();
+        let present = directions.iter().filter(|count| **count > 0).count();
+        let balanced = directions.map(|count| rows as f32 / (present * count.max(1)) as f32);
         Self {
             returns: network.heads().returns,
             volatility: network.heads().volatility,

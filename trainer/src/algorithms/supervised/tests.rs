@@ -11,6 +11,7 @@ use spec::{
 };
 
 use super::losses::Weighing;
+use super::pool::Pool;
 use crate::fixtures::{self, Recorder, assert_resumes_exactly, bars, cnn_lstm, finished};
 use crate::{CheckpointError, MicroBatch, Start, TrainError, TrainingData, prepare, train, train_in};
 
@@ -111,8 +112,8 @@ fn the_rate_rises_to_its_peak_and_falls_to_its_floor() {
     let (spec, data) = setting(0.5, 0.0, task);
     let labels = data.labels(task_of(&spec)).unwrap();
     let asked = (&spec, task_of(&spec), MicroBatch::Whole);
-    let run = super::Run::start(asked, (&data.rows, &labels), super::Past::default()).unwrap();
-    let steps = run.labels.train.len().div_ceil(32) as u64 * 5;
+    let run = super::Run::start(asked, Pool::new((&data.rows, &labels), &[]), super::Past::default()).unwrap();
+    let steps = run.pool.len().div_ceil(32) as u64 * 5;
     let rates: Vec<f64> = (0..steps).map(|step| run.rate(step)).collect();
     let peak = (0.25 * steps as f64).floor() as usize;
     assert!(rates[..peak].is_sorted() && rates[0] < 0.01 / peak as f64 * 1.1, "{rates:?}");
@@ -150,7 +151,7 @@ fn what_training_reports_is_to_the_bit_what_the_served_network_says() {
     let served = Predictor::from_parts(&trained.network, &trained.weights, bundle).unwrap();
     let labels = data.labels(task_of(&spec)).unwrap();
     let network = Forecaster::new(&mut Layout::default(), &trained.network).unwrap();
-    let weighing = Weighing::new(&network, task_of(&spec), &labels);
+    let weighing = Weighing::new(&network, task_of(&spec), labels.directions());
     let mut loss = 0.0;
     for label in &labels.validation {
         // One row at a time, as live does; training asked for all at once.

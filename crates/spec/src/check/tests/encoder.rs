@@ -53,7 +53,7 @@ fn an_encoder_that_ended_before_the_test_is_named_by_its_digest_from_then_on() {
     let resolved = resolve(&spec, &positions, &found(EncoderFacts::Forecaster(Box::new(forecaster()))));
     let encoder = resolved.encoder.clone().unwrap();
     assert_eq!((encoder.bundle, encoder.missing), (EncoderRef::Bundle(bundle()), MissingEncoder::Refuse));
-    let made = |spec| trial(spec, &Params::new(), 1, "sample-1.0".parse().unwrap(), Digest::of(b"bars"));
+    let made = |spec| trial(spec, &Params::new(), 1, "sample-1.0".parse().unwrap(), (Digest::of(b"bars"), &[]));
     let encoder = made(&resolved).unwrap().encoder.unwrap();
     assert_eq!((encoder.bundle, encoder.memory_rows), (bundle(), 7));
     let unresolved = made(&spec).unwrap_err();

@@ -22,7 +22,7 @@ fn weighing(heads: HeadSpec, task: &SupervisedSpec) -> (Forecaster, Weighing) {
     let kind = NetworkKind::MultiTask { heads };
     let spec = NetworkSpec { kind, model: fixtures::cnn_lstm(0.0), window: 6, width: 2 };
     let network = Forecaster::new(&mut Layout::default(), &spec).unwrap();
-    let weighing = Weighing::new(&network, task, &labels());
+    let weighing = Weighing::new(&network, task, labels().directions());
     (network, weighing)
 }
 
@@ -97,7 +97,7 @@ fn balanced_classes_count_alike_and_a_class_without_rows_does_no_harm() {
     assert!(totals.iter().all(|total| (total - 20.0 / 3.0).abs() < 1e-4), "{totals:?}");
     let mut without = labels();
     without.train.retain(|label| label.class != 0);
-    let weighing = Weighing::new(&network, &task, &without);
+    let weighing = Weighing::new(&network, &task, without.directions());
     assert!(weighing.classes.iter().all(|weight| weight.is_finite()));
     assert!((weighing.classes[1] * 12.0 - 8.0).abs() < 1e-4 && (weighing.classes[2] * 4.0 - 8.0).abs() < 1e-4);
 }

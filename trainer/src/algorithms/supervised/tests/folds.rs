@@ -57,7 +57,7 @@ fn a_fold_is_to_the_bit_a_trial_on_its_rows_judged_where_that_never_looked() {
         let twin = finished(train(&alone, &own, Start::Anew, &mut Recorder::default()));
         let served = Predictor::from_parts(&twin.network, &twin.weights, BundleId(Digest::of(b"any"))).unwrap();
         let network = Forecaster::new(&mut Layout::default(), &twin.network).unwrap();
-        let weighing = Weighing::new(&network, task_of(&spec), &fold.labels);
+        let weighing = Weighing::new(&network, task_of(&spec), fold.labels.directions());
         let mut loss = 0.0;
         for label in &fold.test {
             let output = served.predict(&[fold.rows.ending(label.bar).unwrap()]).unwrap().remove(0);
