@@ -96,9 +96,8 @@ fn a_journal_that_kept_none_of_their_ends_is_gone_on_from_and_nothing_is_asked_f
     cluster.fail("a", FailureClass::Data);
     let whole = cluster.render();
     let (records, first) = until_first_end(&cluster);
-    let Event::Trial { change: Change::Fail { .. }, .. } = &records[first - 1].event else {
-        panic!("the last failure comes before the end: {:?}", records[first - 1])
-    };
+    let last = &records[first - 1].event;
+    assert!(matches!(last, Event::Trial { change: Change::Fail { .. }, .. }), "before the end comes {last:?}");
     cluster.journal = MemoryJournal::default();
     cluster.journal.append(&records[..first]).unwrap();
     cluster.restart(Recovery::Readopt);
