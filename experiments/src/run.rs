@@ -218,7 +218,7 @@ fn checked(
     let question = Question {
         spec: normalised(&spec),
         data_digest: dataset.digest,
-        seen: warm::seen(home, &spec.sweep)?,
+        seen: warm::seen(home, &spec, dataset.digest)?,
         code_version: machine.code_version.clone(),
         kernel,
     };
