@@ -240,7 +240,7 @@ async fn a_stop_does_not_wait_for_a_database_that_no_longer_answers() {
     let asked = Instant::now();
     let ended = first.stop().await.unwrap_err();
     assert!(asked.elapsed() < STOP_MAX, "took {:?}", asked.elapsed());
-    assert!(matches!(&ended, SchedulerError::Journal(error) if error.to_string().contains("did not answer")), "{ended}");
+    assert!(ended.to_string().contains("did not answer"), "{ended}");
     let answer = unanswered.await.unwrap();
     assert!(answer.is_err(), "acknowledged before it was durable: {answer:?}");
 
