@@ -28,8 +28,8 @@ pub enum WarmError {
     Unknown(ExperimentId),
     /// No trial of it is one that this sweep would run.
     #[error(
-        "sweep.warm_start: `{path}` was {there} in {earlier} and is {here} in this experiment, so what was measured there \
-         says nothing here: make it the same, or begin without {earlier}"
+        "sweep.warm_start: `{path}` was {there} in {earlier} and is {here} in this experiment, so what was measured \
+         there says nothing here: make it the same, or begin without {earlier}"
     )]
     Incomparable {
         /// Which experiment.
