@@ -218,8 +218,8 @@ fn checked(
     let question = Question {
         spec: normalised(&spec),
         data_digest: dataset.digest,
+        seen: warm::seen(home, &spec, (dataset.digest, &companions))?,
         companion_digests: companions,
-        seen: warm::seen(home, &spec.sweep)?,
         code_version: machine.code_version.clone(),
         kernel,
     };

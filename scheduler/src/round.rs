@@ -119,7 +119,7 @@ impl<A, W> Rounds<A, W> {
         self.report(now, Input::Tick);
     }
 
-    /// Makes the round durable; what comes back may leave, in this order.
+    /// Makes the round durable; what comes back may leave, in this order: watchers wait for nothing, and are told last.
     ///
     /// # Errors
     /// [`JournalError`]: nothing of the round may leave, and no round may follow.
@@ -128,15 +128,16 @@ impl<A, W> Rounds<A, W> {
         if !records.is_empty() {
             self.journal.append(&records)?;
         }
-        let mut released = std::mem::take(&mut self.held);
+        let (mut released, mut news) = (std::mem::take(&mut self.held), Vec::new());
         for command in std::mem::take(&mut self.commands) {
             match command {
                 // A worker that hung up asks again and gets the same attempt.
                 Command::Grant(worker, assignment) => released
                     .extend(self.parked.remove(&worker).map(|waiting| Release::Leased(waiting, Some(assignment)))),
-                Command::Announce(update) => released.push(Release::Announce(update)),
+                Command::Announce(update) => news.push(Release::Announce(update)),
             }
         }
+        released.extend(news);
         Ok(released)
     }
 

@@ -32,6 +32,10 @@ use trail::Trail;
 /// How often the engine looks after its workers.
 const TEND: Duration = Duration::from_millis(50);
 
+/// Longest wait of a stop for the thread that keeps the snapshot: enough for it to read some two million records, and a
+/// database that does not answer does not hold the stop.
+const KEEPER_END_MAX: Duration = Duration::from_secs(5);
+
 /// A running scheduler.
 pub struct Handle {
     url: String,
@@ -243,23 +247,41 @@ fn open_beside(config: &Config) -> impl Fn() -> Result<Box<dyn Journal>, Journal
     }
 }
 
-type Keeper = std::thread::JoinHandle<()>;
+/// The thread that keeps the snapshot.
+struct Keeper {
+    thread: std::thread::Thread,
+    end: End<()>,
+}
 
 /// The snapshot is kept by a thread that looks whether the core still takes calls.
 fn spawn_keeper(config: &Config, calls: &mpsc::Sender<Call>) -> Result<Keeper, SchedulerError> {
     let (path, open, calls) = (config::snapshot_path(config), open_beside(config), calls.downgrade());
     let over = move || calls.upgrade().is_none_or(|calls| calls.is_closed());
-    std::thread::Builder::new()
-        .name("snapshot".to_owned())
-        .spawn(move || snapshot::keep(&path, open, over))
-        .map_err(|why| SchedulerError::Home { path: "snapshot thread".into(), why })
+    let (ended, end) = oneshot::channel();
+    let keep = move || {
+        snapshot::keep(&path, open, over);
+        // Errs only when it was waited for long enough.
+        let _ = ended.send(());
+    };
+    let spawned = std::thread::Builder::new().name("snapshot".to_owned()).spawn(keep);
+    let thread = spawned.map_err(|why| SchedulerError::Home { path: "snapshot thread".into(), why })?.thread().clone();
+    Ok(Keeper { thread, end })
 }
 
 /// Waits until the thread that keeps the snapshot has ended: who stopped a scheduler may delete its home, or start another on it.
+/// Not joined, and for no longer than [`KEEPER_END_MAX`]: where it waits for a database, the stop goes on without it, and it
+/// writes nothing any more.
 async fn end_keeper(keeper: Keeper) -> Result<(), SchedulerError> {
-    keeper.thread().unpark();
-    let ended = tokio::task::spawn_blocking(move || keeper.join()).await;
-    ended.ok().and_then(Result::ok).ok_or(SchedulerError::Defect)
+    keeper.thread.unpark();
+    match tokio::time::timeout(KEEPER_END_MAX, keeper.end).await {
+        // Ended without a word: by a panic.
+        Ok(ended) => ended.map_err(|_| SchedulerError::Defect),
+        Err(_) => {
+            let waited = KEEPER_END_MAX.as_secs();
+            tracing::warn!(waited, "the journal is still being read for a snapshot, the stop goes on without it");
+            Ok(())
+        }
+    }
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), SchedulerError> {

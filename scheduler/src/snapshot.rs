@@ -92,14 +92,14 @@ pub enum RenewError {
 }
 
 /// Keeps the snapshot at `path` fresh until it is `over`, of the journal that `open` reads beside its scheduler. Whoever ends
-/// it unparks its thread: it returns then, or once what it is writing is written, some two seconds a million records. A
-/// failure is tried again at the next look: it costs a restart meanwhile time, and nothing else.
+/// it unparks its thread: it returns then, or once it has read what it is reading, some two seconds a million records, or as
+/// long as a database takes. A failure is tried again at the next look: it costs a restart meanwhile time, and nothing else.
 pub(crate) fn keep(path: &Path, open: impl Fn() -> Result<Box<dyn Journal>, JournalError>, over: impl Fn() -> bool) {
     let mut known = counted(path).unwrap_or_default();
     let mut failed = None;
     while !over() {
         // Closed between two looks: the last that closes a journal puts it in order.
-        match open().map_err(RenewError::from).and_then(|journal| look(path, &*journal, &mut known)) {
+        match open().map_err(RenewError::from).and_then(|journal| look(path, &*journal, &mut known, &over)) {
             Ok(()) => failed = None,
             Err(error) => {
                 let why = error.to_string();
@@ -117,15 +117,20 @@ pub(crate) fn keep(path: &Path, open: impl Fn() -> Result<Box<dyn Journal>, Jour
 }
 
 /// Writes the snapshot anew where the journal has outgrown the one that knows of `known` records.
-fn look(path: &Path, journal: &dyn Journal, known: &mut u64) -> Result<(), RenewError> {
+fn look(path: &Path, journal: &dyn Journal, known: &mut u64, over: &impl Fn() -> bool) -> Result<(), RenewError> {
     let records = journal.records()?;
     if *known > records {
         // It is of a journal that was here before.
         *known = 0;
     }
     if records - *known >= RECORDS_MIN.max(*known / GROWTH) {
-        *known = renew(path, journal)?.records;
-        tracing::info!(records = *known, "snapshot is written");
+        let snapshot = resume(path, journal)?;
+        // Reading takes time: whoever ended this thread meanwhile may have waited long enough, and given its home away.
+        if !over() {
+            write(path, &snapshot.to_bytes())?;
+            *known = snapshot.records;
+            tracing::info!(records = *known, "snapshot is written");
+        }
     }
     Ok(())
 }

@@ -14,14 +14,14 @@ use serde_json::json;
 use spec::{BenchmarkSpec, Problem};
 
 use crate::args::{BenchMarket, BenchRl, BenchSweep};
-use crate::commands::{Audience, Context, runtime};
+use crate::commands::{Audience, Context, runtime, serving_runtime};
 use crate::exit::{BadInput, Exit, bad_input};
 
 /// No-op trials from submission to the journalled result, through the real server, protocol and journal.
 pub(crate) fn scheduler(context: &Context, trials: u32, workers: u32) -> Result<Exit> {
     let home = fresh_home(context)?;
     let load = scheduler::bench::Load::nothing(trials);
-    let figures = runtime()?.block_on(scheduler::bench::dispatch(&home, load, workers))?;
+    let figures = serving_runtime()?.block_on(scheduler::bench::dispatch(&home, load, workers))?;
     let line = json!({
         "bench": "scheduler",
         "trials": figures.trials,

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use spec::{ExperimentId, Metric, Owner, Span, TrialId, TrialOutcome, TrialSpec, WorkerId};
 
 use crate::args::{Attempt, Share, Work, Worker};
-use crate::commands::{Context, interrupted, runtime, traced};
+use crate::commands::{Context, interrupted, runtime, serving_runtime, traced};
 use crate::exit::{Exit, bad_input};
 use crate::home::{code_version, random};
 use crate::view::table::{Column, render};
@@ -32,7 +32,7 @@ pub(crate) fn scheduler(
     let options = Options { scope: Scope::All, recovery: Recovery::Readopt, quota, ..Options::default() };
     let journal = journal.map_or(JournalAt::Home, |url| JournalAt::Postgres(url.to_owned()));
     let config = Config { listen, transport, options, journal, ..Config::new(context.home.path()) };
-    runtime()?.block_on(async {
+    serving_runtime()?.block_on(async {
         let config = Config { tracer: traced::tracer("tradewind-scheduler")?, ..config };
         let mut end = std::pin::pin!(interrupted());
         loop {
@@ -110,7 +110,9 @@ pub(crate) fn worker(context: &Context, options: &Worker) -> Result<Exit> {
         Some(id) => id.clone(),
         None => drawn_id(&credentials)?,
     };
-    let runtime = runtime()?;
+    // A worker is one life, with nobody to look at: all its tasks are on this thread, and attempts on the runner's.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.context("the system gives no runtime")?;
     let tracer = {
         let _inside = runtime.enter();
         traced::tracer("tradewind-worker")?

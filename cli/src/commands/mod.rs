@@ -140,10 +140,20 @@ pub(crate) fn chosen(context: &Context, asked: &str, fallback: Option<&str>) -> 
     Ok(chosen)
 }
 
-/// A runtime for the commands that wait for sockets.
+/// A runtime for the commands that wait for sockets, a cluster of one among them. A call passes through several tasks: on one
+/// thread that wakes no other. The command itself stays on the main thread, where a terminal that stands still holds up no task.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
+    threads(1)
+}
+
+/// The same for the commands that serve many at once.
+pub(crate) fn serving_runtime() -> Result<tokio::runtime::Runtime> {
+    threads(2)
+}
+
+fn threads(count: usize) -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(count)
         .enable_all()
         .build()
         .context("the system gives no threads")

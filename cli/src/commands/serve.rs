@@ -9,7 +9,7 @@ use serde_json::Value;
 use serving::{Answer, ApiKey, PredictRequest, Served, Server};
 
 use crate::args::{Predict, Serve};
-use crate::commands::{Context, chosen, interrupted, runtime};
+use crate::commands::{Context, chosen, interrupted, runtime, serving_runtime};
 use crate::exit::{Exit, bad_input};
 use crate::home::ensure_key;
 
@@ -24,7 +24,7 @@ pub(crate) fn serve(context: &Context, options: &Serve) -> Result<Exit> {
     ensure_key(&key_file)?;
     let api_key = ApiKey::read(&key_file)?;
     let settings = serving::Options { listen: options.listen, api_key, model: reference.clone(), bundle };
-    runtime()?.block_on(async {
+    serving_runtime()?.block_on(async {
         let server = Server::bind(settings).await?;
         context.say(format!("serving {reference} (bundle {id}) at http://{}", server.address()));
         context.say(format!("API key in {}", key_file.display()));

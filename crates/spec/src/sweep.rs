@@ -229,8 +229,8 @@ pub struct SweepSpec {
     /// Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub also: Vec<Objective>,
-    /// An earlier experiment of this home whose points and objectives the sampler begins with. Its trials count against
-    /// this one's as well. Default: none.
+    /// An earlier experiment of this home whose points and objectives the sampler begins with, as far as this one would
+    /// run the same trials: refused where none is. Its trials count against this one's as well. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warm_start: Option<ExperimentId>,
     /// Seeds each point is trained with. Default: [1]. Range of a seed: 0 to 2^53.

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use prost::Message as _;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
 use tonic::body::Body;
 use tonic::codegen::{Service, http};
 use tonic::server::{Grpc, NamedService, UnaryService};
@@ -49,7 +51,7 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// Starts one on a free port of this machine.
+    /// Starts one that speaks gRPC, on a free port of this machine.
     ///
     /// # Errors
     /// As the system says.
@@ -61,6 +63,24 @@ impl Collector {
         let server = tokio::spawn(async move {
             // Errs only when the port fails: then nothing is heard, which the test says.
             let _ = server.serve_with_incoming(TcpIncoming::from(listener)).await;
+        });
+        Ok(Self { endpoint, spans, server })
+    }
+
+    /// Starts one that takes protobuf over HTTP, on a free port of this machine: a call a connection, one after the other.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub async fn start_http() -> std::io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let endpoint = format!("http://{}", listener.local_addr()?);
+        let spans = Spans::default();
+        let kept = Arc::clone(&spans);
+        let server = tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                // Errs when something else is said: then nothing is heard, which the test says.
+                let _ = hear(socket, &kept).await;
+            }
         });
         Ok(Self { endpoint, spans, server })
     }
@@ -123,26 +143,59 @@ impl UnaryService<ExportRequest> for Export {
     type Future = std::future::Ready<Result<Response<ExportReply>, Status>>;
 
     fn call(&mut self, request: Request<ExportRequest>) -> Self::Future {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for resource in request.into_inner().resource_spans {
-            let about = pairs(resource.resource.map(|resource| resource.attributes).unwrap_or_default());
-            let service = about.get("service.name").cloned().unwrap_or_default();
-            for span in resource.scope_spans.into_iter().flat_map(|scope| scope.spans) {
-                let parent = (!span.parent_span_id.is_empty()).then(|| hex::encode(&span.parent_span_id));
-                let nanos = span.end_time_unix_nano.saturating_sub(span.start_time_unix_nano);
-                kept.push(Heard {
-                    service: service.clone(),
-                    name: span.name,
-                    trace: hex::encode(&span.trace_id),
-                    span: hex::encode(&span.span_id),
-                    parent,
-                    duration: Duration::from_nanos(nanos),
-                    attributes: pairs(span.attributes),
-                    failure: span.status.filter(|status| status.code == 2).map(|status| status.message),
-                });
-            }
-        }
+        keep(&self.0, request.into_inner());
         std::future::ready(Ok(Response::new(ExportReply {})))
+    }
+}
+
+/// One call over HTTP/1.1, answered and closed.
+async fn hear(socket: TcpStream, spans: &Spans) -> std::io::Result<()> {
+    let mut socket = BufReader::new(socket);
+    let (mut lines, mut length) = (Vec::new(), 0);
+    loop {
+        let mut line = String::new();
+        socket.read_line(&mut line).await?;
+        let line = line.trim_end().to_ascii_lowercase();
+        if line.is_empty() {
+            break;
+        }
+        if let Some(bytes) = line.strip_prefix("content-length:") {
+            length = bytes.trim().parse::<usize>().map_err(std::io::Error::other)?;
+        }
+        lines.push(line);
+    }
+    let mut body = vec![0; length];
+    socket.read_exact(&mut body).await?;
+    let is_export = lines.first().is_some_and(|line| line == "post /v1/traces http/1.1")
+        && lines.iter().any(|line| line == "content-type: application/x-protobuf");
+    let answer = if is_export { "200 OK" } else { "404 Not Found" };
+    if is_export {
+        keep(spans, ExportRequest::decode(body.as_slice()).map_err(std::io::Error::other)?);
+    }
+    let answer = format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    socket.write_all(answer.as_bytes()).await?;
+    socket.flush().await
+}
+
+fn keep(spans: &Spans, request: ExportRequest) {
+    let mut kept = spans.lock().unwrap_or_else(PoisonError::into_inner);
+    for resource in request.resource_spans {
+        let about = pairs(resource.resource.map(|resource| resource.attributes).unwrap_or_default());
+        let service = about.get("service.name").cloned().unwrap_or_default();
+        for span in resource.scope_spans.into_iter().flat_map(|scope| scope.spans) {
+            let parent = (!span.parent_span_id.is_empty()).then(|| hex::encode(&span.parent_span_id));
+            let nanos = span.end_time_unix_nano.saturating_sub(span.start_time_unix_nano);
+            kept.push(Heard {
+                service: service.clone(),
+                name: span.name,
+                trace: hex::encode(&span.trace_id),
+                span: hex::encode(&span.span_id),
+                parent,
+                duration: Duration::from_nanos(nanos),
+                attributes: pairs(span.attributes),
+                failure: span.status.filter(|status| status.code == 2).map(|status| status.message),
+            });
+        }
     }
 }
 

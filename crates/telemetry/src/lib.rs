@@ -5,6 +5,7 @@
 
 pub mod collector;
 mod context;
+mod exporter;
 mod otlp;
 mod tracer;
 

@@ -1,28 +1,21 @@
-//! Sends spans to a collector by OTLP over gRPC. Whoever records one never waits: what does not fit the queue is dropped and
-//! counted.
+//! Sends spans to a collector by OTLP. Whoever records one never waits: what does not fit the queue is dropped and counted.
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use market::Timestamp;
 use tokio::sync::{mpsc, oneshot};
-use tonic::codegen::http::uri::PathAndQuery;
-use tonic::transport::{Channel, Endpoint};
-use tonic_prost::ProstCodec;
 
 use crate::context::TraceContext;
-use crate::otlp::{EXPORT, ExportReply, ExportRequest, request};
+use crate::exporter::{EXPORT_MAX, Exporter};
+use crate::otlp::request;
 
 /// Spans that wait to be sent.
 const SPANS_MAX: usize = 4_096;
 
 /// Spans of one message.
 const BATCH_MAX: usize = 512;
-
-/// Longest wait for a collector: it may be away.
-const EXPORT_MAX: Duration = Duration::from_secs(2);
 
 /// Bytes of a failure's message in a span.
 const MESSAGE_MAX: usize = 512;
@@ -96,12 +89,16 @@ pub struct Span {
 pub enum TelemetryError {
     /// The address is not one.
     #[error(
-        "OTEL_EXPORTER_OTLP_ENDPOINT `{0}` is not a collector: write http://HOST:PORT, where it speaks gRPC (4317)"
+        "OTEL_EXPORTER_OTLP_ENDPOINT `{0}` is not a collector: write http://HOST:PORT, where it speaks gRPC (4317), \
+         or HTTP with OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf (4318)"
     )]
     Endpoint(String),
     /// Another way of speaking is asked for.
-    #[error("OTEL_EXPORTER_OTLP_PROTOCOL `{0}` is not spoken here: use grpc")]
+    #[error("OTEL_EXPORTER_OTLP_PROTOCOL `{0}` is not spoken here: use grpc or http/protobuf")]
     Protocol(String),
+    /// This machine cannot speak HTTP.
+    #[error("spans cannot be sent over HTTP from this machine: {0}; use OTEL_EXPORTER_OTLP_PROTOCOL=grpc")]
+    Client(String),
 }
 
 enum Message {
@@ -126,22 +123,19 @@ impl fmt::Debug for Tracer {
 }
 
 impl Tracer {
-    /// A tracer of `service` to the collector at `endpoint`, `http://HOST:PORT`. Sends from a task of the present runtime.
+    /// A tracer of `service` to the collector that speaks gRPC at `endpoint`, `http://HOST:PORT`. Sends from a task of the
+    /// present runtime.
     ///
     /// # Errors
     /// [`TelemetryError::Endpoint`].
     pub fn to(endpoint: &str, service: &'static str) -> Result<Self, TelemetryError> {
-        let wrong = || TelemetryError::Endpoint(endpoint.to_owned());
-        let channel = Endpoint::from_shared(endpoint.to_owned())
-            .ok()
-            .filter(|endpoint| endpoint.uri().scheme_str() == Some("http") && endpoint.uri().host().is_some())
-            .ok_or_else(wrong)?
-            .connect_timeout(EXPORT_MAX)
-            .timeout(EXPORT_MAX)
-            .connect_lazy();
+        Ok(Self::by(Exporter::grpc(endpoint)?, service))
+    }
+
+    fn by(exporter: Exporter, service: &'static str) -> Self {
         let (messages, received) = mpsc::channel(SPANS_MAX);
-        tokio::spawn(send(channel, service, received));
-        Ok(Self(Some(Arc::new(Queue { messages, dropped: AtomicU64::new(0) }))))
+        tokio::spawn(send(exporter, service, received));
+        Self(Some(Arc::new(Queue { messages, dropped: AtomicU64::new(0) })))
     }
 
     /// The tracer that the environment asks for by OpenTelemetry's variables, read through `variable`; off where none is named.
@@ -153,12 +147,19 @@ impl Tracer {
         service: &'static str,
     ) -> Result<Self, TelemetryError> {
         let said = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let endpoint = said("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT").or_else(|| said("OTEL_EXPORTER_OTLP_ENDPOINT"));
-        let Some(endpoint) = endpoint else { return Ok(Self::default()) };
+        let of_traces = said("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
+        let Some(endpoint) = of_traces.clone().or_else(|| said("OTEL_EXPORTER_OTLP_ENDPOINT")) else {
+            return Ok(Self::default());
+        };
         let protocol = said("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL").or_else(|| said("OTEL_EXPORTER_OTLP_PROTOCOL"));
-        match protocol {
-            Some(other) if other != "grpc" => Err(TelemetryError::Protocol(other)),
-            Some(_) | None => Self::to(&endpoint, service),
+        match protocol.as_deref() {
+            None | Some("grpc") => Self::to(&endpoint, service),
+            Some("http/protobuf") => {
+                // Over HTTP the one variable names the place of traces, the other what it lies below.
+                let below = || format!("{}/v1/traces", endpoint.trim_end_matches('/'));
+                Ok(Self::by(Exporter::http(&of_traces.unwrap_or_else(below))?, service))
+            }
+            Some(other) => Err(TelemetryError::Protocol(other.to_owned())),
         }
     }
 
@@ -195,7 +196,7 @@ impl Tracer {
     }
 }
 
-async fn send(channel: Channel, service: &'static str, mut received: mpsc::Receiver<Message>) {
+async fn send(exporter: Exporter, service: &'static str, mut received: mpsc::Receiver<Message>) {
     let mut messages = Vec::with_capacity(BATCH_MAX);
     let mut away = false;
     while received.recv_many(&mut messages, BATCH_MAX).await > 0 {
@@ -207,13 +208,13 @@ async fn send(channel: Channel, service: &'static str, mut received: mpsc::Recei
             }
         }
         if !spans.is_empty() {
-            let sent = export(channel.clone(), request(service, spans)).await;
+            let sent = exporter.export(request(service, spans)).await;
             // Said once, until it is back: traces are for people, and work goes on without.
             match sent {
                 Ok(()) => away = false,
-                Err(status) if !away => {
+                Err(why) if !away => {
                     away = true;
-                    tracing::warn!(%status, "collector takes no spans");
+                    tracing::warn!(why, "collector takes no spans");
                 }
                 Err(_) => {}
             }
@@ -223,13 +224,6 @@ async fn send(channel: Channel, service: &'static str, mut received: mpsc::Recei
             let _ = sent.send(());
         }
     }
-}
-
-async fn export(channel: Channel, message: ExportRequest) -> Result<(), tonic::Status> {
-    let mut client = tonic::client::Grpc::new(channel);
-    client.ready().await.map_err(|error| tonic::Status::unavailable(error.to_string()))?;
-    let codec = ProstCodec::<ExportRequest, ExportReply>::default();
-    client.unary(tonic::Request::new(message), PathAndQuery::from_static(EXPORT), codec).await.map(drop)
 }
 
 /// The wall clock, for the rims that have none of their own.
@@ -242,6 +236,8 @@ pub fn now() -> Timestamp {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::collector::{self, Collector};
 
@@ -277,6 +273,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_collector_that_speaks_http_hears_the_same() {
+        let collector = Collector::start_http().await.unwrap();
+        let root = TraceContext::root([3; 32]);
+        let places = [("OTEL_EXPORTER_OTLP_ENDPOINT", ""), ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "/v1/traces")];
+        for (heard, (variable, path)) in (1..).zip(places) {
+            let get = |name: &str| match name {
+                "OTEL_EXPORTER_OTLP_PROTOCOL" => Some("http/protobuf".to_owned()),
+                name => (name == variable).then(|| format!("{}{path}", collector.endpoint())),
+            };
+            let tracer = Tracer::configured(get, "test").unwrap();
+            tracer.record(span(root));
+            tracer.flush().await;
+            assert_eq!(collector.spans().len(), heard, "{variable}");
+        }
+        let heard = &collector.spans()[0];
+        assert_eq!((heard.name.as_str(), heard.service.as_str()), ("lease", "test"));
+        assert_eq!(heard.parent, Some(collector::span_id(&root.named("submit"))));
+    }
+
+    #[tokio::test]
     async fn nobody_waits_for_a_collector_that_is_away_and_nothing_grows() {
         let tracer = Tracer::to("http://127.0.0.1:1", "test").unwrap();
         for index in 0..2 * SPANS_MAX {
@@ -300,10 +316,15 @@ mod tests {
             let error = Tracer::configured(get, "test").unwrap_err();
             assert!(error.to_string().contains(&format!("`{endpoint}` is not a collector")), "{error}");
         }
-        let http =
-            [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://box:4318"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")];
-        let get = |name: &str| http.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-        let error = Tracer::configured(get, "test").unwrap_err();
-        assert_eq!(error.to_string(), "OTEL_EXPORTER_OTLP_PROTOCOL `http/protobuf` is not spoken here: use grpc");
+        let over = |endpoint: &'static str, protocol: &'static str| {
+            let pairs = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint), ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)];
+            let get = |name: &str| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+            Tracer::configured(get, "test")
+        };
+        assert!(over("http://box:4318", "http/protobuf").unwrap().is_on());
+        let error = over("https://box:4318", "http/protobuf").unwrap_err().to_string();
+        assert!(error.contains("`https://box:4318/v1/traces` is not a collector"), "{error}");
+        let error = over("http://box:4318", "http/json").unwrap_err().to_string();
+        assert_eq!(error, "OTEL_EXPORTER_OTLP_PROTOCOL `http/json` is not spoken here: use grpc or http/protobuf");
     }
 }

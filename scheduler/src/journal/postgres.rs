@@ -4,10 +4,11 @@
 //! lost its connection has lost the lock and can append nothing more. Sequence numbers are the primary key, so even two
 //! that both believed they lead could not both append. A standby waits for the lock.
 //!
-//! The client blocks, and has a thread of its own because the core's thread runs a runtime already.
+//! The client blocks, and has a thread of its own because the core's thread runs a runtime already. Nobody waits for that
+//! thread longer than [`ANSWER_MAX`]: a database that does not answer ends its scheduler, it does not hold it.
 
 use std::fmt;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::time::Duration;
 
 use market::Timestamp;
@@ -29,6 +30,34 @@ const STANDBY: Duration = Duration::from_millis(500);
 
 /// Longest time for a connection.
 const CONNECT: Duration = Duration::from_secs(3);
+
+/// Longest time the database works at one statement. Each is short, an append of a round or a page of records; the wait of a
+/// commit for its disk does not count, so nothing that is committed is reported as cancelled.
+const STATEMENT_MAX: Duration = Duration::from_secs(5);
+
+/// Longest wait for a lock on a table: only a person who changes the tables holds one that is in the way. Shorter than
+/// [`STATEMENT_MAX`], so that the error names the lock.
+const TABLE_LOCK_MAX: Duration = Duration::from_secs(3);
+
+/// Longest wait for an answer, whatever the database does. Above [`STATEMENT_MAX`], because the database's own words say more;
+/// below the ten seconds that a client of the scheduler waits, so that it is told that its call failed.
+const ANSWER_MAX: Duration = Duration::from_secs(8);
+
+/// Longest time that sent bytes stay unacknowledged before a connection over TCP counts as broken.
+const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(8);
+
+/// Silence after which a connection over TCP is probed, so that a standby's or a reader's does not stay open for hours.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(5);
+
+/// Between two probes.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Probes without an answer before a connection counts as broken.
+const KEEPALIVE_RETRIES: u32 = 3;
+
+/// Records read by one statement: a page is read within [`STATEMENT_MAX`] however long the journal is and whatever is done with
+/// the page before.
+const PAGE: i64 = 1_024;
 
 /// Records on their way from the reading thread.
 const READ_AHEAD: usize = 1_024;
@@ -59,6 +88,8 @@ enum Request {
 pub struct PostgresJournal {
     name: String,
     requests: Sender<Request>,
+    /// Why nothing can be appended any more: whether the last append is in the journal is not known.
+    broken: Option<String>,
 }
 
 impl PostgresJournal {
@@ -89,7 +120,7 @@ impl PostgresJournal {
     pub fn open_read_only(url: &str) -> Result<Self, JournalError> {
         let (config, name) = address(url)?;
         let failed = |error: postgres::Error| explain(&name, &error);
-        let mut client = config.connect(NoTls).map_err(failed)?;
+        let mut client = session(&config).map_err(failed)?;
         client.batch_execute("SET default_transaction_read_only TO on").map_err(failed)?;
         Self::checked(client, name)
     }
@@ -107,16 +138,32 @@ impl PostgresJournal {
         }
         let last = count(&mut client).map_err(failed)?;
         let (requests, received) = channel();
-        let writer = Writer { client, name: name.clone(), last, broken: None };
+        let writer = Writer { client, name: name.clone(), last };
         std::thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || writer.serve(&received))
             .map_err(|error| JournalError::Failed { path: name.clone(), why: error.to_string() })?;
-        Ok(Self { name, requests })
+        Ok(Self { name, requests, broken: None })
+    }
+
+    /// Sends what `request` makes of a sender, and waits for the answer.
+    fn ask<T>(&self, request: impl FnOnce(Sender<Result<T, JournalError>>) -> Request) -> Result<T, JournalError> {
+        let (answer, answered) = channel();
+        self.requests.send(request(answer)).map_err(|_| self.gone())?;
+        match answered.recv_timeout(ANSWER_MAX) {
+            Ok(answer) => answer,
+            Err(RecvTimeoutError::Timeout) => Err(self.silent()),
+            Err(RecvTimeoutError::Disconnected) => Err(self.gone()),
+        }
     }
 
     fn gone(&self) -> JournalError {
         JournalError::Failed { path: self.name.clone(), why: "its thread ended".to_owned() }
+    }
+
+    fn silent(&self) -> JournalError {
+        let why = format!("the database did not answer within {} s: see to it and start again", ANSWER_MAX.as_secs());
+        JournalError::Failed { path: self.name.clone(), why }
     }
 }
 
@@ -131,6 +178,9 @@ fn address(url: &str) -> Result<(Config, String), JournalError> {
     let mut config: Config =
         url.parse().map_err(|_| failed("its address is none: write postgres://USER:PASSWORD@HOST/DATABASE"))?;
     config.connect_timeout(CONNECT).application_name("tradewind");
+    config.tcp_user_timeout(UNACKNOWLEDGED_MAX);
+    config.keepalives_idle(KEEPALIVE_IDLE).keepalives_interval(KEEPALIVE_INTERVAL);
+    config.keepalives_retries(KEEPALIVE_RETRIES);
     let local = config.get_hosts().iter().all(|host| match host {
         Host::Tcp(name) => ["localhost", "127.0.0.1", "::1"].contains(&name.as_str()),
         Host::Unix(_) => true,
@@ -142,9 +192,17 @@ fn address(url: &str) -> Result<(Config, String), JournalError> {
     Ok((config, format!("postgres database {database}")))
 }
 
+/// A connection on which no statement takes for ever.
+fn session(config: &Config) -> Result<Client, postgres::Error> {
+    let mut client = config.connect(NoTls)?;
+    let (statement, lock) = (STATEMENT_MAX.as_millis(), TABLE_LOCK_MAX.as_millis());
+    client.batch_execute(&format!("SET statement_timeout TO {statement}; SET lock_timeout TO {lock}"))?;
+    Ok(client)
+}
+
 /// A connection that holds the lock; `None` while another has it or nobody answers.
 fn connect(config: &Config, name: &str) -> Result<Option<Client>, JournalError> {
-    let mut client = match config.connect(NoTls) {
+    let mut client = match session(config) {
         Ok(client) => client,
         // Refused by the database itself: waiting will not help.
         Err(error) if error.code().is_some_and(|code| !is_starting(code)) => return Err(explain(name, &error)),
@@ -170,8 +228,6 @@ struct Writer {
     name: String,
     /// The last sequence number.
     last: i64,
-    /// Why nothing can be appended any more: whether the last append is in the journal is not known.
-    broken: Option<String>,
 }
 
 impl Writer {
@@ -179,7 +235,9 @@ impl Writer {
         while let Ok(request) = requests.recv() {
             match request {
                 // Errs only when the caller is gone.
-                Request::Append(records, answer) => drop(answer.send(self.append(&records))),
+                Request::Append(records, answer) => {
+                    drop(answer.send(self.append(&records).map_err(|error| explain(&self.name, &error))));
+                }
                 Request::Count(answer) => {
                     drop(answer.send(count(&mut self.client).map_err(|error| explain(&self.name, &error))));
                 }
@@ -192,19 +250,8 @@ impl Writer {
         }
     }
 
-    fn append(&mut self, records: &[Record]) -> Result<(), JournalError> {
-        if let Some(why) = &self.broken {
-            return Err(JournalError::Failed { path: self.name.clone(), why: why.clone() });
-        }
-        let appended = self.append_all(records);
-        appended.map_err(|error| {
-            self.broken = Some(format!("this scheduler no longer leads: {error}"));
-            explain(&self.name, &error)
-        })
-    }
-
     /// One statement, whatever the number of records.
-    fn append_all(&mut self, records: &[Record]) -> Result<(), postgres::Error> {
+    fn append(&mut self, records: &[Record]) -> Result<(), postgres::Error> {
         let count = i64::try_from(records.len()).unwrap_or(i64::MAX);
         let sequences: Vec<i64> = (self.last + 1..=self.last + count).collect();
         let times: Vec<i64> = records.iter().map(|record| record.at.micros()).collect();
@@ -223,28 +270,32 @@ impl Writer {
         after: i64,
         answer: &SyncSender<Result<(i64, Record), JournalError>>,
     ) -> Result<(), JournalError> {
-        use postgres::fallible_iterator::FallibleIterator as _;
         let name = self.name.clone();
         let failed = |error: postgres::Error| explain(&name, &error);
         let damaged = |sequence, why| JournalError::Damaged { path: name.clone(), sequence, why };
-        let select = "SELECT sequence, at, body, bytes FROM tradewind_events WHERE sequence > $1 ORDER BY sequence";
-        let mut rows = self.client.query_raw(select, [after]).map_err(failed)?;
-        let mut expected = after.saturating_add(1);
-        while let Some(row) = rows.next().map_err(failed)? {
-            let sequence: i64 = row.get(0);
-            if sequence != expected {
-                return Err(damaged(expected, format!("it is missing, {sequence} follows")));
-            }
-            expected += 1;
-            let blob: Option<Vec<u8>> = row.get(3);
-            let event = Event::from_parts(row.get(2), blob.unwrap_or_default())
-                .map_err(|error| damaged(sequence, error.to_string()))?;
-            if answer.send(Ok((sequence, Record { at: Timestamp::from_micros(row.get(1)), event }))).is_err() {
-                // The reader has heard enough.
+        let select = "SELECT sequence, at, body, bytes FROM tradewind_events
+            WHERE sequence > $1 ORDER BY sequence LIMIT $2";
+        let mut last = after;
+        loop {
+            let page = self.client.query(select, &[&last, &PAGE]).map_err(failed)?;
+            if page.is_empty() {
                 return Ok(());
             }
+            for row in page {
+                let (expected, sequence): (i64, i64) = (last.saturating_add(1), row.get(0));
+                if sequence != expected {
+                    return Err(damaged(expected, format!("it is missing, {sequence} follows")));
+                }
+                last = sequence;
+                let blob: Option<Vec<u8>> = row.get(3);
+                let event = Event::from_parts(row.get(2), blob.unwrap_or_default())
+                    .map_err(|error| damaged(sequence, error.to_string()))?;
+                if answer.send(Ok((sequence, Record { at: Timestamp::from_micros(row.get(1)), event }))).is_err() {
+                    // The reader has heard enough.
+                    return Ok(());
+                }
+            }
         }
-        Ok(())
     }
 }
 
@@ -259,15 +310,16 @@ impl Journal for PostgresJournal {
         if records.is_empty() {
             return Ok(());
         }
-        let (answer, answered) = channel();
-        self.requests.send(Request::Append(records.to_vec(), answer)).map_err(|_| self.gone())?;
-        answered.recv().map_err(|_| self.gone())?
+        if let Some(why) = &self.broken {
+            return Err(JournalError::Failed { path: self.name.clone(), why: why.clone() });
+        }
+        let appended = self.ask(|answer| Request::Append(records.to_vec(), answer));
+        self.broken = appended.as_ref().err().map(|error| format!("this scheduler no longer leads: {error}"));
+        appended
     }
 
     fn records(&self) -> Result<u64, JournalError> {
-        let (answer, answered) = channel();
-        self.requests.send(Request::Count(answer)).map_err(|_| self.gone())?;
-        answered.recv().map_err(|_| self.gone())?.map(i64::unsigned_abs)
+        self.ask(Request::Count).map(i64::unsigned_abs)
     }
 
     fn replay_after(
@@ -278,15 +330,18 @@ impl Journal for PostgresJournal {
         let (answer, answered) = sync_channel(READ_AHEAD);
         let after = i64::try_from(after).unwrap_or(i64::MAX);
         self.requests.send(Request::Read(after, answer)).map_err(|_| self.gone())?;
-        for read in answered {
-            let (sequence, record) = read?;
+        loop {
+            let (sequence, record) = match answered.recv_timeout(ANSWER_MAX) {
+                Ok(read) => read?,
+                Err(RecvTimeoutError::Timeout) => return Err(self.silent()),
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            };
             visit(record).map_err(|error| JournalError::Damaged {
                 path: self.name.clone(),
                 sequence,
                 why: error.to_string(),
             })?;
         }
-        Ok(())
     }
 }
 

@@ -208,7 +208,7 @@ fn a_snapshot_is_kept_beside_a_journal_that_grows_and_not_beside_a_short_one() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.db");
     let mut journal = SqliteJournal::open(&path).unwrap();
-    // Looks once: whoever has a token does not wait, and the second look finds it over.
+    // Whoever has a token does not wait. It is asked whether it is over before each look, and before what it read is written.
     let look = |looks: usize| {
         let left = std::cell::Cell::new(looks);
         std::thread::current().unpark();
@@ -227,6 +227,8 @@ fn a_snapshot_is_kept_beside_a_journal_that_grows_and_not_beside_a_short_one() {
     let records: Vec<Record> = (0..RECORDS_MIN).map(opened).collect();
     journal.append(&records).unwrap();
     look(1);
+    assert_eq!(counted(&beside(&path)), None, "it was over before all was read");
+    look(2);
     assert_eq!(counted(&beside(&path)), Some(RECORDS_MIN + life.len() as u64));
     let resumed = resume(&beside(&path), &journal).unwrap();
     assert!((resumed.ledger, resumed.last) == fold(&journal).unwrap());

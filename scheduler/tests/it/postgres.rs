@@ -1,16 +1,23 @@
-//! Several schedulers on one database: one leads, another takes over, and who lost the lead can append nothing.
+//! Several schedulers on one database: one leads, another takes over, and who lost the lead can append nothing. A database
+//! that does not answer ends its scheduler within a stated time.
 
 #![allow(clippy::disallowed_methods, reason = "a real server takes a moment to start and to stop")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
-use protocol::{Client, ExperimentState, Report};
+use protocol::{Client, ExperimentState, Report, Submission};
+use rustix::process::{Pid, Signal, kill_process};
 use scheduler::{Config, Handle, JournalAt, SchedulerError};
 use spec::{Span, WorkerId};
 
 use super::{registration, submission, sweeps};
+
+/// Longest time of a stop while the database does not answer: the wait for an append, that for the thread of the snapshot, and
+/// some seconds for a slow machine.
+const STOP_MAX: Duration = Duration::from_secs(20);
 
 /// A server of its own on a socket in a folder of its own.
 struct Server {
@@ -90,13 +97,52 @@ impl Server {
         let cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_locks WHERE locktype = 'advisory' AND granted";
         assert_eq!(self.query(cut).as_deref(), Some("1"), "one leads");
     }
+
+    /// Holds the table of events, as somebody who changes it does, until what comes back is dropped.
+    fn hold_events(&self) -> Sender<()> {
+        let url = self.url();
+        let (held, holds) = channel::<()>();
+        let (release, released) = channel::<()>();
+        std::thread::spawn(move || {
+            let mut client = postgres::Client::connect(&url, postgres::NoTls).unwrap();
+            client.batch_execute("BEGIN; LOCK TABLE tradewind_events IN ACCESS EXCLUSIVE MODE").unwrap();
+            held.send(()).unwrap();
+            // Errs once the other end is dropped: nothing is ever sent.
+            let _ = released.recv();
+        });
+        holds.recv().unwrap();
+        release
+    }
+
+    /// Halts the server and its process for the leader, so that nobody is answered and nothing is cancelled either.
+    fn freeze(&self) -> Frozen {
+        let leader = self.query("SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted").unwrap();
+        let leader = Pid::from_raw(leader.parse().unwrap()).unwrap();
+        let frozen = Frozen([Pid::from_child(&self.process), leader]);
+        frozen.send(Signal::STOP);
+        frozen
+    }
+}
+
+/// Processes that are halted until this is dropped: a server with a halted child would not end.
+struct Frozen([Pid; 2]);
+
+impl Frozen {
+    fn send(&self, signal: Signal) {
+        self.0.iter().for_each(|pid| kill_process(*pid, signal).unwrap());
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        self.send(Signal::CONT);
+    }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         // Interrupted, it ends its own children.
-        let pid = rustix::process::Pid::from_child(&self.process);
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
+        let _ = kill_process(Pid::from_child(&self.process), Signal::INT);
         let _ = self.process.wait();
     }
 }
@@ -152,6 +198,58 @@ async fn a_standby_takes_over_within_seconds_and_goes_on_where_the_leader_was() 
     second.stop().await.unwrap();
     let changed = server.query("UPDATE tradewind_events SET at = 0 WHERE sequence = 1 RETURNING at");
     assert_eq!(changed, None, "the journal is append-only");
+}
+
+/// Another experiment than that of [`submission`].
+fn other() -> Submission {
+    Submission { experiment: "other".parse().unwrap(), name: "other".parse().unwrap(), ..submission("2") }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_whose_table_is_locked_ends_and_loses_nothing_that_it_acknowledged() {
+    let (server, home) = (Server::start(), tempfile::tempdir().unwrap());
+    let first = lead(home.path(), &server).await;
+    let client = first.client().await.unwrap();
+    client.submit(submission("2")).await.unwrap();
+    let held = server.hold_events();
+    let asked = Instant::now();
+    let refused = client.submit(other()).await;
+    assert!(refused.is_err(), "acknowledged and not durable: {refused:?}");
+    let ended = first.stop().await.unwrap_err();
+    assert!(asked.elapsed() < STOP_MAX, "took {:?}", asked.elapsed());
+    assert!(ended.to_string().contains("lock timeout"), "{ended}");
+
+    drop(held);
+    let second = lead(home.path(), &server).await;
+    let listed = second.client().await.unwrap().list().await.unwrap();
+    let there: Vec<_> = listed.iter().map(|view| (view.experiment.as_str(), view.trials.pending)).collect();
+    assert_eq!(there, [("pairs", 2)], "what was cancelled is not in the journal");
+    second.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_does_not_wait_for_a_database_that_no_longer_answers() {
+    let (server, home) = (Server::start(), tempfile::tempdir().unwrap());
+    let first = lead(home.path(), &server).await;
+    let client = first.client().await.unwrap();
+    client.submit(submission("2")).await.unwrap();
+    let frozen = server.freeze();
+    let unanswered = tokio::spawn(async move { client.submit(other()).await });
+    // Long enough for the call to be on its way to the journal.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let asked = Instant::now();
+    let ended = first.stop().await.unwrap_err();
+    assert!(asked.elapsed() < STOP_MAX, "took {:?}", asked.elapsed());
+    assert!(ended.to_string().contains("did not answer"), "{ended}");
+    let answer = unanswered.await.unwrap();
+    assert!(answer.is_err(), "acknowledged before it was durable: {answer:?}");
+
+    // What was on its way when the database went on may be in the journal or not; what was acknowledged is.
+    drop(frozen);
+    let second = lead(home.path(), &server).await;
+    let detail = second.client().await.unwrap().show(&"pairs".parse().unwrap()).await.unwrap();
+    assert_eq!(detail.experiment.trials.pending, 2);
+    second.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

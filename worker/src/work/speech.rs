@@ -16,6 +16,10 @@ use crate::runner::{CheckpointError, Reporter};
 /// Shortest time between two heartbeats: five words a second are enough for a progress bar.
 const WORD_PAUSE: Duration = Duration::from_millis(200);
 
+/// Wait before the first heartbeat. An attempt that is over sooner is known by its end, which then waits for no heartbeat's line
+/// in the journal; to a person the wait is no time.
+const FIRST_WORD: Duration = Duration::from_millis(20);
+
 pub(super) struct Speech {
     client: Client,
     worker: WorkerId,
@@ -55,6 +59,7 @@ impl Speech {
     /// Heartbeats until told to stop. [`Directive::Continue`] comes back when nothing was heard for `patience`.
     pub(super) async fn beat(&mut self, patience: Span) -> Directive {
         let mut silent = Duration::ZERO;
+        tokio::time::sleep(FIRST_WORD.min(self.terms.heartbeat.as_duration())).await;
         loop {
             let progress = self.heard.borrow_and_update().clone();
             match self.say(progress).await {

@@ -232,11 +232,25 @@ fn symbols_that_the_data_lack_are_told() {
     "#]],
     );
     told(
-        &[("[AAPL]", "[AAPL, MSFT]")],
+        &[("[AAPL]", "[AAPL, APPL, AAPL]")],
         expect![[r#"
-        a.yaml:5:12: several symbols, a trial trades one, write an experiment for each
     "#]],
     );
+}
+
+#[test]
+fn symbols_beside_the_traded_one_that_cannot_be_learned_from_are_told() {
+    let of_msft = |bars: usize| {
+        let mut facts = facts();
+        let data = facts.data.as_mut().unwrap();
+        data.companions = vec![data.times[366 - bars..].to_vec()];
+        let (spec, positions) = parsed(&[("[AAPL]", "[AAPL, MSFT]")]);
+        lines(&check(&spec, &positions, &facts))
+    };
+    assert_eq!(of_msft(366), "");
+    expect![[r#"
+    "#]]
+    .assert_eq(&of_msft(230));
 }
 
 #[test]

@@ -64,15 +64,42 @@ fn a_journal_that_kept_only_the_first_of_their_ends_tells_the_others_too() {
         .submit("evaluate", "1 1", after(&["ensemble"]))
         .worker("a", 1);
     cluster.fail("a", FailureClass::Data);
-    let (whole, mut records) = (cluster.render(), Vec::new());
+    let whole = cluster.render();
+    let (records, first) = until_first_end(&cluster);
+    cluster.journal = MemoryJournal::default();
+    cluster.journal.append(&records[..=first]).unwrap();
+    cluster.restart(Recovery::Readopt);
+    assert_eq!(cluster.render(), whole);
+    expect!["ensemble.0 has been cancelled: it waited for train, which failed."]
+        .assert_eq(&cluster.explain("ensemble.0"));
+}
+
+/// What the journal of a cluster holds, and the place in it of the first end of an experiment.
+fn until_first_end(cluster: &TestCluster) -> (Vec<Record>, usize) {
+    let mut records = Vec::new();
     let read = cluster.journal.replay(&mut |record| {
         records.push(record);
         Ok(())
     });
     read.unwrap();
     let first = records.iter().position(|record| matches!(record.event, Event::Ended { .. })).unwrap();
+    (records, first)
+}
+
+#[test]
+fn a_journal_that_kept_none_of_their_ends_is_gone_on_from_and_nothing_is_asked_for_those_that_waited() {
+    // Its sweep has a second batch to ask for: asked again after its end, it would.
+    let mut cluster = TestCluster::new()
+        .submit("train", "1 1", policy())
+        .submit("ensemble", "2 1", after(&["train"]))
+        .worker("a", 1);
+    cluster.fail("a", FailureClass::Data);
+    let whole = cluster.render();
+    let (records, first) = until_first_end(&cluster);
+    let last = &records[first - 1].event;
+    assert!(matches!(last, Event::Trial { change: Change::Fail { .. }, .. }), "before the end comes {last:?}");
     cluster.journal = MemoryJournal::default();
-    cluster.journal.append(&records[..=first]).unwrap();
+    cluster.journal.append(&records[..first]).unwrap();
     cluster.restart(Recovery::Readopt);
     assert_eq!(cluster.render(), whole);
     expect!["ensemble.0 has been cancelled: it waited for train, which failed."]
