@@ -6,7 +6,7 @@ use market::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{BundleId, DataSpec, ModelName};
+use crate::{BundleId, DataSpec, ExperimentId, ModelName};
 
 /// Bars whose features are remembered where a file does not say.
 pub const MEMORY_ROWS: u32 = 4_096;
@@ -138,6 +138,19 @@ pub struct ForecasterFacts {
     pub anchor: Timestamp,
     /// What it was chosen by.
     pub selection: Selection,
+    /// The sweeps that its own began with, each with the one before, as far as they are known.
+    pub guides: Vec<Guide>,
+}
+
+/// An earlier sweep whose figures another began with: nothing of its networks, but the hyper-parameters that come out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guide {
+    /// Which.
+    pub experiment: ExperimentId,
+    /// Its bars and how they were split.
+    pub data: DataSpec,
+    /// Bars after its own that a label of it looks at.
+    pub horizon: u32,
 }
 
 /// Which bars decided that an encoder is the one that is named.
