@@ -69,8 +69,8 @@ fn ended(error: LiveError, chosen: &Chosen, asked: &str) -> anyhow::Error {
         LiveError::OtherSession { path, field: "session name" | "bundle" } if chosen.instead.is_some() => {
             let (path, reference) = (path.display(), &chosen.reference);
             bad_input(format!(
-                "{path}: this journal was begun with another bundle than {reference}, which takes the place of {asked}: leave \
-                 --journal out, or name another one; this one goes on when {asked} works again"
+                "{path}: this journal was begun with another bundle than {reference}, which takes the place of \
+                 {asked}: leave --journal out, or name another one; this one goes on when {asked} works again"
             ))
         }
         LiveError::OtherSession { .. }

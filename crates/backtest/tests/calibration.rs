@@ -115,7 +115,8 @@ fn words_that_tell_nothing_apart_become_the_base_rates_of_all_bars_until_then() 
         let Output::Forecast { probabilities, .. } = fitted.calibration.apply(said) else {
             panic!("a forecast stays one")
         };
-        assert!(probabilities.iter().zip(base).all(|(p, share)| (p - share).abs() < 1e-4), "{probabilities:?} {base:?}");
+        let near = |(p, share): (&f32, f32)| (p - share).abs() < 1e-4;
+        assert!(probabilities.iter().zip(base).all(near), "{probabilities:?} {base:?}");
     }
 }
 

@@ -316,8 +316,10 @@ pub(crate) mod tests {
     }
 
     /// As builds before the bias wrote it, in canonical JSON.
-    const BEFORE: &str = "{\"coverage\":0.9,\"format\":1,\"horizon\":1,\"passes\":16,\"rate\":0.05,\"scores\":[0.5,1.5],\
-                          \"spread\":{\"factor\":1.5},\"temperature\":1.5}";
+    const BEFORE: &str = concat!(
+        r#"{"coverage":0.9,"format":1,"horizon":1,"passes":16,"rate":0.05,"scores":[0.5,1.5],"#,
+        r#""spread":{"factor":1.5},"temperature":1.5}"#
+    );
 
     #[test]
     fn a_file_from_before_the_bias_reads_writes_and_calibrates_as_it_did() {

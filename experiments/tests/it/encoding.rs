@@ -165,9 +165,9 @@ fn an_encoder_whose_sweep_began_with_figures_of_the_test_is_refused_with_both_da
     own.question.spec.sweep.warm_start = Some(later.experiment.clone());
     own.begin().unwrap();
     let said = refused(&home, &yaml);
-    let source = &later.experiment;
-    let expected = format!("bars until 2018-12-31 had a say in the encoder (its sweep began with the figures of {source})");
-    assert!(said.contains(&expected) && said.contains("test begins 2018-01-02"), "{said}");
+    let source = format!("(its sweep began with the figures of {})", later.experiment);
+    assert!(said.contains("bars until 2018-12-31 had a say in the encoder") && said.contains(&source), "{said}");
+    assert!(said.contains("test begins 2018-01-02"), "{said}");
 }
 
 #[test]
