@@ -69,6 +69,7 @@ fn refused(error: StoreError) -> anyhow::Error {
         | StoreError::Place { .. }
         | StoreError::NotFound { .. }
         | StoreError::Damaged(_)
+        | StoreError::Encoder { .. }
         | StoreError::Checkpoint { .. }
         | StoreError::TooLarge { .. } => error.into(),
     }

@@ -2,12 +2,20 @@
 
 use std::path::Path;
 
-use artifacts::{Alias, Bundle, BundleKind, Registry, RegistryError, Store, StoreError};
+use artifacts::{Bundle, BundleKind, Registry, RegistryError, Store, StoreError};
 use backtest::{BacktestError, Model};
 use serde::{Deserialize, Serialize};
-use spec::{BundleId, EncoderFacts, EncoderRef, EncoderSpec, ForecasterFacts, MissingEncoder, Selection, TaskSpec};
+use spec::{
+    BundleId, EncoderFacts, EncoderRef, EncoderSpec, ExperimentId, ForecasterFacts, Guide, MissingEncoder, Selection,
+    TaskSpec,
+};
 
+use crate::record::{Record, RecordError};
 use crate::trials::Trial;
+
+/// Sweeps that one began with and another before it, as far as they are followed back. Ids are digests of what came before,
+/// so there is no circle; nobody goes on from more.
+const GUIDES_MAX: usize = 64;
 
 /// An encoder is there and cannot be used. That is no reason to learn without it, whatever the file says of a missing one.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +26,9 @@ pub enum EncoderError {
     /// The store fails, or the bundle is damaged.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The record of the run that made it cannot be read.
+    #[error(transparent)]
+    Record(#[from] RecordError),
     /// Its network or its features are not of this build.
     #[error("encoder {bundle} cannot be used")]
     Model {
@@ -29,6 +40,7 @@ pub enum EncoderError {
 }
 
 /// What was found.
+#[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) facts: EncoderFacts,
     /// Bars before it has something to say.
@@ -38,30 +50,37 @@ pub(crate) struct Found {
 /// Looks for an encoder in the registry and the store of `home`.
 pub(crate) fn find(home: &Path, wanted: &EncoderSpec) -> Result<Found, EncoderError> {
     let missing = |why: String| Ok(Found { facts: EncoderFacts::Missing { why }, warm_up_bars: 0 });
-    let (id, selected) = match &wanted.bundle {
-        EncoderRef::Bundle(bundle) => (*bundle, Selection::OnValidation),
-        EncoderRef::Registered(reference) => match Registry::open(&home.join("registry.db"))?.resolve(reference) {
-            Ok((_, bundle)) => (bundle, selection(reference)),
+    let registry = Registry::open(&home.join("registry.db"))?;
+    let id = match &wanted.bundle {
+        EncoderRef::Bundle(bundle) => *bundle,
+        EncoderRef::Registered(reference) => match registry.resolve(reference) {
+            Ok((_, bundle)) => bundle,
             Err(error @ RegistryError::NotFound { .. }) => return missing(error.to_string()),
             Err(error) => return Err(error.into()),
         },
     };
     match Store::of(home)?.get_bundle(id) {
-        Ok(bundle) => look(&bundle, selected),
+        Ok(bundle) => look(home, &bundle, selection(&registry, id)?),
         Err(error @ StoreError::NotFound { .. }) => missing(error.to_string()),
         Err(error) => Err(error.into()),
     }
 }
 
-fn selection(reference: &str) -> Selection {
-    let (_, what) = reference.split_once('@').unwrap_or_default();
-    match what.parse() {
-        Ok(Alias::Champion) => Selection::OnTest,
-        Ok(Alias::Challenger) | Err(_) => Selection::OnValidation,
+/// The same for a run that was begun: it was checked then, and what an encoder has become since decided nothing of it.
+pub(crate) fn find_again(home: &Path, wanted: &EncoderSpec) -> Result<Found, EncoderError> {
+    let mut found = find(home, wanted)?;
+    if let EncoderFacts::Forecaster(forecaster) = &mut found.facts {
+        forecaster.selection = Selection::OnValidation;
     }
+    Ok(found)
 }
 
-fn look(bundle: &Bundle, selection: Selection) -> Result<Found, EncoderError> {
+/// A champion was let through on its own test split, by whatever name or digest it is called.
+fn selection(registry: &Registry, bundle: BundleId) -> Result<Selection, RegistryError> {
+    Ok(if registry.was_champion(bundle)? { Selection::OnTest } else { Selection::OnValidation })
+}
+
+fn look(home: &Path, bundle: &Bundle, selection: Selection) -> Result<Found, EncoderError> {
     let (id, trial) = (bundle.id(), &bundle.manifest().trial);
     let no_forecaster = Found { facts: EncoderFacts::NoForecaster { bundle: id }, warm_up_bars: 0 };
     let horizon = match (bundle.manifest().kind, &trial.task) {
@@ -72,9 +91,29 @@ fn look(bundle: &Bundle, selection: Selection) -> Result<Found, EncoderError> {
         }
     };
     let model = Model::load(bundle).map_err(|source| EncoderError::Model { bundle: id, source })?;
-    let (data, anchor) = (trial.data.clone(), model.anchor());
-    let facts = ForecasterFacts { bundle: id, data, horizon, anchor, selection };
+    let (data, anchor, guides) = (trial.data.clone(), model.anchor(), guides(home, &trial.trial.experiment)?);
+    let facts = ForecasterFacts { bundle: id, data, horizon, anchor, selection, guides };
     Ok(Found { facts: EncoderFacts::Forecaster(Box::new(facts)), warm_up_bars: model.warm_up_bars() })
+}
+
+/// The sweeps that `experiment` began with, by the records of this home: of a run that left none here nothing is known.
+fn guides(home: &Path, experiment: &ExperimentId) -> Result<Vec<Guide>, RecordError> {
+    let (mut guides, mut at) = (Vec::new(), experiment.clone());
+    while guides.len() < GUIDES_MAX
+        && let Some(asked) = Record::new(home, &at).asked()?
+        && let Some(earlier) = asked.question.spec.sweep.warm_start
+        && let Some(before) = Record::new(home, &earlier).asked()?
+    {
+        let (data, task) = (before.question.spec.data, before.question.spec.task);
+        let horizon = match task {
+            TaskSpec::Supervised(task) => task.horizon,
+            // The fill of an action.
+            TaskSpec::Rl(_) => 1,
+        };
+        guides.push(Guide { experiment: earlier.clone(), data, horizon });
+        at = earlier;
+    }
+    Ok(guides)
 }
 
 /// What is said aloud where agents learn without the encoder that their file names.

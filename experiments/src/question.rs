@@ -2,7 +2,7 @@
 
 use artifacts::Kernel;
 use serde::{Deserialize, Serialize};
-use spec::{Digest, ExperimentId, ExperimentSpec, Params, canonical_json};
+use spec::{Digest, ExperimentId, ExperimentSpec, MEMORY_ROWS, Params, canonical_json};
 
 /// Characters of a name kept in an experiment's id, so that name, dash and digits stay within 64.
 const NAME_MAX: usize = 55;
@@ -45,10 +45,14 @@ impl Question {
     }
 
     /// Decides which points are drawn: spec and data alone, so another machine or build tries the same points and its
-    /// results can be compared trial by trial.
+    /// results can be compared trial by trial. So does a worker that remembers more of its encoder or less.
     #[must_use]
     pub fn sampling_key(&self) -> Digest {
-        Digest::of(&canonical_json(&(&self.spec, &self.data_digest)))
+        let mut spec = self.spec.clone();
+        if let Some(encoder) = &mut spec.encoder {
+            encoder.memory_rows = MEMORY_ROWS;
+        }
+        Digest::of(&canonical_json(&(&spec, &self.data_digest)))
     }
 
     /// The experiment's id: its name and the first digits of the run key.
@@ -99,6 +103,22 @@ mod tests {
             change(&mut other);
             assert_ne!(other.run_key(), key);
         }
+    }
+
+    #[test]
+    fn how_much_of_an_encoder_is_remembered_draws_no_other_points() {
+        let plain = fixture::question(fixture::random_sweep());
+        let seeing = |memory_rows: u32| {
+            let mut question = plain.clone();
+            let bundle = spec::EncoderRef::Bundle(spec::BundleId(Digest::of(b"encoder")));
+            question.spec.encoder =
+                Some(spec::EncoderSpec { bundle, memory_rows, missing: spec::MissingEncoder::Refuse });
+            question
+        };
+        assert_eq!(seeing(8).sampling_key(), seeing(MEMORY_ROWS).sampling_key());
+        assert_ne!(seeing(8).sampling_key(), plain.sampling_key());
+        let as_it_was = Digest::of(&canonical_json(&(&plain.spec, &plain.data_digest)));
+        assert_eq!(plain.sampling_key(), as_it_was, "without an encoder nothing is changed");
     }
 
     #[test]

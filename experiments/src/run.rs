@@ -99,7 +99,7 @@ pub enum PrepareError {
         /// All that is wrong.
         report: QualityReport,
     },
-    /// The encoder is there and cannot be used.
+    /// The encoder is there and cannot be used. The file is not at fault.
     #[error(transparent)]
     Encoder(#[from] EncoderError),
     /// A point of the space does not fit.
@@ -122,6 +122,25 @@ pub enum PrepareError {
         /// Data, build or machine.
         what: &'static str,
     },
+}
+
+impl PrepareError {
+    /// Whether the file or its data are at fault; a home, a registry or a store that fails is not the user's to mend in them.
+    #[must_use]
+    pub const fn is_bad_input(&self) -> bool {
+        match self {
+            Self::Record(_) | Self::Encoder(_) => false,
+            Self::File { .. }
+            | Self::Spec(_)
+            | Self::Data(_)
+            | Self::Interval { .. }
+            | Self::Quality { .. }
+            | Self::Sweep(_)
+            | Self::WarmStart(_)
+            | Self::Unknown(_)
+            | Self::Changed { .. } => true,
+        }
+    }
 }
 
 /// Reads and checks an experiment file: its text, its meaning, its data and every trial it would run.
@@ -190,6 +209,10 @@ fn checked(
 ) -> Result<Prepared, PrepareError> {
     let (mut spec, positions) = spec::parse(&path.display().to_string(), &yaml).map_err(PrepareError::Spec)?;
     let mut notice = None;
+    let find = match begun {
+        Begun::Now => encoder::find,
+        Begun::As(_) => encoder::find_again,
+    };
     if let (Begun::As(question), Some(named)) = (begun, &spec.encoder) {
         let begun_with = question.spec.encoder.clone();
         notice = begun_with.is_none().then(|| format!("it was begun without `{}`: indicators alone", named.bundle));
@@ -197,19 +220,21 @@ fn checked(
     }
     let mut facts = Facts { cpus: machine.cpus, gpus: machine.gpus, data: None, encoder: None };
     let bars = look(home, &spec, &mut facts);
-    if let Some(wanted) = &spec.encoder {
-        let found = encoder::find(home, wanted)?;
+    let found = spec.encoder.as_ref().map(|wanted| find(home, wanted));
+    if let (Some(wanted), Some(Ok(found))) = (&spec.encoder, &found) {
         notice = encoder::notice(wanted, &found.facts);
         if let Some(data) = &mut facts.data {
             data.warm_up_bars = data.warm_up_bars.max(found.warm_up_bars);
         }
-        facts.encoder = Some(found.facts);
+        facts.encoder = Some(found.facts.clone());
     }
     let problems = spec::check(&spec, &positions, &facts);
     if !problems.is_empty() {
         return Err(PrepareError::Spec(problems));
     }
     let Bars { traded: dataset, companions } = bars?;
+    // After the faults of file and data, which no store that answers again would take away.
+    found.transpose()?;
     let spec = spec::resolve(&spec, &positions, &facts);
     let kernel = Kernel { threads: spec.resources.cpus, ..machine.kernel.clone() };
     let policy = policy(&spec);

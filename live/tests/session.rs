@@ -128,6 +128,7 @@ fn calibrated(kind: Kind) -> Session {
     let calibration = Calibration {
         format: CALIBRATION_FORMAT,
         temperature: 1.4,
+        bias: None,
         spread: SpreadFit::Deviation(0.02),
         coverage: 0.8,
         rate: 0.05,

@@ -241,6 +241,7 @@ fn calibrate(bundle: &Bundle, data: &TrainingData) -> Result<Option<Fitted>, Fai
 /// What a store does not give now it may give at the next attempt; what is lost or damaged there stays so.
 fn unread(error: &StoreError) -> Failure {
     let class = match error {
+        StoreError::Encoder { source, .. } => return unread(source),
         StoreError::Transient { .. } | StoreError::Silent { .. } | StoreError::Open { .. } => FailureClass::Bug,
         StoreError::NotFound { .. }
         | StoreError::Damaged(_)

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use live::Outcome;
 use live::feed::{Feed, Source};
 use live::journal::{Mark, Record};
-use live::session::{Event, Options, Summary};
+use live::session::{Event, LiveError, Options, Summary};
 use market::{BasisPoints, Instrument, Money};
 use models::{Chosen, Sight};
 use risk::Limits;
@@ -57,9 +57,31 @@ pub(crate) fn live(context: &Context, options: &Live) -> Result<Exit> {
     let summary = live::session::run(&settings, bundle, feed, &mut |event| {
         tape.tell(event);
         if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    })?;
+    });
+    let summary = summary.map_err(|error| ended(error, &chosen, &options.model))?;
     context.show(&object(&settings, &summary), || closing(&settings, &summary))?;
     Ok(if stop.load(Ordering::Relaxed) { Exit::Interrupted } else { Exit::Ok })
+}
+
+/// A journal goes on with the bundle that began it: whoever takes its place needs one of its own.
+fn ended(error: LiveError, chosen: &Chosen, asked: &str) -> anyhow::Error {
+    match &error {
+        LiveError::OtherSession { path, field: "session name" | "bundle" } if chosen.instead.is_some() => {
+            let (path, reference) = (path.display(), &chosen.reference);
+            bad_input(format!(
+                "{path}: this journal was begun with another bundle than {reference}, which takes the place of \
+                 {asked}: leave --journal out, or name another one; this one goes on when {asked} works again"
+            ))
+        }
+        LiveError::OtherSession { .. }
+        | LiveError::Journal(_)
+        | LiveError::Diverged(_)
+        | LiveError::KillSwitch { .. }
+        | LiveError::Sight(_)
+        | LiveError::Model(_)
+        | LiveError::Engine(_)
+        | LiveError::Broker(_) => error.into(),
+    }
 }
 
 fn make_folder(journal: &Path) -> Result<()> {

@@ -108,9 +108,9 @@ pub(crate) fn extend(context: &Context, options: &Extend) -> Result<Exit> {
     pursue(context, &owned(prepared.map_err(refusal)?, &options.place), &options.place)
 }
 
-/// A refused file is the user's to mend; a home that cannot be written is not.
+/// A refused file is the user's to mend; a home that cannot be written and a store that fails are not.
 fn refusal(error: PrepareError) -> anyhow::Error {
-    if let PrepareError::Record(_) = error { error.into() } else { bad_input(format!("{:#}", anyhow!(error))) }
+    if error.is_bad_input() { bad_input(format!("{:#}", anyhow!(error))) } else { error.into() }
 }
 
 fn machine(place: &Place) -> Result<Machine> {

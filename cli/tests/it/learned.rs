@@ -113,6 +113,9 @@ fn an_agent_on_learned_features_goes_from_a_file_to_orders_and_falls_back_aloud_
     let served = site.served(&seeing);
     assert_eq!((&served["artifact"], &served["predictions"][0]["bar"]), (&json!(bundle), &json!(last.bar)));
 
+    let standing_by = [&trades(&seeing, &own)[..], &["--fallback", "nobody@9"]].concat();
+    assert!(site.refused(&standing_by, 2).contains("nobody@9"), "a fallback is looked at before it is needed");
+
     broken(&site, (&seeing, bundle), &plain);
 }
 
@@ -126,6 +129,9 @@ fn broken(site: &Site, (seeing, bundle): (&str, &str), plain: &Value) {
     assert!(site.refused(&itself, 1).contains("encoder.safetensors"), "it cannot stand in for itself");
 
     let instead = reference(plain);
+    let begun = journal(site, "seeing");
+    let said = site.refused(&[&trades(seeing, &begun)[..], &["--fallback", &instead]].concat(), 2);
+    assert!(said.contains("leave --journal out") && said.contains(&instead), "{said}");
     let output = site.run(&[&trades(seeing, &own)[..], &["--fallback", &instead, "--json"]].concat());
     let said = text(&output.stderr);
     assert!(output.status.success(), "{said}");

@@ -167,12 +167,17 @@ pub enum BundleError {
     },
 }
 
+/// Whether a file is one of the two that an encoder is kept in.
+pub(crate) fn is_of_encoder(file: &str) -> bool {
+    file == ENCODER || file == ENCODER_STATE
+}
+
 impl BundleError {
     /// Whether it is the encoder's files that cannot be used; all else of the bundle may be sound.
     #[must_use]
     pub fn is_of_encoder(&self) -> bool {
         match self {
-            Self::File { file, .. } | Self::Files { file, .. } => file == ENCODER || file == ENCODER_STATE,
+            Self::File { file, .. } | Self::Files { file, .. } => is_of_encoder(file),
             Self::Manifest { .. } | Self::Unreadable { .. } | Self::Format { .. } => false,
         }
     }

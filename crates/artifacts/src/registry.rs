@@ -371,6 +371,19 @@ impl Registry {
             .collect()
     }
 
+    /// Whether a bundle is or ever was the champion of a model, whatever it is called by.
+    ///
+    /// # Errors
+    /// [`RegistryError::Database`].
+    pub fn was_champion(&self, bundle: BundleId) -> Result<bool> {
+        let moves: Vec<i64> = self.rows(
+            "SELECT entry FROM alias_log WHERE alias = ?1 AND after = ?2 LIMIT 1",
+            params![Alias::Champion.as_str(), bundle.to_string()],
+            |row| row.get(0),
+        )?;
+        Ok(!moves.is_empty())
+    }
+
     /// The versions of a model, oldest first.
     ///
     /// # Errors

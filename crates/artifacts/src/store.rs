@@ -13,7 +13,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload, WriteMultipart};
 use spec::{BundleId, Digest, canonical_json};
 
-use crate::bundle::{FILE_BYTES_MAX, MANIFEST_BYTES_MAX};
+use crate::bundle::{self, FILE_BYTES_MAX, MANIFEST_BYTES_MAX};
 use crate::{Bundle, BundleError, Manifest};
 
 mod log;
@@ -62,6 +62,14 @@ pub enum StoreError {
     /// The bytes are not what their digest says.
     #[error(transparent)]
     Damaged(#[from] BundleError),
+    /// A bundle's encoder cannot be read, while all before it could.
+    #[error("the encoder of bundle {bundle} cannot be read")]
+    Encoder {
+        /// Which bundle.
+        bundle: BundleId,
+        /// Why.
+        source: Box<StoreError>,
+    },
     /// A checkpoint's bytes are not what their digest says.
     #[error("checkpoint {expected} was changed or cut short: its bytes hash to {actual}")]
     Checkpoint {
@@ -144,6 +152,7 @@ impl StoreError {
     #[must_use]
     pub fn is_of_encoder(&self) -> bool {
         match self {
+            Self::Encoder { .. } => true,
             Self::Damaged(error) => error.is_of_encoder(),
             Self::Open { .. }
             | Self::NotFound { .. }
@@ -209,7 +218,8 @@ impl Store {
     /// Loads a bundle; digests are checked before anything in it is used.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`], [`StoreError::Damaged`] naming the file, [`StoreError::Transient`].
+    /// [`StoreError::NotFound`], [`StoreError::Damaged`] naming the file, [`StoreError::Transient`], and
+    /// [`StoreError::Encoder`] with why where that befalls a file of its encoder.
     pub fn get_bundle(&self, id: BundleId) -> Result<Bundle, StoreError> {
         let manifest = self.get_manifest(id)?;
         let mut files = BTreeMap::new();
@@ -219,6 +229,9 @@ impl Store {
             match self.get(&self.bundle_path(id, name), FILE_BYTES_MAX, what) {
                 // Its manifest goes last into a store, so the file was there and is lost: what is left is no bundle.
                 Err(StoreError::NotFound { .. }) => {}
+                Err(source) if bundle::is_of_encoder(name) => {
+                    return Err(StoreError::Encoder { bundle: id, source: Box::new(source) });
+                }
                 got => drop(files.insert(name.clone(), got?)),
             }
         }

@@ -1,7 +1,7 @@
 //! Brings a forecaster in line with what came of its forecasts, on validation, and measures on other bars how well it lies.
 //!
-//! [`Model::calibrate`] fits a temperature, a spread and conformal scores; [`Model::calibration`] judges a calibrated bundle.
-//! Neither sees the other's bars: whoever calls them names the range.
+//! [`Model::calibrate`] fits a temperature around base rates, a spread and conformal scores; [`Model::calibration`] judges a
+//! calibrated bundle. Whoever calls them names the range: a fit sees nothing after its own, whose bars are not those judged on.
 
 mod figures;
 mod fit;

@@ -8,10 +8,11 @@ use artifacts::Bundle;
 use backtest::calibration::{CalibrationError, CalibrationFigures, Fitted};
 use backtest::{Model, Setting};
 use dataset::Dataset;
+use dataset::outcome::direction;
 use fixture::{Kind, TRAINED};
 use market::Bar;
 use models::SpreadFit;
-use spec::{CalibrationSpec, LabelSpec, SupervisedSpec, TaskSpec, TrialSpec, canonical_json};
+use spec::{CalibrationSpec, Imbalance, LabelSpec, Output, SupervisedSpec, TaskSpec, TrialSpec, canonical_json};
 
 const VALIDATED: usize = 520;
 const BARS: usize = 1_000;
@@ -94,6 +95,29 @@ fn a_fit_reads_no_bar_beyond_its_range_and_horizon() {
     assert_eq!(later.fit(TRAINED..VALIDATED).unwrap(), fitted);
     later.data.bars[VALIDATED..].iter_mut().for_each(change);
     assert_ne!(later.fit(TRAINED..VALIDATED).unwrap(), fitted, "the last outcome is that of the bar after the range");
+}
+
+#[test]
+fn words_that_tell_nothing_apart_become_the_base_rates_of_all_bars_until_then() {
+    let (ground, mut counts) = (Ground::new(), [0.0_f32; 3]);
+    let plain = task(&ground.trial);
+    for bar in 20..VALIDATED {
+        // Barriers are drawn in units of their own.
+        counts[usize::from(direction(&ground.data.bars, bar, &plain, 1.0))] += 1.0;
+    }
+    let base = counts.map(|count| count / (VALIDATED - 20) as f32);
+    // Who learned as if directions came as often says a third of each where it knows nothing.
+    let balanced = SupervisedSpec { imbalance: Imbalance::Balanced, ..plain.clone() };
+    for (task, idle) in [(&plain, base), (&balanced, [1.0 / 3.0; 3])] {
+        let model = Model::load(&ground.bundle).unwrap();
+        let fitted = model.calibrate(&ground.setting(TRAINED..VALIDATED), (task, &WANTED)).unwrap();
+        let said = Output::Forecast { probabilities: idle, expected_return: 0.0, spread: None, volatility: None };
+        let Output::Forecast { probabilities, .. } = fitted.calibration.apply(said) else {
+            panic!("a forecast stays one")
+        };
+        let near = |(p, share): (&f32, f32)| (p - share).abs() < 1e-4;
+        assert!(probabilities.iter().zip(base).all(near), "{probabilities:?} {base:?}");
+    }
 }
 
 #[test]

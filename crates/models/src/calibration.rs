@@ -31,6 +31,10 @@ pub struct Calibration {
     pub format: u32,
     /// What the logits of the directions are divided by (Guo et al. 2017).
     pub temperature: f32,
+    /// What is added to them then (Alexandari et al. 2020): brings the classes back to how often they come, the more the less
+    /// of the logits is left. `None`, as in files from before there was one, adds nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bias: Option<[f32; CLASSES]>,
     /// What is done to the spread of the return.
     pub spread: SpreadFit,
     /// Share of outcomes that intervals are to hold.
@@ -133,6 +137,7 @@ impl Calibration {
         [
             (self.format == CALIBRATION_FORMAT, "its format is unknown"),
             (positive(self.temperature), "its temperature is no positive number"),
+            (self.bias.is_none_or(|bias| bias.iter().all(|part| part.is_finite())), "its bias is no number"),
             (spread, "its spread is no positive number"),
             ((0.0..1.0).contains(&self.coverage), "its coverage is no share"),
             ((0.0..=1.0).contains(&self.rate), "its rate is no share"),
@@ -150,7 +155,7 @@ impl Calibration {
     pub fn apply(&self, output: Output) -> Output {
         match output {
             Output::Forecast { probabilities, expected_return, spread, volatility } => Output::Forecast {
-                probabilities: tempered(probabilities, self.temperature),
+                probabilities: tempered(probabilities, self.temperature, self.bias.unwrap_or_default()),
                 expected_return,
                 spread: Some(self.spread.apply(expected_return, spread)),
                 volatility,
@@ -242,9 +247,11 @@ fn variances(views: &[(Output, f64)]) -> Option<(f64, f64)> {
     Some((noise, doubt))
 }
 
-/// softmax(ln p / T), which is softmax(logits / T).
-fn tempered(probabilities: [f32; CLASSES], temperature: f32) -> [f32; CLASSES] {
-    let logs = probabilities.map(|probability| libm::logf(probability) / temperature);
+/// softmax(ln p / T + bias), which is softmax(logits / T + bias). Without a bias zeros are added, which change no bit of what
+/// comes out.
+fn tempered(probabilities: [f32; CLASSES], temperature: f32, bias: [f32; CLASSES]) -> [f32; CLASSES] {
+    let mut logs = probabilities.map(|probability| libm::logf(probability) / temperature);
+    logs.iter_mut().zip(bias).for_each(|(log, bias)| *log += bias);
     let most = logs.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let powers = logs.map(|log| libm::expf(log - most));
     let sum: f32 = powers.iter().sum();
@@ -259,6 +266,7 @@ pub(crate) mod tests {
         Calibration {
             format: CALIBRATION_FORMAT,
             temperature: 2.0,
+            bias: None,
             spread: SpreadFit::Factor(1.5),
             coverage: 0.9,
             rate: 0.05,
@@ -292,6 +300,47 @@ pub(crate) mod tests {
         };
         let expected = [-0.05, -0.005, 0.01, 0.025, 0.07];
         assert!(wider.iter().zip(expected).all(|(ours, theirs)| (ours - theirs).abs() < 1e-7), "{wider:?}");
+    }
+
+    #[test]
+    fn a_bias_moves_directions_to_where_they_come_from() {
+        // Half the evidence against base rates: p/base to the half, times base.
+        let base = [0.25f32, 0.5, 0.25];
+        let fitted = Calibration { bias: Some(base.map(|share| share.ln() / 2.0)), ..calibration() };
+        let Output::Forecast { probabilities, .. } = fitted.apply(forecast(0.01, None)) else {
+            panic!("a forecast stays one")
+        };
+        let parts: [f32; CLASSES] = std::array::from_fn(|class| ([0.1f32, 0.2, 0.7][class] * base[class]).sqrt());
+        let sum: f32 = parts.iter().sum();
+        assert!(probabilities.iter().zip(parts).all(|(p, part)| (p - part / sum).abs() < 1e-6), "{probabilities:?}");
+    }
+
+    /// As builds before the bias wrote it, in canonical JSON.
+    const BEFORE: &str = concat!(
+        r#"{"coverage":0.9,"format":1,"horizon":1,"passes":16,"rate":0.05,"scores":[0.5,1.5],"#,
+        r#""spread":{"factor":1.5},"temperature":1.5}"#
+    );
+
+    #[test]
+    fn a_file_from_before_the_bias_reads_writes_and_calibrates_as_it_did() {
+        let read: Calibration = serde_json::from_str(BEFORE).unwrap();
+        assert_eq!((read.bias, read.fault()), (None, None));
+        assert_eq!(spec::canonical_json(&read), BEFORE.as_bytes(), "its digest stays");
+        for said in [[0.1, 0.2, 0.7], [0.0, 1.0, 0.0], [1.0 / 3.0; 3]] {
+            let output = Output::Forecast {
+                probabilities: said,
+                expected_return: 0.01,
+                spread: Some(Spread::Deviation(0.02)),
+                volatility: None,
+            };
+            let Output::Forecast { probabilities, .. } = read.apply(output) else { panic!("a forecast stays one") };
+            // The formula of those builds, word for word.
+            let logs = said.map(|probability| libm::logf(probability) / 1.5);
+            let most = logs.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let powers = logs.map(|log| libm::expf(log - most));
+            let sum: f32 = powers.iter().sum();
+            assert_eq!(probabilities.map(f32::to_bits), powers.map(|power| (power / sum).to_bits()));
+        }
     }
 
     #[test]
@@ -347,6 +396,7 @@ pub(crate) mod tests {
         let broken = [
             Calibration { format: 2, ..calibration() },
             Calibration { temperature: 0.0, ..calibration() },
+            Calibration { bias: Some([0.0, f32::NAN, 0.0]), ..calibration() },
             Calibration { spread: SpreadFit::Factor(f32::NAN), ..calibration() },
             Calibration { coverage: 1.0, ..calibration() },
             Calibration { rate: -0.1, ..calibration() },
@@ -358,6 +408,6 @@ pub(crate) mod tests {
             Calibration { scores: vec![-1.0], ..calibration() },
         ];
         let said: std::collections::BTreeSet<_> = broken.iter().map(|broken| broken.fault().unwrap()).collect();
-        assert_eq!((said.len(), calibration().fault()), (9, None), "each has a diagnosis of its own: {said:?}");
+        assert_eq!((said.len(), calibration().fault()), (10, None), "each has a diagnosis of its own: {said:?}");
     }
 }

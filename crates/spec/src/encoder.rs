@@ -6,7 +6,10 @@ use market::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{BundleId, DataSpec, ModelName};
+use crate::{BundleId, DataSpec, ExperimentId, ModelName};
+
+/// Bars whose features are remembered where a file does not say.
+pub const MEMORY_ROWS: u32 = 4_096;
 
 /// An encoder whose features of each bar's window stand beside the indicators.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -15,8 +18,8 @@ pub struct EncoderSpec {
     /// The forecaster it is taken from: `MODEL@VERSION`, `MODEL@challenger`, `MODEL@champion`, or a bundle's digest. It
     /// becomes the digest before anything starts.
     pub bundle: EncoderRef,
-    /// Bars whose features are remembered at most. No feature hangs on it, but it is hashed as all of the file is. Default:
-    /// 4096. Range: 1 to 1000000.
+    /// Bars whose features are remembered at most. No feature and no drawn point hangs on it; another number is a run of its
+    /// own, since a run's trials are asked for with it. Default: 4096. Range: 1 to 1000000.
     #[serde(default = "memory_rows")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub memory_rows: u32,
@@ -135,6 +138,19 @@ pub struct ForecasterFacts {
     pub anchor: Timestamp,
     /// What it was chosen by.
     pub selection: Selection,
+    /// The sweeps that its own began with, each with the one before, as far as they are known.
+    pub guides: Vec<Guide>,
+}
+
+/// An earlier sweep whose figures another began with: nothing of its networks, but the hyper-parameters that come out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guide {
+    /// Which.
+    pub experiment: ExperimentId,
+    /// Its bars and how they were split.
+    pub data: DataSpec,
+    /// Bars after its own that a label of it looks at.
+    pub horizon: u32,
 }
 
 /// Which bars decided that an encoder is the one that is named.
@@ -147,5 +163,5 @@ pub enum Selection {
 }
 
 const fn memory_rows() -> u32 {
-    4_096
+    MEMORY_ROWS
 }

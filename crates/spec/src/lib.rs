@@ -38,7 +38,8 @@ pub use check::{DataFacts, Facts, check};
 pub use digest::{BundleId, Digest, DigestError, canonical_json};
 pub use duration::Span;
 pub use encoder::{
-    EncoderFacts, EncoderRef, EncoderSpec, EncoderUse, ForecasterFacts, MissingEncoder, Selection, TrialEncoder,
+    EncoderFacts, EncoderRef, EncoderSpec, EncoderUse, ForecasterFacts, Guide, MEMORY_ROWS, MissingEncoder, Selection,
+    TrialEncoder,
 };
 pub use ensemble::{Combination, EnsembleSpec, MEMBERS_MAX, Weighting, parse_ensemble};
 pub use experiment::{

@@ -5,7 +5,7 @@
 use statistics::calibration::coverage::binomial_band;
 use statistics::calibration::reliability::{Named, bins, debiased, error};
 use statistics::calibration::scores::{brier, crps_gaussian};
-use statistics::calibration::temperature::temperature;
+use statistics::calibration::temperature::{Prior, temperature};
 
 /// The lines of a kind, as numbers.
 fn lines(kind: &str) -> Vec<Vec<f64>> {
@@ -59,6 +59,7 @@ fn the_temperature_is_where_a_search_of_the_likelihood_finds_it() {
         let rows: Vec<&[f64]> = line[1..].chunks_exact(4).collect();
         let logits: Vec<[f64; 3]> = rows.iter().map(|row| [row[0], row[1], row[2]]).collect();
         let classes: Vec<u8> = rows.iter().map(|row| row[3] as u8).collect();
-        close(temperature(&logits, &classes), line[0], 1e-6);
+        let nothing = Prior { base: [1.0; 3], rows: 0.0 };
+        close(temperature(&logits, &classes, 1, &nothing), line[0], 1e-6);
     }
 }

@@ -1,11 +1,12 @@
 //! An encoder is found, checked and named by its digest before anything starts.
 
-use artifacts::{Registry, Store};
+use artifacts::gate::judge;
+use artifacts::{Evidence, Moved, Registry, Store, Validated};
 use experiments::sweep::ExperimentSweep;
 use experiments::{Prepared, conclude, prepare, resume};
 use market::Timestamp;
 use protocol::ExperimentState;
-use spec::{BundleId, EncoderRef, TrialOutcome, canonical_json};
+use spec::{BundleId, Digest, EncoderRef, GateSpec, TrialOutcome, canonical_json};
 
 use crate::home::{Home, YAML, machine};
 
@@ -32,6 +33,23 @@ fn encoder(home: &Home) -> BundleId {
     let trials = (0..3).map(|index| home.succeed(&prepared, &sweep.trial(index).unwrap())).collect();
     conclude(&prepared, ExperimentState::Succeeded, trials, home.path(), now()).unwrap();
     Registry::open(&home.path().join("registry.db")).unwrap().resolve("untrained@1").unwrap().1
+}
+
+fn moved(expected: Option<BundleId>) -> Moved<'static> {
+    Moved { expected, at: now(), actor: "test", evidence: Digest::of(b"moved") }
+}
+
+/// With figures that pass every gate.
+fn validated(bundle: BundleId) -> Validated<BundleId> {
+    let evidence = Evidence {
+        test_returns: (0..500).map(|bar| 0.002 + 0.004 * f64::from(bar % 3 - 1)).collect(),
+        buy_and_hold_return: 0.0,
+        trial_sharpes: vec![0.0, 0.01],
+        trials_ever: 2,
+        parity_rows: 1,
+        parity_mismatches: 0,
+    };
+    judge(&evidence, &GateSpec::default(), bundle).validated.unwrap()
 }
 
 fn named(prepared: &Prepared) -> Option<EncoderRef> {
@@ -85,11 +103,9 @@ fn a_run_goes_on_with_the_encoder_it_was_begun_with_wherever_the_alias_stands() 
     let begun = home.prepare(&agent("{ bundle: untrained@challenger }"));
     begun.begin().unwrap();
     let mut registry = Registry::open(&home.path().join("registry.db")).unwrap();
-    let (model, other) = ("untrained".parse().unwrap(), BundleId(spec::Digest::of(b"other")));
+    let (model, other) = ("untrained".parse().unwrap(), BundleId(Digest::of(b"other")));
     registry.register(&model, other, &"untrained-0.9".parse().unwrap(), now()).unwrap();
-    let moved =
-        artifacts::Moved { expected: Some(bundle), at: now(), actor: "test", evidence: spec::Digest::of(b"moved") };
-    registry.challenge(&model, other, &moved).unwrap();
+    registry.challenge(&model, other, &moved(Some(bundle))).unwrap();
     let resumed = resume(home.path(), &begun.experiment, &machine()).unwrap();
     assert_eq!((resumed.question, resumed.notice), (begun.question, None));
 }
@@ -106,11 +122,52 @@ fn an_encoder_that_saw_the_test_or_is_damaged_is_refused_whatever_the_file_says_
     assert!(said.contains("test begins 2017-10-02"), "{said}");
     let file = home.path().join("store/bundles").join(bundle.to_string()).join("weights.safetensors");
     std::fs::write(&file, b"nothing").unwrap();
-    let damaged = refused(&home, &agent("{ bundle: untrained@1, missing: indicators }"));
-    assert!(damaged.contains("weights.safetensors was changed or cut short"), "{damaged}");
+    let yaml = agent("{ bundle: untrained@1, missing: indicators }");
+    let damaged = prepare(home.path(), &home.file(&yaml), &machine()).unwrap_err();
+    assert!(damaged.to_string().contains("weights.safetensors was changed or cut short"), "{damaged}");
+    assert!(!damaged.is_bad_input(), "no file mends a store");
+    let faulty = yaml.replace("steps: 600", "steps: 0");
+    let first = prepare(home.path(), &home.file(&faulty), &machine()).unwrap_err();
+    assert!(first.is_bad_input() && first.to_string().contains("steps"), "the file's own faults first: {first}");
     std::fs::remove_dir_all(file.parent().unwrap()).unwrap();
     let lost = home.prepare(&agent("{ bundle: untrained@1, missing: indicators }"));
     assert!(lost.notice.unwrap().contains("is not in the store"), "only what is gone is missing");
+}
+
+#[test]
+fn a_champion_is_one_by_version_and_by_digest_too_but_for_a_run_that_was_begun_before() {
+    let home = Home::new();
+    let bundle = encoder(&home);
+    let begun = home.prepare(&agent(&format!("{{ bundle: {bundle} }}")));
+    begun.begin().unwrap();
+    let mut registry = Registry::open(&home.path().join("registry.db")).unwrap();
+    registry.promote(&"untrained".parse().unwrap(), &validated(bundle), &moved(None)).unwrap();
+    for called in ["untrained@champion", "untrained@challenger", "untrained@1", &bundle.to_string()] {
+        let said = refused(&home, &agent(&format!("{{ bundle: {called} }}")));
+        assert!(said.contains("bars until 2019-12-31 had a say in the encoder (it is or was a champion"), "{said}");
+    }
+    assert_eq!(resume(home.path(), &begun.experiment, &machine()).unwrap().question, begun.question);
+}
+
+#[test]
+fn an_encoder_whose_sweep_began_with_figures_of_the_test_is_refused_with_both_dates() {
+    let home = Home::new();
+    encoder(&home);
+    let later = YAML
+        .replace("validation: [2017-01-03, 2017-12-29]", "validation: [2017-01-03, 2018-12-31]")
+        .replace("test: [2018-01-02, 2019-12-31]", "test: [2019-01-02, 2019-12-31]");
+    let later = home.prepare(&later);
+    later.begin().unwrap();
+    let yaml = agent("{ bundle: untrained@1 }");
+    home.prepare(&yaml);
+    // The record of the encoder's own run, as of one that began with those figures.
+    let mut own = home.prepare(YAML);
+    own.question.spec.sweep.warm_start = Some(later.experiment.clone());
+    own.begin().unwrap();
+    let said = refused(&home, &yaml);
+    let source = format!("(its sweep began with the figures of {})", later.experiment);
+    assert!(said.contains("bars until 2018-12-31 had a say in the encoder") && said.contains(&source), "{said}");
+    assert!(said.contains("test begins 2018-01-02"), "{said}");
 }
 
 #[test]

@@ -184,6 +184,7 @@ fn calibration() -> Calibration {
     Calibration {
         format: CALIBRATION_FORMAT,
         temperature: 1.4,
+        bias: None,
         spread: SpreadFit::Deviation(0.02),
         coverage: 0.9,
         rate: 0.01,

@@ -48,6 +48,19 @@ fn registry() -> (tempfile::TempDir, Registry) {
 }
 
 #[test]
+fn who_was_a_champion_once_is_known_for_it_and_a_challenger_is_not() {
+    let (_folder, mut registry) = registry();
+    for name in ["a", "b", "c"] {
+        registry.register(&model(), bundle(name), &trial(), at(1)).unwrap();
+    }
+    registry.challenge(&model(), bundle("c"), &moved(None, 2)).unwrap();
+    registry.promote(&model(), &validated(bundle("a")), &moved(None, 3)).unwrap();
+    registry.promote(&model(), &validated(bundle("b")), &moved(Some(bundle("a")), 4)).unwrap();
+    let were = ["a", "b", "c", "never"].map(|name| registry.was_champion(bundle(name)).unwrap());
+    assert_eq!(were, [true, true, false, false]);
+}
+
+#[test]
 fn versions_count_up_and_the_same_bundle_keeps_its_number() {
     let (_folder, mut registry) = registry();
     assert_eq!(registry.register(&model(), bundle("a"), &trial(), at(1)).unwrap(), Version(1));

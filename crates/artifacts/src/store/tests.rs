@@ -41,6 +41,25 @@ fn a_truncated_lengthened_or_edited_file_is_refused_by_digest_and_named() {
 }
 
 #[test]
+fn an_encoder_that_cannot_be_read_is_told_from_a_bundle_that_cannot() {
+    let (folder, store) = store();
+    let bundle = bundle(1).encoding(b"{}".to_vec(), vec![9]);
+    let files = folder.path().join("bundles").join(bundle.id().to_string());
+    for (file, of_encoder) in [("encoder.json", true), ("encoder.safetensors", true), ("features.json", false)] {
+        store.put_bundle(&bundle).unwrap();
+        let path = files.join(file);
+        std::fs::remove_file(&path).unwrap();
+        // A link to itself is there and opens for nobody.
+        std::os::unix::fs::symlink(&path, &path).unwrap();
+        let error = store.get_bundle(bundle.id()).unwrap_err();
+        assert_eq!(error.is_of_encoder(), of_encoder, "{file}: {error}");
+        let cause = if let StoreError::Encoder { source, .. } = &error { &**source } else { &error };
+        assert!(matches!(cause, StoreError::Transient { action: "reading", .. }), "{file}: {error}");
+        std::fs::remove_file(&path).unwrap();
+    }
+}
+
+#[test]
 fn an_edited_manifest_is_refused_and_putting_the_bundle_again_mends_it() {
     let (folder, store) = store();
     let bundle = bundle(1);

@@ -1,7 +1,8 @@
 //! Forecasts with what came of them.
 
 use dataset::outcome::{direction, log_return};
-use spec::{Output, SupervisedSpec};
+use models::CLASSES;
+use spec::{LabelSpec, Output, SupervisedSpec};
 
 use super::CalibrationError;
 use crate::run::Windows;
@@ -36,4 +37,27 @@ pub(super) fn rows(model: &Model, setting: &Setting<'_>, task: &SupervisedSpec) 
         Row { bar, window: window.to_vec(), said, outcome, class }
     };
     Ok(inputs.iter().zip(said).enumerate().map(row).collect())
+}
+
+/// How often each direction came, of all bars up to the end of `setting`'s: those it was trained on and any before them too,
+/// since what is asked is how often it comes in the long run.
+pub(super) fn base_rates(
+    model: &Model,
+    setting: &Setting<'_>,
+    task: &SupervisedSpec,
+) -> Result<[f64; CLASSES], CalibrationError> {
+    let unit = model.predictor.return_unit().ok_or(CalibrationError::NoForecast)?;
+    let (bars, horizon) = (&setting.dataset.bars, task.horizon as usize);
+    // Before that barriers are drawn by fewer returns than asked for.
+    let known = match task.labels {
+        LabelSpec::Horizon => 0,
+        LabelSpec::TripleBarrier { bars: known, .. } => known as usize,
+    };
+    let (first, end) = (known.min(setting.range.start), setting.range.end.min(bars.len().saturating_sub(horizon)));
+    let mut counts = [0_usize; CLASSES];
+    for bar in first..end {
+        counts[usize::from(direction(bars, bar, task, unit))] += 1;
+    }
+    let all: usize = counts.iter().sum();
+    Ok(counts.map(|count| count as f64 / all as f64))
 }

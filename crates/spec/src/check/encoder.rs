@@ -4,7 +4,7 @@ use market::Timestamp;
 
 use crate::check::{DataFacts, Facts};
 use crate::problem::Finding;
-use crate::{EncoderFacts, ExperimentSpec, ForecasterFacts, MissingEncoder, Selection, TaskSpec};
+use crate::{DataSpec, EncoderFacts, ExperimentSpec, ForecasterFacts, MissingEncoder, Selection, TaskSpec};
 
 /// Where all of it is said.
 const AT: &str = "encoder.bundle";
@@ -67,14 +67,23 @@ fn unfit(spec: &ExperimentSpec, forecaster: &ForecasterFacts, data: Option<&Data
     findings
 }
 
-/// Whether a bar of the agent's test split, or one after its start, had a say in the encoder.
+/// Whether a bar of the agent's test split, or one after its start, had a say in the encoder, or in the hyper-parameters that
+/// it was trained with.
 fn too_late(spec: &ExperimentSpec, forecaster: &ForecasterFacts, data: Option<&DataFacts>) -> Option<Finding> {
-    let (until, test) = (until(forecaster, data), spec.data.split.test.from);
+    let say = match forecaster.selection {
+        Selection::OnValidation => "",
+        Selection::OnTest => " (it is or was a champion, let through on its own test split)",
+    };
+    let own = (until((&forecaster.data, forecaster.horizon), forecaster.selection, data), say.to_owned());
+    // No test of an earlier sweep decided anything: its figures are of validation.
+    let guided = forecaster.guides.iter().map(|guide| {
+        let until = until((&guide.data, guide.horizon), Selection::OnValidation, data);
+        (until, format!(" (its sweep began with the figures of {})", guide.experiment))
+    });
+    // Of those that are as late the encoder's own goes first.
+    let last = |one: (Timestamp, String), other: (Timestamp, String)| if other.0 > one.0 { other } else { one };
+    let ((until, say), test) = (guided.fold(own, last), spec.data.split.test.from);
     (until >= test).then(|| {
-        let say = match forecaster.selection {
-            Selection::OnValidation => "",
-            Selection::OnTest => " (it is a champion, let through on its own test split)",
-        };
         let what = format!("bars until {} had a say in the encoder{say}", until.date());
         let why = format!("the agent's test begins {}, which nothing may have seen", test.date());
         let hint = format!("start `data.split.test` after {}, or take an encoder of earlier bars", until.date());
@@ -84,13 +93,13 @@ fn too_late(spec: &ExperimentSpec, forecaster: &ForecasterFacts, data: Option<&D
 
 /// The last bar that had a say: weights are fitted on the training split, and epoch, trial and calibration chosen on
 /// validation. A label reaches beyond its split by what the horizon is longer than the purge.
-fn until(forecaster: &ForecasterFacts, data: Option<&DataFacts>) -> Timestamp {
-    let split = &forecaster.data.split;
-    let end = match forecaster.selection {
+fn until((its, horizon): (&DataSpec, u32), selection: Selection, data: Option<&DataFacts>) -> Timestamp {
+    let split = &its.split;
+    let end = match selection {
         Selection::OnValidation => split.validation.to,
         Selection::OnTest => split.test.to,
     };
-    let beyond = forecaster.horizon.saturating_sub(split.purge) as usize;
+    let beyond = horizon.saturating_sub(split.purge) as usize;
     let times = data.map(|data| data.times.as_slice()).unwrap_or_default();
     let last = times.partition_point(|time| *time <= end) + beyond;
     match times.get(last.saturating_sub(1).min(times.len().saturating_sub(1))) {

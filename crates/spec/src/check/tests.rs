@@ -2,7 +2,7 @@
 
 use expect_test::{Expect, expect};
 
-use crate::sample::{POLICY, facts, parsed, said, said_on};
+use crate::sample::{POLICY, facts, lines, parsed, said, said_on};
 use crate::{ActionMode, Device, EnvSpec, Facts, check, parse, resolve};
 
 mod encoder;

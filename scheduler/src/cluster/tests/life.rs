@@ -89,10 +89,8 @@ fn until_first_end(cluster: &TestCluster) -> (Vec<Record>, usize) {
 #[test]
 fn a_journal_that_kept_none_of_their_ends_is_gone_on_from_and_nothing_is_asked_for_those_that_waited() {
     // Its sweep has a second batch to ask for: asked again after its end, it would.
-    let mut cluster = TestCluster::new()
-        .submit("train", "1 1", policy())
-        .submit("ensemble", "2 1", after(&["train"]))
-        .worker("a", 1);
+    let mut cluster =
+        TestCluster::new().submit("train", "1 1", policy()).submit("ensemble", "2 1", after(&["train"])).worker("a", 1);
     cluster.fail("a", FailureClass::Data);
     let whole = cluster.render();
     let (records, first) = until_first_end(&cluster);

@@ -4,8 +4,8 @@ use expect_test::{Expect, expect};
 
 use crate::sample::{POLICY, edited, facts, parsed, said_on};
 use crate::{
-    BundleId, DataSpec, Digest, EncoderFacts, EncoderRef, Facts, ForecasterFacts, MissingEncoder, Params, Repair,
-    Selection, parse, resolve, trial,
+    BundleId, DataSpec, Digest, EncoderFacts, EncoderRef, Facts, ForecasterFacts, Guide, MissingEncoder, Params,
+    Repair, Selection, parse, resolve, trial,
 };
 
 /// The policy sample with an encoder, and an environment short enough for its splits.
@@ -28,7 +28,8 @@ fn bundle() -> BundleId {
 fn forecaster() -> ForecasterFacts {
     let data: DataSpec = parsed(&[]).0.data;
     let anchor = "2020-01-01".parse().unwrap();
-    ForecasterFacts { bundle: bundle(), data, horizon: 5, anchor, selection: Selection::OnValidation }
+    let (selection, guides) = (Selection::OnValidation, Vec::new());
+    ForecasterFacts { bundle: bundle(), data, horizon: 5, anchor, selection, guides }
 }
 
 fn found(encoder: EncoderFacts) -> Facts {
@@ -125,7 +126,25 @@ fn an_encoder_that_a_bar_of_the_test_had_a_say_in_is_refused_with_both_dates() {
     unfit(
         |forecaster| forecaster.selection = Selection::OnTest,
         expect![[r#"
-            a.yaml:15:20: bars until 2020-12-31 had a say in the encoder (it is a champion, let through on its own test split), the agent's test begins 2020-10-01, which nothing may have seen, start `data.split.test` after 2020-12-31, or take an encoder of earlier bars
+            a.yaml:15:20: bars until 2020-12-31 had a say in the encoder (it is or was a champion, let through on its own test split), the agent's test begins 2020-10-01, which nothing may have seen, start `data.split.test` after 2020-12-31, or take an encoder of earlier bars
+        "#]],
+    );
+}
+
+#[test]
+fn hyper_parameters_that_come_from_figures_of_the_test_are_refused_with_the_sweep_they_come_from() {
+    let begun_with = |forecaster: &mut ForecasterFacts, until: &str| {
+        let mut data = forecaster.data.clone();
+        data.split.validation.to = until.parse().unwrap();
+        // Its own test decided nothing.
+        data.split.test.to = "2021-12-31".parse().unwrap();
+        forecaster.guides.push(Guide { experiment: "earlier-0a1b2c3d".parse().unwrap(), data, horizon: 1 });
+    };
+    unfit(|forecaster| begun_with(forecaster, "2020-09-30"), expect![""]);
+    unfit(
+        |forecaster| begun_with(forecaster, "2020-10-01"),
+        expect![[r#"
+            a.yaml:15:20: bars until 2020-10-01 had a say in the encoder (its sweep began with the figures of earlier-0a1b2c3d), the agent's test begins 2020-10-01, which nothing may have seen, start `data.split.test` after 2020-10-01, or take an encoder of earlier bars
         "#]],
     );
 }
