@@ -62,11 +62,7 @@ pub enum WarmError {
 
 /// The points of the sweep that `spec` begins with, with every objective of its own, in the order of their trials; those that
 /// measured less, or that it would run otherwise, are left out.
-pub(crate) fn seen(
-    home: &Path,
-    spec: &ExperimentSpec,
-    digests: (Digest, &[Digest]),
-) -> Result<Vec<Seen>, WarmError> {
+pub(crate) fn seen(home: &Path, spec: &ExperimentSpec, digests: (Digest, &[Digest])) -> Result<Vec<Seen>, WarmError> {
     let Some(earlier) = &spec.sweep.warm_start else { return Ok(Vec::new()) };
     let detail = scheduler::history(home)?.detail(earlier).ok_or_else(|| WarmError::Unknown(earlier.clone()))?;
     // What another build submitted cannot say what it was after: its trials are looked at all the same.

@@ -107,7 +107,7 @@ fn words_that_tell_nothing_apart_become_the_base_rates_of_all_bars_until_then() 
     }
     let base = counts.map(|count| count / (VALIDATED - 20) as f32);
     // Who learned as if directions came as often says a third of each where it knows nothing.
-    let balanced = SupervisedSpec { imbalance: Imbalance::Balanced, ..plain.clone() };
+    let balanced = SupervisedSpec { imbalance: Imbalance::Balanced, ..plain };
     for (task, idle) in [(&plain, base), (&balanced, [1.0 / 3.0; 3])] {
         let model = Model::load(&ground.bundle).unwrap();
         let fitted = model.calibrate(&ground.setting(TRAINED..VALIDATED), (task, &WANTED)).unwrap();
