@@ -296,17 +296,18 @@ fn look(home: &Path, spec: &ExperimentSpec, facts: &mut Facts) -> Result<Bars, P
 /// The bars of the spec's symbols, refused where they are unfit, and what a spec can disagree with.
 fn read(home: &Path, spec: &ExperimentSpec) -> Result<(Bars, DataFacts), PrepareError> {
     let path = dataset::resolve_below(home, &spec.data.source)?;
-    let mut sets = Vec::new();
-    for symbol in &spec.data.symbols {
-        let (set, _) = dataset::load(&path, symbol, &spec.data.repairs)?;
+    let sets = match spec.data.symbols.as_slice() {
+        [] => Vec::new(),
+        symbols => dataset::load_all(&path, symbols, &spec.data.repairs)?,
+    };
+    for set in &sets {
         if set.interval != spec.data.interval {
             return Err(PrepareError::Interval { path, held: set.interval, asked: spec.data.interval });
         }
-        let report = dataset::check_set(&set);
+        let report = dataset::check_set(set);
         if !report.is_usable() {
-            return Err(PrepareError::Quality { symbol: symbol.clone(), path, report });
+            return Err(PrepareError::Quality { symbol: set.symbol.clone(), path, report });
         }
-        sets.push(set);
     }
     let mut sets = sets.into_iter();
     let Some(traded) = sets.next() else {

@@ -214,8 +214,10 @@ fn load(home: &Path, spec: &TrialSpec) -> Result<Dataset, DataError> {
 /// The symbols that are learned from beside the traded one.
 fn companions(home: &Path, spec: &TrialSpec) -> Result<Vec<Dataset>, DataError> {
     let path = dataset::resolve_below(home, &spec.data.source)?;
-    let beside = spec.data.symbols.iter().skip(1);
-    beside.map(|symbol| Ok(dataset::load(&path, symbol, &spec.data.repairs)?.0)).collect()
+    match spec.data.symbols.get(1..) {
+        None | Some([]) => Ok(Vec::new()),
+        Some(beside) => dataset::load_all(&path, beside, &spec.data.repairs),
+    }
 }
 
 /// Refuses a calibration that will not be possible, before the time of a training is spent on it.

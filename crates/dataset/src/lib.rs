@@ -25,4 +25,6 @@ pub use quality::{
 };
 pub use repair::Repaired;
 pub use split::{SplitIndices, split};
-pub use table::{About, Dataset, about, load, read_parquet, resolve, resolve_below, symbols, verify, write_parquet};
+pub use table::{
+    About, Dataset, about, load, load_all, read_parquet, resolve, resolve_below, symbols, verify, write_parquet,
+};

@@ -170,36 +170,59 @@ pub fn read_parquet(path: &Path, symbol: &Symbol) -> Result<Dataset, DataError> 
 /// # Errors
 /// As [`read_parquet`]; [`DataError::NoActions`], [`DataError::Dividend`].
 pub fn load(path: &Path, symbol: &Symbol, repairs: &[Repair]) -> Result<(Dataset, Vec<Repaired>), DataError> {
-    let (set, actions) = read(path, symbol)?;
-    if repairs.is_empty() {
-        return Ok((set, Vec::new()));
-    }
-    repair(set, repairs, &actions)
+    repaired(read(path, symbol)?, repairs)
+}
+
+/// The same of several symbols, in their order, in one pass over the file.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_all(path: &Path, symbols: &[Symbol], repairs: &[Repair]) -> Result<Vec<Dataset>, DataError> {
+    let sets = read_all(path, symbols)?.into_iter();
+    sets.map(|read| Ok(repaired(read, repairs)?.0)).collect()
+}
+
+fn repaired((set, actions): (Dataset, Vec<Action>), repairs: &[Repair]) -> Result<(Dataset, Vec<Repaired>), DataError> {
+    if repairs.is_empty() { Ok((set, Vec::new())) } else { repair(set, repairs, &actions) }
 }
 
 fn read(path: &Path, symbol: &Symbol) -> Result<(Dataset, Vec<Action>), DataError> {
+    Ok(read_all(path, std::slice::from_ref(symbol))?.remove(0))
+}
+
+/// A set for each symbol, in their order.
+fn read_all(path: &Path, symbols: &[Symbol]) -> Result<Vec<(Dataset, Vec<Action>)>, DataError> {
     let format = |why: String| DataError::Format { path: path.to_owned(), why };
     let builder = open(path)?;
     let metadata = metadata(&builder);
     let about = About::of(path, &metadata)?;
-    let Some(wanted) = value(&metadata, &format!("{DIGEST_KEY}{symbol}")) else {
-        return Err(DataError::Symbol { path: path.to_owned(), symbol: symbol.clone(), held: about.symbols });
-    };
-    let actions = match value(&metadata, &format!("{ACTIONS_KEY}{symbol}")) {
-        Some(text) => serde_json::from_str(&text).map_err(|error| format(error.to_string()))?,
-        None => Vec::new(),
-    };
+    let mut promised = Vec::with_capacity(symbols.len());
+    for symbol in symbols {
+        let Some(digest) = value(&metadata, &format!("{DIGEST_KEY}{symbol}")) else {
+            return Err(DataError::Symbol { path: path.to_owned(), symbol: symbol.clone(), held: about.symbols });
+        };
+        let actions = match value(&metadata, &format!("{ACTIONS_KEY}{symbol}")) {
+            Some(text) => serde_json::from_str(&text).map_err(|error| format(error.to_string()))?,
+            None => Vec::new(),
+        };
+        promised.push((digest, actions));
+    }
     let reader = builder.build().map_err(|error| format(error.to_string()))?;
-    let mut bars = Vec::new();
+    let mut bars = vec![Vec::new(); symbols.len()];
     for batch in reader {
-        decode(&batch.map_err(|error| format(error.to_string()))?, symbol, &mut bars)
+        decode(&batch.map_err(|error| format(error.to_string()))?, symbols, &mut bars)
             .ok_or_else(|| format("a column has another type than an import writes".to_owned()))?;
     }
-    let set = Dataset::new(symbol.clone(), about.interval, bars).on(about.calendar);
-    if set.digest.to_string() != wanted {
-        return Err(DataError::Changed { path: path.to_owned(), symbol: symbol.clone() });
-    }
-    Ok((set, actions))
+    let sets = symbols.iter().zip(bars).zip(promised);
+    let checked = |((symbol, bars), (digest, actions)): ((&Symbol, Vec<Bar>), (String, Vec<Action>))| {
+        let set = Dataset::new(symbol.clone(), about.interval, bars).on(about.calendar);
+        if set.digest.to_string() == digest {
+            Ok((set, actions))
+        } else {
+            Err(DataError::Changed { path: path.to_owned(), symbol: symbol.clone() })
+        }
+    };
+    sets.map(checked).collect()
 }
 
 fn open(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, DataError> {
@@ -245,10 +268,20 @@ impl<'a> Decoded<'a> {
     }
 }
 
-fn decode(batch: &RecordBatch, symbol: &Symbol, bars: &mut Vec<Bar>) -> Option<()> {
+/// Appends the bars of each symbol to its own. Rows of a symbol mostly stand together, so the one before is tried first.
+fn decode(batch: &RecordBatch, symbols: &[Symbol], bars: &mut [Vec<Bar>]) -> Option<()> {
     let decoded = Decoded::of(batch)?;
-    let rows = (0..batch.num_rows()).filter(|row| decoded.symbols.value(*row) == symbol.as_str());
-    bars.extend(rows.map(|row| decoded.bar(row)));
+    let mut last = 0;
+    for row in 0..batch.num_rows() {
+        let name = decoded.symbols.value(row);
+        if symbols[last].as_str() != name {
+            match symbols.iter().position(|symbol| symbol.as_str() == name) {
+                Some(place) => last = place,
+                None => continue,
+            }
+        }
+        bars[last].push(decoded.bar(row));
+    }
     Some(())
 }
 

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use dataset::{
     Adjustment, ClockFold, DataError, Dataset, Existing, Field, ImportJob, ImportOptions, Imported, Progress, Reading,
-    Stage, StampFormat, about, check_file, import, import_csv, read_parquet, resolve, symbols, verify, write_parquet,
+    Stage, StampFormat, about, check_file, import, import_csv, load_all, read_parquet, resolve, symbols, verify,
+    write_parquet,
 };
 use market::{Bar, Calendar, Interval, Symbol, Timestamp};
 use proptest::prelude::*;
@@ -121,6 +122,10 @@ fn what_was_written_is_read_back_with_its_digest_and_nothing_is_left_beside_it()
     assert_eq!(names, ["us.parquet"]);
     let error = read_parquet(&path, &symbol("MSFT")).unwrap_err().to_string();
     assert!(error.ends_with("us.parquet holds no MSFT; it holds AAPL, IBM"), "{error}");
+    let together = load_all(&path, &[symbol("IBM"), symbol("AAPL")], &[]).unwrap();
+    assert_eq!(together, [sets[1].clone(), sets[0].clone()], "in the order asked for");
+    let error = load_all(&path, &[symbol("IBM"), symbol("MSFT")], &[]).unwrap_err();
+    assert!(matches!(error, DataError::Symbol { .. }), "{error}");
 }
 
 #[test]
