@@ -234,7 +234,9 @@ fn symbols_that_the_data_lack_are_told() {
     told(
         &[("[AAPL]", "[AAPL, APPL, AAPL]")],
         expect![[r#"
-    "#]],
+            a.yaml:5:19: unknown symbol `APPL`, `aapl_daily` has no bars of it, did you mean `AAPL`?
+            a.yaml:5:25: a repeated symbol, the same rows twice teach nothing, remove one of `data.symbols.0` and `data.symbols.2`
+        "#]],
     );
 }
 
@@ -249,6 +251,7 @@ fn symbols_beside_the_traded_one_that_cannot_be_learned_from_are_told() {
     };
     assert_eq!(of_msft(366), "");
     expect![[r#"
+        a.yaml:5:19: `MSFT` has 0 rows in `train`, 8 are needed to learn from it, after warm-up, window and purge, leave it out, or lengthen `train`
     "#]]
     .assert_eq(&of_msft(230));
 }
