@@ -21,7 +21,7 @@ use market::{Money, Timestamp};
 use models::{CALIBRATION_FORMAT, Calibration, Predictor, SpreadFit};
 use proptest::prelude::*;
 use risk::{KillSwitch, Limit, Limits};
-use spec::{Confidence, Decision, TaskSpec};
+use spec::{Confidence, Decision, Repair, TaskSpec};
 
 const BARS: usize = 200;
 
@@ -351,7 +351,7 @@ fn a_replay_feed_repairs_bars_as_those_were_that_were_trained_on() {
     let path = session.folder.path().join("aapl.parquet");
     let mut bars = session.data.bars.clone();
     let lost = bars.remove(BARS - 5);
-    let torn = dataset::Dataset::new(session.data.symbol.clone(), session.data.interval, bars);
+    let torn = Dataset::new(session.data.symbol.clone(), session.data.interval, bars);
     dataset::write_parquet(&path, std::slice::from_ref(&torn)).unwrap();
     let after = Some(session.data.bars[TRAINED - 1].time);
     let read = |repairs: &[Repair]| {
