@@ -71,6 +71,7 @@ pub(crate) fn find_again(home: &Path, wanted: &EncoderSpec) -> Result<Found, Enc
     let mut found = find(home, wanted)?;
     if let EncoderFacts::Forecaster(forecaster) = &mut found.facts {
         forecaster.selection = Selection::OnValidation;
+        forecaster.guides.clear();
     }
     Ok(found)
 }

@@ -90,10 +90,11 @@ mod tests {
     fn everything_that_can_change_a_result_changes_the_run_key() {
         let question = fixture::question(fixture::random_sweep());
         let key = question.run_key();
-        let changes: [fn(&mut Question); 6] = [
+        let changes: [fn(&mut Question); 7] = [
             |question| question.spec.sweep.batch = 1,
             |question| question.spec.sweep.seeds.push(3),
             |question| question.data_digest = Digest::of(b"other bars"),
+            |question| question.companion_digests.push(Digest::of(b"bars beside them")),
             |question| question.spec.resources.device = spec::Device::Cuda,
             |question| question.code_version.push_str("-dirty"),
             |question| question.kernel.threads = 2,

@@ -129,7 +129,7 @@ impl PrepareError {
     #[must_use]
     pub const fn is_bad_input(&self) -> bool {
         match self {
-            Self::Record(_) | Self::Encoder(_) => false,
+            Self::Record(_) | Self::Encoder(_) | Self::WarmStart(WarmError::Journal(_)) => false,
             Self::File { .. }
             | Self::Spec(_)
             | Self::Data(_)
@@ -248,7 +248,11 @@ fn checked(
         code_version: machine.code_version.clone(),
         kernel,
     };
-    let trials = ExperimentSweep::new(question.clone())?.trials();
+    let sweep = ExperimentSweep::new(question.clone())?;
+    if let Some(earlier) = question.spec.sweep.warm_start.as_ref().filter(|_| sweep.misses_what_was_seen()) {
+        return Err(WarmError::Elsewhere(earlier.clone()).into());
+    }
+    let trials = sweep.trials();
     let (experiment, run_key) = (question.experiment(), question.run_key());
     let record = Record::new(home, &experiment);
     let finished = record.finished()?;

@@ -41,6 +41,11 @@ pub enum WarmError {
         /// What stands there in this one.
         here: String,
     },
+    /// None of its points can be learned from here.
+    #[error(
+        "sweep.warm_start: no point of {0} lies in this space: widen it to hold them, vary the same values, or begin without {0}"
+    )]
+    Elsewhere(ExperimentId),
     /// None of its trials has the objective.
     #[error(
         "sweep.warm_start: {earlier} did not measure {}: begin with one that did, or without {earlier}",
@@ -102,9 +107,10 @@ impl Here<'_> {
 
     /// The trials that ended well and that it would run alike; refused where none is among those that ended well.
     fn alike(&self, earlier: &ExperimentId, trials: Vec<Trial>) -> Result<Vec<Trial>, WarmError> {
-        let (mut alike, mut first) = (Vec::new(), None);
+        let (mut alike, mut first, mut ended) = (Vec::new(), None, false);
         // What a child came to is no doing of its point alone.
         for trial in trials.into_iter().filter(|trial| trial.outcome.is_some() && trial.spec.parent.is_none()) {
+            ended = true;
             // A point that makes no sound trial here is none that could be tried.
             let Some(here) = self.trial(&trial.spec) else { continue };
             match difference("", &decisive(&trial.spec), &decisive(&here)) {
@@ -117,6 +123,7 @@ impl Here<'_> {
                 let (earlier, there, here) = (earlier.clone(), shown(&there), shown(&here));
                 Err(WarmError::Incomparable { earlier, path, there, here })
             }
+            None if ended && alike.is_empty() => Err(WarmError::Elsewhere(earlier.clone())),
             None => Ok(alike),
         }
     }

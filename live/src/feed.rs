@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use dataset::{DataError, Dataset};
 use market::{Bar, Interval, Symbol, Timestamp};
+use spec::Repair;
 
 /// A source of bars. Text form: `replay:FILE.parquet`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +79,7 @@ impl Feed {
         Self { symbol: data.symbol.clone(), interval: data.interval, bars: data.bars[skipped..].to_vec(), skipped }
     }
 
-    /// Reads a Parquet file.
+    /// Reads a Parquet file, its bars repaired as those were that the bundle was trained on.
     ///
     /// # Errors
     /// [`FeedError::Data`] [`FeedError::Interval`], [`FeedError::NothingNew`]: the file holds no bars the bundle can
@@ -86,10 +87,10 @@ impl Feed {
     pub fn replay(
         path: &Path,
         symbol: &Symbol,
-        interval: Interval,
+        (interval, repairs): (Interval, &[Repair]),
         after: Option<Timestamp>,
     ) -> Result<Self, FeedError> {
-        let data = dataset::read_parquet(path, symbol)?;
+        let (data, _) = dataset::load(path, symbol, repairs)?;
         if data.interval != interval {
             let (path, wanted, found) = (path.to_owned(), interval, data.interval);
             return Err(FeedError::Interval { path, wanted, found });

@@ -21,7 +21,7 @@ use market::{Money, Timestamp};
 use models::{CALIBRATION_FORMAT, Calibration, Predictor, SpreadFit};
 use proptest::prelude::*;
 use risk::{KillSwitch, Limit, Limits};
-use spec::{Confidence, Decision, TaskSpec};
+use spec::{Confidence, Decision, Repair, TaskSpec};
 
 const BARS: usize = 200;
 
@@ -337,12 +337,29 @@ fn a_replay_feed_starts_after_the_bundles_last_bar_and_says_what_it_skipped() {
     let path = session.folder.path().join("aapl.parquet");
     dataset::write_parquet(&path, std::slice::from_ref(&session.data)).unwrap();
     let after = Some(session.data.bars[TRAINED - 1].time);
-    let feed = Feed::replay(&path, &session.data.symbol, session.data.interval, after).unwrap();
+    let feed = Feed::replay(&path, &session.data.symbol, (session.data.interval, &[]), after).unwrap();
     assert_eq!((feed.skipped, feed.bars.len()), (TRAINED, BARS - TRAINED));
     assert_eq!(feed, session.feed());
     let last = Some(session.data.bars[BARS - 1].time);
-    let error = Feed::replay(&path, &session.data.symbol, session.data.interval, last).unwrap_err();
+    let error = Feed::replay(&path, &session.data.symbol, (session.data.interval, &[]), last).unwrap_err();
     assert!(error.to_string().contains("no bar of AAPL comes after"), "{error}");
+}
+
+#[test]
+fn a_replay_feed_repairs_bars_as_those_were_that_were_trained_on() {
+    let session = session(Kind::Forecaster);
+    let path = session.folder.path().join("aapl.parquet");
+    let mut bars = session.data.bars.clone();
+    let lost = bars.remove(BARS - 5);
+    let torn = Dataset::new(session.data.symbol.clone(), session.data.interval, bars);
+    dataset::write_parquet(&path, std::slice::from_ref(&torn)).unwrap();
+    let after = Some(session.data.bars[TRAINED - 1].time);
+    let read = |repairs: &[Repair]| {
+        Feed::replay(&path, &session.data.symbol, (session.data.interval, repairs), after).unwrap().bars
+    };
+    assert_eq!(read(&[]).len(), BARS - TRAINED - 1);
+    let whole = read(&[Repair::Gap]);
+    assert_eq!((whole.len(), whole[whole.len() - 5].time), (BARS - TRAINED, lost.time));
 }
 
 proptest! {

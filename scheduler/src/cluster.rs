@@ -28,6 +28,11 @@ const WORKER_SILENCE_MAX: Span = Span::from_secs(60);
 /// Characters kept of a failure's message: a journal is not a log.
 const MESSAGE_CHARS_MAX: usize = 2_000;
 
+/// Times that the grant of an attempt is sent again to a worker that asks and has not spoken of it. A grant gets lost
+/// now and then; one after the other, the attempt rather ends its worker before the first heartbeat, and a supervisor
+/// starts that again under the same id. Each time would renew the lease, so that nothing would ever count.
+const GRANT_REPEATS_MAX: u32 = 2;
+
 /// Leases a restarted scheduler grants to attempts it has not heard of yet: workers need time to find it again.
 const READOPTION_LEASES: u64 = 3;
 
@@ -154,6 +159,8 @@ pub(crate) struct Lease {
     /// Since when this life of the scheduler knows its attempt at work; the time limit counts from here. A scheduler
     /// that was away cannot tell how long an attempt ran meanwhile, so its absence is nobody's time.
     since: Option<Timestamp>,
+    /// Times that its grant was sent again.
+    repeats: u32,
 }
 
 /// All trials, the workers at them and the sweeps behind them.
@@ -310,7 +317,7 @@ impl Cluster {
         // One attempt at a time: a worker that asks does not run what it holds by the book.
         let held: Vec<AttemptId> = self.ledger.attempts_of(id).collect();
         for attempt in held {
-            if matches!(self.trial_state(attempt), Some(TrialState::Leased { .. })) {
+            if matches!(self.trial_state(attempt), Some(TrialState::Leased { .. })) && self.may_repeat(attempt) {
                 // The grant did not arrive: it is sent again.
                 self.grant(now, id, attempt);
                 return Ok(Reply::Parked);

@@ -13,7 +13,8 @@ pub use memory::MemoryJournal;
 pub use postgres::PostgresJournal;
 pub use sqlite::SqliteJournal;
 
-/// The journal cannot be used. None of these is worth a retry by the program; all are a person's to solve.
+/// The journal cannot be used. One that passes, says [`JournalError::passes`], is worth another try by who does not use
+/// it yet; all others are a person's to solve.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     /// Another scheduler writes it.
@@ -54,6 +55,14 @@ pub enum JournalError {
         /// As the store said.
         why: String,
     },
+    /// Its database is away, busy or locked, which is over by itself.
+    #[error("journal {path} cannot be used now: {why}")]
+    Away {
+        /// Which journal.
+        path: String,
+        /// As the database said, or that it said nothing.
+        why: String,
+    },
     /// A record in it is not one, or follows from nothing.
     #[error("journal {path} is damaged at record {sequence}: {why}")]
     Damaged {
@@ -66,12 +75,30 @@ pub enum JournalError {
     },
 }
 
+impl JournalError {
+    /// Whether it may be over by the next try, with nobody having done anything about this journal: whoever does not
+    /// use it yet waits for it. Who used it has to begin anew, because what became of its last append is not known.
+    #[must_use]
+    pub const fn passes(&self) -> bool {
+        match self {
+            Self::Away { .. } | Self::Full { .. } => true,
+            Self::InUse { .. }
+            | Self::Format { .. }
+            | Self::ReadOnly { .. }
+            | Self::Failed { .. }
+            | Self::Damaged { .. } => false,
+        }
+    }
+}
+
 /// A durable, append-only list of records.
 pub trait Journal: Send + std::fmt::Display {
     /// Appends `records`, all or none. Once it returns they survive a loss of power.
     ///
     /// # Errors
-    /// [`JournalError`]: none of them is in the journal, and nothing may follow from them.
+    /// [`JournalError`]: whether they are in the journal, all of them or none, is not known, for the word that they are
+    /// may have got lost. Nothing may follow from them, and nothing more be appended, before the journal was read
+    /// again.
     fn append(&mut self, records: &[Record]) -> Result<(), JournalError>;
 
     /// Calls `visit` with every record behind the first `after`, in order.

@@ -268,9 +268,11 @@ fn spawn_keeper(config: &Config, calls: &mpsc::Sender<Call>) -> Result<Keeper, S
     Ok(Keeper { thread, end })
 }
 
-/// Waits until the thread that keeps the snapshot has ended: who stopped a scheduler may delete its home, or start another on it.
-/// Not joined, and for no longer than [`KEEPER_END_MAX`]: where it waits for a database, the stop goes on without it, and it
-/// writes nothing any more.
+/// Waits until the thread that keeps the snapshot has ended: who stopped a scheduler may delete its home, or start
+/// another on it. Not joined, and for no longer than [`KEEPER_END_MAX`]: where it waits for a database, the stop goes
+/// on without it. It asks once more before it gives a file its name, so all that may come after the stop is one that it
+/// was just naming: a whole snapshot of this journal, which a scheduler that starts meanwhile can use or passes over;
+/// in a home that was deleted there is no place for it.
 async fn end_keeper(keeper: Keeper) -> Result<(), SchedulerError> {
     keeper.thread.unpark();
     match tokio::time::timeout(KEEPER_END_MAX, keeper.end).await {

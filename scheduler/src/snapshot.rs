@@ -76,7 +76,7 @@ pub fn resume(path: &Path, journal: &dyn Journal) -> Result<Snapshot, JournalErr
 /// [`RenewError`]: the one before, if any, is as it was.
 pub fn renew(path: &Path, journal: &dyn Journal) -> Result<Snapshot, RenewError> {
     let snapshot = resume(path, journal)?;
-    write(path, &snapshot.to_bytes())?;
+    write(path, &snapshot.to_bytes(), &|| false)?;
     Ok(snapshot)
 }
 
@@ -91,9 +91,11 @@ pub enum RenewError {
     Disk(#[from] std::io::Error),
 }
 
-/// Keeps the snapshot at `path` fresh until it is `over`, of the journal that `open` reads beside its scheduler. Whoever ends
-/// it unparks its thread: it returns then, or once it has read what it is reading, some two seconds a million records, or as
-/// long as a database takes. A failure is tried again at the next look: it costs a restart meanwhile time, and nothing else.
+/// Keeps the snapshot at `path` fresh until it is `over`, of the journal that `open` reads beside its scheduler.
+/// Whoever ends it unparks its thread: it returns then, or once it has read what it is reading, some two seconds a
+/// million records, or as long as a database takes. Whether it is over is asked last when the file is written and has
+/// only to be given its name: who ended it and did not wait may still meet the new name a moment later, whole and true
+/// of this journal. A failure is tried again at the next look: it costs a restart meanwhile time, and nothing else.
 pub(crate) fn keep(path: &Path, open: impl Fn() -> Result<Box<dyn Journal>, JournalError>, over: impl Fn() -> bool) {
     let mut known = counted(path).unwrap_or_default();
     let mut failed = None;
@@ -126,8 +128,7 @@ fn look(path: &Path, journal: &dyn Journal, known: &mut u64, over: &impl Fn() ->
     if records - *known >= RECORDS_MIN.max(*known / GROWTH) {
         let snapshot = resume(path, journal)?;
         // Reading takes time: whoever ended this thread meanwhile may have waited long enough, and given its home away.
-        if !over() {
-            write(path, &snapshot.to_bytes())?;
+        if !over() && write(path, &snapshot.to_bytes(), over)? == Written::Named {
             *known = snapshot.records;
             tracing::info!(records = *known, "snapshot is written");
         }
@@ -214,15 +215,28 @@ fn mark(record: &Record) -> Digest {
     Digest::of(&bytes)
 }
 
-/// Writes a file whole or not at all. It is on the disk, name and all, when this returns. Until then it has a name of its own:
-/// what a scheduler that was killed left half written is in nobody's way.
-fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+/// What became of a file that was to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Written {
+    /// It is on the disk, name and all.
+    Named,
+    /// Nobody wanted it any more, and it is gone.
+    Dropped,
+}
+
+/// Writes a file whole or not at all, and gives it its name unless that is `over` by then. Until then it has a name of
+/// its own: what a scheduler that was killed left half written is in nobody's way.
+fn write(path: &Path, bytes: &[u8], over: &impl Fn() -> bool) -> std::io::Result<Written> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut partial = tempfile::Builder::new().suffix(".partial").tempfile_in(folder)?;
     partial.write_all(bytes)?;
     partial.as_file().sync_all()?;
+    if over() {
+        return Ok(Written::Dropped);
+    }
     partial.persist(path)?;
-    File::open(folder)?.sync_all()
+    File::open(folder)?.sync_all()?;
+    Ok(Written::Named)
 }
 
 #[cfg(test)]

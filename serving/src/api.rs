@@ -3,7 +3,7 @@
 use artifacts::BundleKind;
 use market::{Bar, Interval, Symbol, Timestamp};
 use serde::{Deserialize, Serialize};
-use spec::{BundleId, Confidence, Digest, Spread, TrialId};
+use spec::{BundleId, Confidence, Digest, Repair, Spread, TrialId};
 
 /// Rows or windows predicted in one request at most: 256 tiles of the predictor, so that nobody waits long behind one.
 pub(crate) const PREDICTIONS_MAX: usize = 1_024;
@@ -188,10 +188,13 @@ pub struct Description {
     pub kind: BundleKind,
     /// The trial that made it.
     pub trial: TrialId,
-    /// What it was trained on.
+    /// What it forecasts or trades.
     pub symbols: Vec<Symbol>,
     /// Spacing of the bars.
     pub interval: Interval,
+    /// What its bars were repaired of: `bars` have to be, too. Absent where they stand as they came.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repairs: Vec<Repair>,
     /// Bars of a window.
     pub window: usize,
     /// Columns of a feature row, learned ones last.

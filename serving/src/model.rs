@@ -216,6 +216,7 @@ fn describe(bundle: &Bundle, sight: &Sight, model: String) -> Description {
         trial: manifest.trial.trial.clone(),
         symbols: manifest.trial.data.symbols.first().cloned().into_iter().collect(),
         interval: manifest.trial.data.interval,
+        repairs: manifest.trial.data.repairs.clone(),
         window: features.window,
         features: sight.names(),
         encoder: sight.learned().map(|learned| learned.state().version),

@@ -36,7 +36,7 @@ pub struct TrainingData {
 /// [`TrainError::OtherData`] when these are not the trial's bars; [`TrainError::OtherEncoder`] when the trial asks for an
 /// encoder; as [`dataset::split()`] and [`features::compute`].
 pub fn prepare(spec: &TrialSpec, dataset: &Dataset) -> Result<TrainingData, TrainError> {
-    prepared(spec, dataset, None)
+    prepare_among(spec, dataset, &[])
 }
 
 /// The same with the other symbols that the trial learns from, in its order.
@@ -55,7 +55,8 @@ pub fn prepare_among(spec: &TrialSpec, dataset: &Dataset, companions: &[Dataset]
 /// As [`prepare()`]; [`TrainError::OtherEncoder`] when it is not the trial's, [`TrainError::OtherStart`] when its indicators
 /// start at another bar.
 pub fn prepare_seeing(spec: &TrialSpec, dataset: &Dataset, encoder: &Encoder) -> Result<TrainingData, TrainError> {
-    prepared(spec, dataset, Some(encoder))
+    let companions = companions::prepare(spec, &[])?;
+    Ok(TrainingData { companions, ..prepared(spec, dataset, Some(encoder))? })
 }
 
 fn prepared(spec: &TrialSpec, dataset: &Dataset, encoder: Option<&Encoder>) -> Result<TrainingData, TrainError> {

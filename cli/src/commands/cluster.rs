@@ -1,6 +1,7 @@
 //! `scheduler`, `worker`, `ls`, `show` and `explain`.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use experiments::sweep::{Insight, Share as Part};
@@ -18,7 +19,11 @@ use crate::view::table::{Column, render};
 /// Longest wait for a scheduler that is being restarted.
 const PATIENCE: Span = Span::from_secs(10);
 
-/// Runs a scheduler until it is interrupted. One that loses the lead stands by again.
+/// Wait before a scheduler stands by again whose database gave way while it began: no longer than a person notices.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// Runs a scheduler until it is interrupted. One that loses the lead, or cannot begin for a reason that passes, stands
+/// by again.
 pub(crate) fn scheduler(
     context: &Context,
     (listen, transport): (SocketAddr, Transport),
@@ -39,9 +44,18 @@ pub(crate) fn scheduler(
             if config.journal != JournalAt::Home {
                 context.say("standing by until this scheduler leads");
             }
-            let mut handle = tokio::select! {
-                started = scheduler::start(config.clone(), Box::new(experiments::sweep::open), None) => started?,
+            let started = tokio::select! {
+                started = scheduler::start(config.clone(), Box::new(experiments::sweep::open), None) => started,
                 () = &mut end => return Ok(Exit::Interrupted),
+            };
+            let mut handle = match started {
+                // It led, and could not read its journal to the end: as long as that passes, it stands by again.
+                Err(SchedulerError::Journal(error)) if config.journal != JournalAt::Home && error.passes() => {
+                    eprintln!("{error}");
+                    tokio::time::sleep(AGAIN).await;
+                    continue;
+                }
+                started => started?,
             };
             context.say(format!("scheduler at {}", handle.url()));
             context.say(match transport {

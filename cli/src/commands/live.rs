@@ -30,7 +30,7 @@ pub(crate) fn live(context: &Context, options: &Live) -> Result<Exit> {
     let trial = &bundle.manifest().trial;
     let symbol = trial.data.symbols.first().context("the bundle names no symbol")?;
     let after = Sight::load(bundle)?.features().at;
-    let feed = Feed::replay(&path, symbol, trial.data.interval, after).map_err(bad_input)?;
+    let feed = Feed::replay(&path, symbol, (trial.data.interval, &trial.data.repairs), after).map_err(bad_input)?;
     let folder = context.home.live();
     let settings = Options {
         journal: options.journal.clone().unwrap_or_else(|| folder.join(format!("{model}-{}.journal", id.short()))),

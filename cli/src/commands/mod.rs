@@ -140,8 +140,9 @@ pub(crate) fn chosen(context: &Context, asked: &str, fallback: Option<&str>) -> 
     Ok(chosen)
 }
 
-/// A runtime for the commands that wait for sockets, a cluster of one among them. A call passes through several tasks: on one
-/// thread that wakes no other. The command itself stays on the main thread, where a terminal that stands still holds up no task.
+/// A runtime for the commands that wait for sockets, a cluster of one among them. A call passes through several tasks:
+/// on one thread that wakes no other. The command itself stays on the main thread, so what it prints holds up no task;
+/// a task that logs to a terminal that stands still does wait, and all others with it.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
     threads(1)
 }

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use models::Chosen;
 use serde_json::Value;
 use serving::{Answer, ApiKey, PredictRequest, Served, Server};
+use spec::Repair;
 
 use crate::args::{Predict, Serve};
 use crate::commands::{Context, chosen, interrupted, runtime, serving_runtime};
@@ -40,7 +41,6 @@ fn key_file(context: &Context, named: Option<&Path>) -> PathBuf {
 /// Sends the bars that the model has not seen and prints what it makes of the last one.
 pub(crate) fn predict(context: &Context, options: &Predict) -> Result<Exit> {
     let path = dataset::resolve(context.home.path(), &options.data);
-    let data = dataset::read_parquet(&path, &options.symbol).map_err(bad_input)?;
     let key_file = key_file(context, options.key_file.as_deref());
     let key = std::fs::read_to_string(&key_file)
         .with_context(|| format!("API key file {} cannot be read: start the server first", key_file.display()))?;
@@ -49,6 +49,9 @@ pub(crate) fn predict(context: &Context, options: &Predict) -> Result<Exit> {
         let described = client.get(format!("{}/v1/model", options.url)).bearer_auth(key.trim());
         let described = answered(described).await?;
         let at = described.get("at").and_then(Value::as_str).and_then(|at| at.parse().ok());
+        let repairs = described.get("repairs").cloned().unwrap_or(Value::Array(Vec::new()));
+        let repairs: Vec<Repair> = serde_json::from_value(repairs).context("the server describes itself in another form")?;
+        let (data, _) = dataset::load(&path, &options.symbol, &repairs).map_err(bad_input)?;
         let bars = data.bars.iter().filter(|bar| at.is_none_or(|at| bar.time > at)).copied().collect();
         let request = PredictRequest { bars: Some(bars), ..PredictRequest::default() };
         let predict = client.post(format!("{}/v1/predict", options.url)).bearer_auth(key.trim()).json(&request);

@@ -34,7 +34,8 @@ fn what_is_learned_from_two_symbols_trades_the_first_and_is_judged_on_it() {
     let loss = |outcome: &serde_json::Value| outcome["best"]["objective"].as_f64().unwrap();
     assert_ne!(loss(&both), loss(&alone), "the rows of the second are learned from");
     assert_eq!(both["test"]["buy_and_hold"], alone["test"]["buy_and_hold"], "both are judged on the first");
-    // The same again is known, and another companion is another question.
+    // The same again is known, and without the companion it is another question.
+    assert_ne!(alone["experiment"], both["experiment"]);
     assert_eq!(site.json(&["run", &short(&site, ("", ""))])["experiment"], both["experiment"]);
 }
 

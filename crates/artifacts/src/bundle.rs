@@ -172,6 +172,14 @@ pub(crate) fn is_of_encoder(file: &str) -> bool {
     file == ENCODER || file == ENCODER_STATE
 }
 
+impl Manifest {
+    /// Whether an encoder belongs to it.
+    #[must_use]
+    pub fn has_encoder(&self) -> bool {
+        self.files.keys().any(|file| is_of_encoder(file))
+    }
+}
+
 impl BundleError {
     /// Whether it is the encoder's files that cannot be used; all else of the bundle may be sound.
     #[must_use]

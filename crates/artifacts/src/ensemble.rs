@@ -165,7 +165,8 @@ fn difference(first: &Bundle, other: &Bundle) -> Option<&'static str> {
         TaskSpec::Rl(_) => None,
     };
     let calibration = |bundle: &Bundle| match &bundle.manifest().trial.task {
-        TaskSpec::Supervised(task) => task.calibration,
+        // What a network says that tells no direction from another hangs on how rows were counted.
+        TaskSpec::Supervised(task) => task.calibration.map(|wanted| (wanted, task.imbalance)),
         TaskSpec::Rl(_) => None,
     };
     let traded = |bundle: &Bundle| match &bundle.manifest().trial.task {
@@ -174,12 +175,13 @@ fn difference(first: &Bundle, other: &Bundle) -> Option<&'static str> {
     };
     let (a, b) = (&first.manifest().trial, &other.manifest().trial);
     [
-        (a.data_digest != b.data_digest || a.data != b.data, "data or splits"),
+        // What a member learned from beside the traded symbol is its own matter.
+        (a.data_digest != b.data_digest || a.data.traded() != b.data.traded(), "data or splits"),
         (first.features() != other.features(), "features"),
         (first.encoder() != other.encoder(), "encoders"),
         (market(first) != market(other), "costs or limits"),
         (labels(first) != labels(other), "horizon, labels or heads"),
-        (calibration(first) != calibration(other), "calibration"),
+        (calibration(first) != calibration(other), "calibration, or how rows were counted that it corrects"),
         (traded(first) != traded(other), "strategy"),
     ]
     .into_iter()

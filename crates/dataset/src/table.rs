@@ -173,10 +173,10 @@ pub fn load(path: &Path, symbol: &Symbol, repairs: &[Repair]) -> Result<(Dataset
     repaired(read(path, symbol)?, repairs)
 }
 
-/// The same of several symbols, in their order, in one pass over the file.
+/// The same of several symbols, each named once, in their order, in one pass over the file.
 ///
 /// # Errors
-/// As [`load`].
+/// As [`load`]; [`DataError::Changed`] for one that is named twice.
 pub fn load_all(path: &Path, symbols: &[Symbol], repairs: &[Repair]) -> Result<Vec<Dataset>, DataError> {
     let sets = read_all(path, symbols)?.into_iter();
     sets.map(|read| Ok(repaired(read, repairs)?.0)).collect()

@@ -93,7 +93,8 @@ impl StandbyError {
 /// [`StandbyError`]: what is wrong with the fallback, or without one with the encoder, or with all else of either.
 pub fn choose(registry: &Registry, store: &Store, asked: &str, fallback: Option<&str>) -> Result<Chosen, StandbyError> {
     let (model, id) = registry.resolve(asked)?;
-    let fallback = fallback.map(|reference| standby(registry, store, reference, id)).transpose()?;
+    let encodes = store.get_manifest(id)?.has_encoder();
+    let fallback = fallback.filter(|_| encodes).map(|reference| standby(registry, store, reference, id)).transpose()?;
     let error = match usable(store, id) {
         Ok(bundle) => return Ok(Chosen { bundle, model, reference: asked.to_owned(), instead: None }),
         Err(error) => error,
@@ -114,7 +115,7 @@ fn standby(registry: &Registry, store: &Store, reference: &str, asked: BundleId)
         return Err(StandbyError::Encodes { reference });
     }
     let differs = [
-        (given.symbols != wanted.symbols, "symbol"),
+        (given.symbols.first() != wanted.symbols.first(), "symbol"),
         (given.interval != wanted.interval, "interval"),
         (given.repairs != wanted.repairs, "list of repairs"),
     ];

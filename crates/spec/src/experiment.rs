@@ -112,6 +112,14 @@ pub struct DataSpec {
     pub repairs: Vec<Repair>,
 }
 
+impl DataSpec {
+    /// The same without the symbols that are learned from and not traded.
+    #[must_use]
+    pub fn traded(&self) -> Self {
+        Self { symbols: self.symbols.first().cloned().into_iter().collect(), ..self.clone() }
+    }
+}
+
 /// A repair of bars, by the fault it takes away. Each changes only the rows that its fault spoilt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

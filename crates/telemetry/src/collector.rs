@@ -67,7 +67,8 @@ impl Collector {
         Ok(Self { endpoint, spans, server })
     }
 
-    /// Starts one that takes protobuf over HTTP, on a free port of this machine: a call a connection, one after the other.
+    /// Starts one that takes protobuf over HTTP, on a free port of this machine: a call a connection, one after the
+    /// other. Below `/moved` it says that it moved.
     ///
     /// # Errors
     /// As the system says.
@@ -166,10 +167,13 @@ async fn hear(socket: TcpStream, spans: &Spans) -> std::io::Result<()> {
     }
     let mut body = vec![0; length];
     socket.read_exact(&mut body).await?;
-    let is_export = lines.first().is_some_and(|line| line == "post /v1/traces http/1.1")
-        && lines.iter().any(|line| line == "content-type: application/x-protobuf");
-    let answer = if is_export { "200 OK" } else { "404 Not Found" };
-    if is_export {
+    let is_protobuf = lines.iter().any(|line| line == "content-type: application/x-protobuf");
+    let answer = match lines.first().map(String::as_str) {
+        Some("post /v1/traces http/1.1") if is_protobuf => "200 OK",
+        Some("post /moved/v1/traces http/1.1") => "302 Found\r\nlocation: /v1/traces",
+        Some(_) | None => "404 Not Found",
+    };
+    if answer == "200 OK" {
         keep(spans, ExportRequest::decode(body.as_slice()).map_err(std::io::Error::other)?);
     }
     let answer = format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");

@@ -6,6 +6,7 @@ use std::time::Duration;
 use prost::Message as _;
 use reqwest::Url;
 use reqwest::header::CONTENT_TYPE;
+use reqwest::redirect::Policy;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::{Channel, Endpoint};
 use tonic_prost::ProstCodec;
@@ -32,7 +33,7 @@ impl Exporter {
         let channel = Endpoint::from_shared(endpoint.to_owned())
             .ok()
             .filter(|found| found.uri().scheme_str() == Some("http") && found.uri().host().is_some())
-            .ok_or_else(|| TelemetryError::Endpoint(endpoint.to_owned()))?
+            .ok_or_else(|| TelemetryError::Endpoint(without_secrets(endpoint)))?
             .connect_timeout(EXPORT_MAX)
             .timeout(EXPORT_MAX)
             .connect_lazy();
@@ -42,9 +43,10 @@ impl Exporter {
     /// To `http://HOST:PORT/PATH`.
     pub(crate) fn http(traces: &str) -> Result<Self, TelemetryError> {
         let url = Url::parse(traces).ok().filter(|url| url.scheme() == "http" && url.has_host());
-        let url = url.ok_or_else(|| TelemetryError::Endpoint(traces.to_owned()))?;
-        // As over gRPC no proxy stands between.
-        let client = reqwest::Client::builder().no_proxy().connect_timeout(EXPORT_MAX).timeout(EXPORT_MAX).build();
+        let url = url.ok_or_else(|| TelemetryError::Endpoint(without_secrets(traces)))?;
+        // As over gRPC no proxy stands between, and nobody sends the spans elsewhere.
+        let client = reqwest::Client::builder().no_proxy().redirect(Policy::none());
+        let client = client.connect_timeout(EXPORT_MAX).timeout(EXPORT_MAX).build();
         let client = client.map_err(|error| TelemetryError::Client(chain(&error)))?;
         Ok(Self::Http { client, traces: url })
     }
@@ -64,12 +66,20 @@ impl Exporter {
                 let call = client.post(traces.clone()).header(CONTENT_TYPE, "application/x-protobuf");
                 let sent = call.body(message.encode_to_vec()).send().await;
                 // The address may hold a password, and is known to whoever wrote it.
-                sent.and_then(reqwest::Response::error_for_status)
-                    .map(drop)
-                    .map_err(|error| chain(&error.without_url()))
+                let status = sent.map_err(|error| chain(&error.without_url()))?.status();
+                if status.is_success() { Ok(()) } else { Err(format!("it answers {status}")) }
             }
         }
     }
+}
+
+/// An address to be shown. Of one that may hold a password or a key, before an `@` or behind a `?`, only the scheme:
+/// where it cannot be read, nobody knows which part of it is the secret.
+fn without_secrets(address: &str) -> String {
+    if !address.contains(['@', '?']) {
+        return address.to_owned();
+    }
+    address.split_once("://").map_or_else(|| "…".to_owned(), |(scheme, _)| format!("{scheme}://…"))
 }
 
 fn chain(error: &dyn Error) -> String {

@@ -293,6 +293,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_collector_that_has_moved_has_taken_nothing() {
+        let collector = Collector::start_http().await.unwrap();
+        let exporter = Exporter::http(&format!("{}/moved/v1/traces", collector.endpoint())).unwrap();
+        let why = exporter.export(request("test", vec![span(TraceContext::root([3; 32]))])).await.unwrap_err();
+        assert!(why.contains("302"), "{why}");
+        assert!(collector.spans().is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_address_that_cannot_be_used_is_told_without_its_secrets() {
+        for address in ["https://u:s3cret@box:4318", "u:s3cret@box", "https://box/?key=s3cret"] {
+            for protocol in ["grpc", "http/protobuf"] {
+                let get = |name: &str| match name {
+                    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" => Some(address.to_owned()),
+                    "OTEL_EXPORTER_OTLP_PROTOCOL" => Some(protocol.to_owned()),
+                    _ => None,
+                };
+                let error = Tracer::configured(get, "test").unwrap_err();
+                assert!(!format!("{error} {error:?}").contains("s3cret"), "{error}");
+            }
+        }
+    }
+
+    #[tokio::test]
     async fn nobody_waits_for_a_collector_that_is_away_and_nothing_grows() {
         let tracer = Tracer::to("http://127.0.0.1:1", "test").unwrap();
         for index in 0..2 * SPANS_MAX {

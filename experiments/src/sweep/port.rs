@@ -154,6 +154,11 @@ impl ExperimentSweep {
         Self::new(serde_json::from_slice(payload).map_err(SweepError::Payload)?)
     }
 
+    /// Whether it was to begin with what an earlier one saw and cannot: none of it lies in this space.
+    pub(crate) fn misses_what_was_seen(&self) -> bool {
+        self.source.sees() && self.before.is_empty() && !self.question.seen.is_empty()
+    }
+
     pub(super) fn seeds(&self) -> u32 {
         self.question.spec.sweep.seeds.len().max(1) as u32
     }

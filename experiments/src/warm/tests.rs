@@ -82,6 +82,15 @@ fn of_a_dimension_that_is_no_longer_varied_only_the_points_at_its_value_are_take
 }
 
 #[test]
+fn figures_that_other_symbols_had_a_part_in_are_refused() {
+    let spec = changed(|_| {});
+    let beside = [Digest::of(b"bars beside them")];
+    let here = Here { spec: &spec, digests: (Digest::of(b"bars"), &beside) };
+    let other = here.taken((&earlier(), &[Objective::ValidationSharpe]), trials()).unwrap_err().to_string();
+    assert!(other.contains("`data.symbols_beside` was []"), "{other}");
+}
+
+#[test]
 fn an_objective_that_was_never_measured_is_refused_and_one_that_came_to_nothing_is_not() {
     let spec = changed(|spec| spec["sweep"]["objective"] = json!("validation_drawdown"));
     let here = Here { spec: &spec, digests: (Digest::of(b"bars"), &[]) };

@@ -241,6 +241,13 @@ impl Cluster {
         }
     }
 
+    /// Whether the grant of an attempt that nobody has spoken of may be sent once more, which counts.
+    pub(super) fn may_repeat(&mut self, attempt: AttemptId) -> bool {
+        let Some(lease) = self.leases.get_mut(&attempt) else { return true };
+        lease.repeats += 1;
+        lease.repeats <= GRANT_REPEATS_MAX
+    }
+
     /// The attempt ran when the scheduler ended, and may still.
     pub(super) fn readopt(&mut self, now: Timestamp, attempt: AttemptId) {
         self.extend(now, attempt, READOPTION_LEASES);
@@ -248,7 +255,7 @@ impl Cluster {
 
     fn extend(&mut self, now: Timestamp, attempt: AttemptId, leases: u64) -> &mut Lease {
         let expires = now.plus_seconds((self.options.lease.millis() * leases) as f64 / 1_000.0);
-        let lease = self.leases.entry(attempt).or_insert(Lease { expires, progress: None, since: None });
+        let lease = self.leases.entry(attempt).or_insert(Lease { expires, progress: None, since: None, repeats: 0 });
         lease.expires = expires;
         self.timers.set_by(Timer::Lease(attempt), expires);
         lease

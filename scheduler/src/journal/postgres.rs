@@ -1,52 +1,53 @@
 //! The journal in PostgreSQL, for several schedulers of which one leads.
 //!
-//! Whoever holds the advisory lock leads, and only through the connection that holds it is anything appended: a leader that
-//! lost its connection has lost the lock and can append nothing more. Sequence numbers are the primary key, so even two
-//! that both believed they lead could not both append. A standby waits for the lock.
+//! Whoever holds the advisory lock leads, and only through the connection that holds it is anything appended: a leader
+//! that lost its connection has lost the lock and can append nothing more. Sequence numbers are the primary key, so
+//! even two that both believed they lead could not both append. A standby waits for the lock.
 //!
-//! The client blocks, and has a thread of its own because the core's thread runs a runtime already. Nobody waits for that
-//! thread longer than [`ANSWER_MAX`]: a database that does not answer ends its scheduler, it does not hold it.
+//! The client blocks, and has a thread of its own because the core's thread runs a runtime already. Nobody waits longer
+//! than [`ANSWER_MAX`] for that thread's next word, but a standby, which has nothing else to do: a database that does
+//! not answer ends its scheduler, it does not hold it. What is done on that thread stands in [`connection`].
 
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::time::Duration;
 
-use market::Timestamp;
+use postgres::Config;
 use postgres::config::Host;
-use postgres::{Client, Config, NoTls};
 
-use crate::event::{Event, Record};
+use crate::event::Record;
 use crate::journal::{Journal, JournalError};
 use crate::ledger::IllegalEvent;
 
-/// Format of the journal, as of [`super::SqliteJournal`].
-const FORMAT: i64 = 1;
+mod connection;
 
-/// Of the lock that the leader holds: `tradewind` in the digits of a phone.
-const LOCK: i64 = 872_339_463;
+use connection::{Answer, Opened, Page, Purpose, Request, Word};
 
 /// Wait of a standby between two tries.
 const STANDBY: Duration = Duration::from_millis(500);
 
-/// Longest time for a connection.
+/// Longest time for a connection's socket.
 const CONNECT: Duration = Duration::from_secs(3);
 
-/// Longest time the database works at one statement. Each is short, an append of a round or a page of records; the wait of a
-/// commit for its disk does not count, so nothing that is committed is reported as cancelled.
+/// Longest time the database works at one statement. Each is bounded in what it writes or reads; the wait of a commit
+/// for its disk does not count, so nothing that is committed is reported as cancelled.
 const STATEMENT_MAX: Duration = Duration::from_secs(5);
 
 /// Longest wait for a lock on a table: only a person who changes the tables holds one that is in the way. Shorter than
 /// [`STATEMENT_MAX`], so that the error names the lock.
 const TABLE_LOCK_MAX: Duration = Duration::from_secs(3);
 
-/// Longest wait for an answer, whatever the database does. Above [`STATEMENT_MAX`], because the database's own words say more;
-/// below the ten seconds that a client of the scheduler waits, so that it is told that its call failed.
+/// Longest wait for the connection's next word, whatever the database does. Above [`STATEMENT_MAX`], because the
+/// database's own words say more; below the ten seconds that a client of the scheduler waits, so that it is told that
+/// its call failed.
 const ANSWER_MAX: Duration = Duration::from_secs(8);
 
 /// Longest time that sent bytes stay unacknowledged before a connection over TCP counts as broken.
 const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(8);
 
-/// Silence after which a connection over TCP is probed, so that a standby's or a reader's does not stay open for hours.
+/// Silence after which a connection over TCP is probed, by either end, so that none stays open for hours, and its lock
+/// with it.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(5);
 
 /// Between two probes.
@@ -55,33 +56,30 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(1);
 /// Probes without an answer before a connection counts as broken.
 const KEEPALIVE_RETRIES: u32 = 3;
 
-/// Records read by one statement: a page is read within [`STATEMENT_MAX`] however long the journal is and whatever is done with
-/// the page before.
-const PAGE: i64 = 1_024;
+/// Pages on their way from the reading thread.
+const PAGES_AHEAD: usize = 1;
 
-/// Records on their way from the reading thread.
-const READ_AHEAD: usize = 1_024;
+/// Connections that this process reads through, or waits for: each that was given up keeps its thread until the
+/// database says something, and one that is silent for an hour must not take all threads there are.
+const READERS_MAX: usize = 16;
 
-const SCHEMA: &str = "
-    CREATE TABLE IF NOT EXISTS tradewind_format (format BIGINT PRIMARY KEY);
-    INSERT INTO tradewind_format SELECT 1 WHERE NOT EXISTS (SELECT FROM tradewind_format);
-    CREATE TABLE IF NOT EXISTS tradewind_events (
-        sequence BIGINT PRIMARY KEY,
-        at BIGINT NOT NULL,
-        body TEXT NOT NULL,
-        bytes BYTEA
-    );
-    CREATE OR REPLACE FUNCTION tradewind_append_only() RETURNS trigger LANGUAGE plpgsql AS
-        $$ BEGIN RAISE EXCEPTION 'the journal is append-only'; END $$;
-    CREATE OR REPLACE TRIGGER tradewind_events_stay BEFORE UPDATE OR DELETE ON tradewind_events
-        FOR EACH ROW EXECUTE FUNCTION tradewind_append_only();
-";
+static READERS: AtomicUsize = AtomicUsize::new(0);
 
-enum Request {
-    Append(Vec<Record>, Sender<Result<(), JournalError>>),
-    Count(Sender<Result<i64, JournalError>>),
-    /// What is behind the first so many.
-    Read(i64, SyncSender<Result<(i64, Record), JournalError>>),
+/// A place among the readers of this process, until it is dropped.
+struct Place;
+
+impl Place {
+    fn take() -> Option<Self> {
+        let before = READERS.fetch_add(1, Ordering::Relaxed);
+        // Dropped where none is left, it is given back.
+        Some(Self).filter(|_| before < READERS_MAX)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        READERS.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// A journal in a database: held by the leader, or read beside it.
@@ -99,14 +97,23 @@ impl PostgresJournal {
     /// longer `wanted`.
     ///
     /// # Errors
-    /// [`JournalError`] when the address is none, is not of this machine, or the database refuses. A database that does
-    /// not answer is waited for.
+    /// [`JournalError`] when the address is none, is not of this machine, or the database refuses for good. One that
+    /// does not answer, is busy or locked is waited for.
     pub fn lead(url: &str, wanted: impl Fn() -> bool) -> Result<Option<Self>, JournalError> {
         let (config, name) = address(url)?;
+        let mut said = None;
         while wanted() {
-            if let Some(client) = connect(&config, &name)? {
-                tracing::info!(journal = name, "this scheduler leads");
-                return Self::start(client, name).map(Some);
+            let (journal, opens) = Self::begin(&config, &name, Purpose::Lead, None)?;
+            // A database that is silent has one connection waiting for it, not one more at each try.
+            let Some(opened) = journal.outcome(&opens, &wanted, &mut said) else { return Ok(None) };
+            match opened {
+                Ok(Opened::Ready) => {
+                    tracing::info!(journal = name, "this scheduler leads");
+                    return Ok(Some(journal));
+                }
+                Ok(Opened::AnotherLeads) => said = None,
+                Err(error) if error.passes() => say_once(&error, &mut said),
+                Err(error) => return Err(error),
             }
             stand_by();
         }
@@ -119,41 +126,80 @@ impl PostgresJournal {
     /// [`JournalError`], also where the database does not answer.
     pub fn open_read_only(url: &str) -> Result<Self, JournalError> {
         let (config, name) = address(url)?;
-        let failed = |error: postgres::Error| explain(&name, &error);
-        let mut client = session(&config).map_err(failed)?;
-        client.batch_execute("SET default_transaction_read_only TO on").map_err(failed)?;
-        Self::checked(client, name)
-    }
-
-    fn start(mut client: Client, name: String) -> Result<Self, JournalError> {
-        client.batch_execute(SCHEMA).map_err(|error| explain(&name, &error))?;
-        Self::checked(client, name)
-    }
-
-    fn checked(mut client: Client, name: String) -> Result<Self, JournalError> {
-        let failed = |error: postgres::Error| explain(&name, &error);
-        let found: i64 = client.query_one("SELECT max(format) FROM tradewind_format", &[]).map_err(failed)?.get(0);
-        if found != FORMAT {
-            return Err(JournalError::Format { path: name, found, wanted: FORMAT });
+        let why = || format!("{READERS_MAX} connections already wait for its answer");
+        let place = Place::take().ok_or_else(|| JournalError::Away { path: name.clone(), why: why() })?;
+        let (journal, opens) = Self::begin(&config, &name, Purpose::Read, Some(place))?;
+        match opens.recv_timeout(ANSWER_MAX) {
+            // Whoever leads is in no reader's way.
+            Ok(opened) => opened.map(|_| journal),
+            Err(RecvTimeoutError::Timeout) => Err(journal.silent()),
+            Err(RecvTimeoutError::Disconnected) => Err(journal.gone()),
         }
-        let last = count(&mut client).map_err(failed)?;
+    }
+
+    /// Begins to open the journal. Where what comes back is dropped before it is opened, the connection ends as soon as
+    /// it is made, and its lock with it. `place`: a reader's, free again once the thread ends.
+    fn begin(
+        config: &Config,
+        name: &str,
+        purpose: Purpose,
+        place: Option<Place>,
+    ) -> Result<(Self, Opening), JournalError> {
         let (requests, received) = channel();
-        let writer = Writer { client, name: name.clone(), last };
+        let (opened, opens) = channel();
+        let (config, of) = (config.clone(), name.to_owned());
+        let serve = move || {
+            connection::serve(&config, &of, purpose, &opened, &received);
+            drop(place);
+        };
         std::thread::Builder::new()
             .name("journal".to_owned())
-            .spawn(move || writer.serve(&received))
-            .map_err(|error| JournalError::Failed { path: name.clone(), why: error.to_string() })?;
-        Ok(Self { name, requests, broken: None })
+            .spawn(serve)
+            .map_err(|error| JournalError::Failed { path: name.to_owned(), why: error.to_string() })?;
+        Ok((Self { name: name.to_owned(), requests, broken: None }, opens))
     }
 
-    /// Sends what `request` makes of a sender, and waits for the answer.
-    fn ask<T>(&self, request: impl FnOnce(Sender<Result<T, JournalError>>) -> Request) -> Result<T, JournalError> {
-        let (answer, answered) = channel();
+    /// What opening came to; `None` once it is no longer `wanted`.
+    fn outcome(
+        &self,
+        opens: &Opening,
+        wanted: &impl Fn() -> bool,
+        said: &mut Option<String>,
+    ) -> Option<Result<Opened, JournalError>> {
+        let mut waited = Duration::ZERO;
+        loop {
+            match opens.recv_timeout(STANDBY) {
+                Ok(opened) => return Some(opened),
+                Err(RecvTimeoutError::Disconnected) => return Some(Err(self.gone())),
+                Err(RecvTimeoutError::Timeout) if wanted() => waited += STANDBY,
+                Err(RecvTimeoutError::Timeout) => return None,
+            }
+            if waited >= ANSWER_MAX {
+                say_once(&self.silent(), said);
+            }
+        }
+    }
+
+    /// Sends what `request` makes of a sender, lets `part` take what comes back piece by piece, and waits for the end.
+    /// Up to `ahead` pieces wait to be taken.
+    fn ask<P, E>(
+        &self,
+        ahead: usize,
+        request: impl FnOnce(SyncSender<Answer<P, E>>) -> Request,
+        mut part: impl FnMut(P) -> Result<(), JournalError>,
+    ) -> Result<E, JournalError> {
+        let (answer, answered) = sync_channel(ahead);
         self.requests.send(request(answer)).map_err(|_| self.gone())?;
-        match answered.recv_timeout(ANSWER_MAX) {
-            Ok(answer) => answer,
-            Err(RecvTimeoutError::Timeout) => Err(self.silent()),
-            Err(RecvTimeoutError::Disconnected) => Err(self.gone()),
+        loop {
+            match answered.recv_timeout(ANSWER_MAX) {
+                Ok(word) => match word? {
+                    Word::Part(piece) => part(piece)?,
+                    Word::End(end) => return Ok(end),
+                },
+                Err(RecvTimeoutError::Timeout) => return Err(self.silent()),
+                // An end is said: without one the thread broke off.
+                Err(RecvTimeoutError::Disconnected) => return Err(self.gone()),
+            }
         }
     }
 
@@ -162,8 +208,20 @@ impl PostgresJournal {
     }
 
     fn silent(&self) -> JournalError {
-        let why = format!("the database did not answer within {} s: see to it and start again", ANSWER_MAX.as_secs());
-        JournalError::Failed { path: self.name.clone(), why }
+        let why = format!("the database did not answer within {} s", ANSWER_MAX.as_secs());
+        JournalError::Away { path: self.name.clone(), why }
+    }
+}
+
+/// Where the connection's thread says what opening came to.
+type Opening = Receiver<Result<Opened, JournalError>>;
+
+/// Warns, unless the same was said last.
+fn say_once(error: &JournalError, said: &mut Option<String>) {
+    let why = error.to_string();
+    if said.as_ref() != Some(&why) {
+        tracing::warn!(why, "this scheduler cannot lead yet");
+        *said = Some(why);
     }
 }
 
@@ -192,113 +250,6 @@ fn address(url: &str) -> Result<(Config, String), JournalError> {
     Ok((config, format!("postgres database {database}")))
 }
 
-/// A connection on which no statement takes for ever.
-fn session(config: &Config) -> Result<Client, postgres::Error> {
-    let mut client = config.connect(NoTls)?;
-    let (statement, lock) = (STATEMENT_MAX.as_millis(), TABLE_LOCK_MAX.as_millis());
-    client.batch_execute(&format!("SET statement_timeout TO {statement}; SET lock_timeout TO {lock}"))?;
-    Ok(client)
-}
-
-/// A connection that holds the lock; `None` while another has it or nobody answers.
-fn connect(config: &Config, name: &str) -> Result<Option<Client>, JournalError> {
-    let mut client = match session(config) {
-        Ok(client) => client,
-        // Refused by the database itself: waiting will not help.
-        Err(error) if error.code().is_some_and(|code| !is_starting(code)) => return Err(explain(name, &error)),
-        Err(error) => {
-            tracing::debug!(%error, journal = name, "no connection");
-            return Ok(None);
-        }
-    };
-    let leads = client
-        .batch_execute("SET synchronous_commit TO on")
-        .and_then(|()| client.query_one("SELECT pg_try_advisory_lock($1)", &[&LOCK]));
-    Ok(leads.ok().filter(|row| row.get(0)).map(|_| client))
-}
-
-/// The server starts or stops.
-fn is_starting(code: &postgres::error::SqlState) -> bool {
-    use postgres::error::SqlState;
-    [SqlState::CANNOT_CONNECT_NOW, SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN].contains(code)
-}
-
-struct Writer {
-    client: Client,
-    name: String,
-    /// The last sequence number.
-    last: i64,
-}
-
-impl Writer {
-    fn serve(mut self, requests: &Receiver<Request>) {
-        while let Ok(request) = requests.recv() {
-            match request {
-                // Errs only when the caller is gone.
-                Request::Append(records, answer) => {
-                    drop(answer.send(self.append(&records).map_err(|error| explain(&self.name, &error))));
-                }
-                Request::Count(answer) => {
-                    drop(answer.send(count(&mut self.client).map_err(|error| explain(&self.name, &error))));
-                }
-                Request::Read(after, answer) => {
-                    if let Err(error) = self.read(after, &answer) {
-                        drop(answer.send(Err(error)));
-                    }
-                }
-            }
-        }
-    }
-
-    /// One statement, whatever the number of records.
-    fn append(&mut self, records: &[Record]) -> Result<(), postgres::Error> {
-        let count = i64::try_from(records.len()).unwrap_or(i64::MAX);
-        let sequences: Vec<i64> = (self.last + 1..=self.last + count).collect();
-        let times: Vec<i64> = records.iter().map(|record| record.at.micros()).collect();
-        let bodies: Vec<String> = records.iter().map(|record| record.event.to_json()).collect();
-        let blobs: Vec<Option<&[u8]>> =
-            records.iter().map(|record| Some(record.event.blob()).filter(|blob| !blob.is_empty())).collect();
-        let insert = "INSERT INTO tradewind_events (sequence, at, body, bytes)
-            SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bytea[])";
-        self.client.execute(insert, &[&sequences, &times, &bodies, &blobs])?;
-        self.last += count;
-        Ok(())
-    }
-
-    fn read(
-        &mut self,
-        after: i64,
-        answer: &SyncSender<Result<(i64, Record), JournalError>>,
-    ) -> Result<(), JournalError> {
-        let name = self.name.clone();
-        let failed = |error: postgres::Error| explain(&name, &error);
-        let damaged = |sequence, why| JournalError::Damaged { path: name.clone(), sequence, why };
-        let select = "SELECT sequence, at, body, bytes FROM tradewind_events
-            WHERE sequence > $1 ORDER BY sequence LIMIT $2";
-        let mut last = after;
-        loop {
-            let page = self.client.query(select, &[&last, &PAGE]).map_err(failed)?;
-            if page.is_empty() {
-                return Ok(());
-            }
-            for row in page {
-                let (expected, sequence): (i64, i64) = (last.saturating_add(1), row.get(0));
-                if sequence != expected {
-                    return Err(damaged(expected, format!("it is missing, {sequence} follows")));
-                }
-                last = sequence;
-                let blob: Option<Vec<u8>> = row.get(3);
-                let event = Event::from_parts(row.get(2), blob.unwrap_or_default())
-                    .map_err(|error| damaged(sequence, error.to_string()))?;
-                if answer.send(Ok((sequence, Record { at: Timestamp::from_micros(row.get(1)), event }))).is_err() {
-                    // The reader has heard enough.
-                    return Ok(());
-                }
-            }
-        }
-    }
-}
-
 impl fmt::Display for PostgresJournal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)
@@ -313,13 +264,13 @@ impl Journal for PostgresJournal {
         if let Some(why) = &self.broken {
             return Err(JournalError::Failed { path: self.name.clone(), why: why.clone() });
         }
-        let appended = self.ask(|answer| Request::Append(records.to_vec(), answer));
+        let appended = self.ask(1, |answer| Request::Append(records.to_vec(), answer), |()| Ok(()));
         self.broken = appended.as_ref().err().map(|error| format!("this scheduler no longer leads: {error}"));
         appended
     }
 
     fn records(&self) -> Result<u64, JournalError> {
-        self.ask(Request::Count).map(i64::unsigned_abs)
+        self.ask(1, Request::Count, |()| Ok(())).map(i64::unsigned_abs)
     }
 
     fn replay_after(
@@ -327,40 +278,18 @@ impl Journal for PostgresJournal {
         after: u64,
         visit: &mut dyn FnMut(Record) -> Result<(), IllegalEvent>,
     ) -> Result<(), JournalError> {
-        let (answer, answered) = sync_channel(READ_AHEAD);
         let after = i64::try_from(after).unwrap_or(i64::MAX);
-        self.requests.send(Request::Read(after, answer)).map_err(|_| self.gone())?;
-        loop {
-            let (sequence, record) = match answered.recv_timeout(ANSWER_MAX) {
-                Ok(read) => read?,
-                Err(RecvTimeoutError::Timeout) => return Err(self.silent()),
-                Err(RecvTimeoutError::Disconnected) => return Ok(()),
-            };
-            visit(record).map_err(|error| JournalError::Damaged {
-                path: self.name.clone(),
-                sequence,
-                why: error.to_string(),
-            })?;
-        }
+        let path = &self.name;
+        let tell = |page: Page| {
+            page.into_iter().try_for_each(|(sequence, record)| {
+                let damaged = |error: IllegalEvent| JournalError::Damaged {
+                    path: path.clone(),
+                    sequence,
+                    why: error.to_string(),
+                };
+                visit(record).map_err(damaged)
+            })
+        };
+        self.ask(PAGES_AHEAD, |answer| Request::Read(after, answer), tell)
     }
-}
-
-fn count(client: &mut Client) -> Result<i64, postgres::Error> {
-    Ok(client.query_one("SELECT coalesce(max(sequence), 0) FROM tradewind_events", &[])?.get(0))
-}
-
-/// In the database's words, which hold no password.
-fn explain(name: &str, error: &postgres::Error) -> JournalError {
-    use postgres::error::SqlState;
-    let path = name.to_owned();
-    match error.code() {
-        Some(code) if *code == SqlState::DISK_FULL => JournalError::Full { path },
-        Some(code) if *code == SqlState::READ_ONLY_SQL_TRANSACTION => JournalError::ReadOnly { path },
-        Some(code) if *code == SqlState::UNIQUE_VIOLATION => JournalError::InUse { path },
-        Some(_) | None => JournalError::Failed { path, why: chain(error) },
-    }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

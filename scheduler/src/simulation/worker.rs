@@ -17,6 +17,9 @@ const PATIENCE: u64 = 2 * SECOND;
 /// The same for a call that waits for an attempt: above the scheduler's long poll.
 const LONG_PATIENCE: u64 = 22 * SECOND;
 
+/// Wait before the first heartbeat of an attempt: until then a process can end without having said a word of it.
+const FIRST_WORD: u64 = 20 * MILLISECOND;
+
 /// What a worker does next, by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Chore {
@@ -249,7 +252,7 @@ impl World {
         let life = self.workers[index].life;
         self.workers[index].run = Some(run);
         self.workers[index].heartbeat = 0;
-        self.after(0, Act::Work(index, life, Chore::Beat(attempt)));
+        self.after(FIRST_WORD, Act::Work(index, life, Chore::Beat(attempt)));
         self.step_later(index);
     }
 

@@ -208,7 +208,8 @@ fn a_snapshot_is_kept_beside_a_journal_that_grows_and_not_beside_a_short_one() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.db");
     let mut journal = SqliteJournal::open(&path).unwrap();
-    // Whoever has a token does not wait. It is asked whether it is over before each look, and before what it read is written.
+    // Whoever has a token does not wait. It is asked whether it is over before each look, before what it read is
+    // written, and before that gets its name.
     let look = |looks: usize| {
         let left = std::cell::Cell::new(looks);
         std::thread::current().unpark();
@@ -229,6 +230,11 @@ fn a_snapshot_is_kept_beside_a_journal_that_grows_and_not_beside_a_short_one() {
     look(1);
     assert_eq!(counted(&beside(&path)), None, "it was over before all was read");
     look(2);
+    assert_eq!(counted(&beside(&path)), None, "it was over before it had its name");
+    let left = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    let left: Vec<_> = left.filter(|name| name.to_string_lossy().ends_with(".partial")).collect();
+    assert!(left.is_empty(), "{left:?}");
+    look(3);
     assert_eq!(counted(&beside(&path)), Some(RECORDS_MIN + life.len() as u64));
     let resumed = resume(&beside(&path), &journal).unwrap();
     assert!((resumed.ledger, resumed.last) == fold(&journal).unwrap());

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use protocol::{Client, ExperimentState, Report, Submission};
 use rustix::process::{Pid, Signal, kill_process};
-use scheduler::{Config, Handle, JournalAt, SchedulerError};
+use scheduler::{Ask, Config, Handle, JournalAt, OpenError, SchedulerError, Sweep, SweepOutcome, Sweeps};
 use spec::{Span, WorkerId};
 
 use super::{registration, submission, sweeps};
@@ -18,6 +18,9 @@ use super::{registration, submission, sweeps};
 /// Longest time of a stop while the database does not answer: the wait for an append, that for the thread of the snapshot, and
 /// some seconds for a slow machine.
 const STOP_MAX: Duration = Duration::from_secs(20);
+
+/// Longest wait for what a test is about to see.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A server of its own on a socket in a folder of its own.
 struct Server {
@@ -112,6 +115,20 @@ impl Server {
         });
         holds.recv().unwrap();
         release
+    }
+
+    /// The server's process for the one who leads, once that waits for a table that another than `known` waited for.
+    async fn waits(&self, known: Option<&str>) -> String {
+        let waiting = "SELECT waits.pid FROM pg_locks AS waits JOIN pg_locks AS leads USING (pid) \
+                       WHERE NOT waits.granted AND leads.granted AND leads.locktype = 'advisory' LIMIT 1";
+        let patience = Instant::now() + PATIENCE;
+        loop {
+            if let Some(pid) = self.query(waiting).filter(|pid| known != Some(pid.as_str())) {
+                return pid;
+            }
+            assert!(Instant::now() < patience, "nobody who leads waits for a table");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Halts the server and its process for the leader, so that nobody is answered and nothing is cancelled either.
@@ -228,15 +245,86 @@ async fn a_leader_whose_table_is_locked_ends_and_loses_nothing_that_it_acknowled
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_standby_that_finds_the_table_locked_waits_and_leads_once_the_lock_is_gone() {
+    let (server, home) = (Server::start(), tempfile::tempdir().unwrap());
+    let first = lead(home.path(), &server).await;
+    first.client().await.unwrap().submit(submission("2")).await.unwrap();
+    let standby = tokio::spawn(scheduler::start(config(home.path(), &server), sweeps(), None));
+    let held = server.hold_events();
+    server.depose();
+    // Told to wait no longer for the table, it lets go of the lead and tries again.
+    let once = server.waits(None).await;
+    server.waits(Some(&once)).await;
+    assert!(!standby.is_finished(), "it gave up, or leads without its journal");
+    drop(held);
+    let second = standby.await.unwrap().unwrap();
+    let detail = second.client().await.unwrap().show(&"pairs".parse().unwrap()).await.unwrap();
+    assert_eq!(detail.experiment.trials.pending, 2);
+    second.stop().await.unwrap();
+    drop(first);
+}
+
+/// Asks once, for [`LARGE`] trials of [`TRIAL_BYTES`] each.
+struct Large {
+    left: u32,
+    open: u32,
+}
+
+/// Three statements' worth of trials.
+const LARGE: u32 = 40;
+
+/// Bytes of each of them.
+const TRIAL_BYTES: usize = 512 << 10;
+
+impl Sweep for Large {
+    fn ask(&mut self) -> Ask {
+        let asked = std::mem::take(&mut self.left);
+        self.open += asked;
+        match (asked, self.open) {
+            (1.., _) => Ask::Batch(vec![vec![7; TRIAL_BYTES]; asked as usize]),
+            (0, 1..) => Ask::Waiting,
+            (0, 0) => Ask::Done,
+        }
+    }
+
+    fn tell(&mut self, _: u32, _: SweepOutcome) {
+        self.open -= 1;
+    }
+}
+
+fn large() -> Box<dyn Sweeps> {
+    Box::new(|_: &Submission| -> Result<Box<dyn Sweep>, OpenError> { Ok(Box::new(Large { left: LARGE, open: 0 })) })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_round_larger_than_a_statement_is_journalled_whole_and_read_again() {
+    let (server, home) = (Server::start(), tempfile::tempdir().unwrap());
+    let first = scheduler::start(config(home.path(), &server), large(), None).await.unwrap();
+    first.client().await.unwrap().submit(submission("large")).await.unwrap();
+    first.stop().await.unwrap();
+    let written = "SELECT count(DISTINCT xmin::text) || ' ' || max(sequence) || ' ' || sum(octet_length(bytes)) \
+                   FROM tradewind_events";
+    let whole = LARGE as usize * TRIAL_BYTES + "large".len();
+    assert_eq!(server.query(written), Some(format!("1 {} {whole}", LARGE + 1)), "one transaction has it all");
+
+    let second = scheduler::start(config(home.path(), &server), large(), None).await.unwrap();
+    let listed = second.client().await.unwrap().list().await.unwrap();
+    assert_eq!(listed.iter().map(|view| view.trials.pending).collect::<Vec<_>>(), [LARGE]);
+    second.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stop_does_not_wait_for_a_database_that_no_longer_answers() {
     let (server, home) = (Server::start(), tempfile::tempdir().unwrap());
     let first = lead(home.path(), &server).await;
     let client = first.client().await.unwrap();
     client.submit(submission("2")).await.unwrap();
-    let frozen = server.freeze();
+    // The table is held so that the append is seen to wait, and is on its way for certain when the server stops to
+    // answer.
+    let held = server.hold_events();
     let unanswered = tokio::spawn(async move { client.submit(other()).await });
-    // Long enough for the call to be on its way to the journal.
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    server.waits(None).await;
+    let frozen = server.freeze();
     let asked = Instant::now();
     let ended = first.stop().await.unwrap_err();
     assert!(asked.elapsed() < STOP_MAX, "took {:?}", asked.elapsed());
@@ -246,6 +334,7 @@ async fn a_stop_does_not_wait_for_a_database_that_no_longer_answers() {
 
     // What was on its way when the database went on may be in the journal or not; what was acknowledged is.
     drop(frozen);
+    drop(held);
     let second = lead(home.path(), &server).await;
     let detail = second.client().await.unwrap().show(&"pairs".parse().unwrap()).await.unwrap();
     assert_eq!(detail.experiment.trials.pending, 2);

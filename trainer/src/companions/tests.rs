@@ -6,7 +6,7 @@ use models::Predictor;
 use spec::{BundleId, Digest, FailureClass, Metric, SupervisedSpec, TaskSpec, TrialSpec};
 
 use crate::fixtures::{self, Recorder, assert_resumes_exactly, bars, finished};
-use crate::{Start, TrainError, Trained, TrainingData, prepare_among, train};
+use crate::{Start, TrainError, Trained, TrainingData, prepare, prepare_among, train};
 
 fn set(symbol: &str, bars: Vec<Bar>) -> Dataset {
     Dataset::new(symbol.to_owned().try_into().unwrap(), Interval::Day, bars)
@@ -113,6 +113,8 @@ fn companions_that_are_not_the_trials_or_too_young_are_refused_by_name() {
         error
     };
     assert!(matches!(refused(&[]), TrainError::Companions { wanted: 1, given: 0 }));
+    let alone = prepare(&trial, &sets[0]).unwrap_err();
+    assert!(matches!(alone, TrainError::Companions { .. }), "they are not left out in silence: {alone}");
     let changed = refused(&[set("ONE", bars(200, 0.5, 3))]);
     assert!(changed.to_string().starts_with("ONE, which is learned from beside the traded symbol"), "{changed}");
 

@@ -15,8 +15,8 @@ struct Shelf {
 }
 
 /// `agent@1` sees through an encoder; `plain@1` sees indicators alone, `plain@2` is another agent with an encoder. The network
-/// of `narrow@1` takes more values than its features make, `act@1` has another kind of network than it says, and `other@1`
-/// trades another share.
+/// of `narrow@1` takes more values than its features make, `act@1` has another kind of network than it says, `other@1`
+/// trades another share, and `pair@1` learned from another share beside its own.
 fn shelf() -> Shelf {
     let folder = tempfile::tempdir().unwrap();
     let mut registry = Registry::open(&folder.path().join("registry.db")).unwrap();
@@ -29,8 +29,8 @@ fn shelf() -> Shelf {
     let narrow = of(BundleKind::Forecaster, policy().features());
     let acting = of(BundleKind::Policy, plain.features());
     let named = [("agent", policy()), ("plain", plain), ("plain", other)];
-    let unfit = [("narrow", narrow), ("act", acting), ("other", of_another_share())];
-    for (model, bundle) in named.into_iter().chain(unfit) {
+    let more = [("narrow", narrow), ("act", acting), ("other", of_shares(&["MSFT"])), ("pair", of_shares(&["AAPL", "MSFT"]))];
+    for (model, bundle) in named.into_iter().chain(more) {
         store.put_bundle(&bundle).unwrap();
         let trial = bundle.manifest().trial.trial.clone();
         registry.register(&model.parse().unwrap(), bundle.id(), &trial, Timestamp::from_micros(0)).unwrap();
@@ -38,10 +38,11 @@ fn shelf() -> Shelf {
     Shelf { folder, registry, store }
 }
 
-fn of_another_share() -> Bundle {
+/// A forecaster of these shares.
+fn of_shares(symbols: &[&str]) -> Bundle {
     let plain = forecaster(1);
     let mut manifest = plain.manifest().clone();
-    manifest.trial.data.symbols = vec!["MSFT".to_owned().try_into().unwrap()];
+    manifest.trial.data.symbols = symbols.iter().map(|symbol| (*symbol).to_owned().try_into().unwrap()).collect();
     Bundle::build(Parts {
         kind: manifest.kind,
         network: manifest.network,
@@ -137,7 +138,16 @@ fn a_fallback_that_could_not_work_in_its_place_is_found_out_before_it_is_needed(
     assert!(matches!(narrow, StandbyError::Width { network: 18, features: 6, .. }), "{narrow}");
     let acting = shelf.choose(Some("act@1")).unwrap_err();
     assert!(matches!(acting, StandbyError::Model(_)), "{acting}");
+    assert!(shelf.choose(Some("pair@1")).is_ok(), "it trades the same share");
     shelf.damage(&forecaster(1), "weights.safetensors");
     let damaged = shelf.choose(Some("plain@1")).unwrap_err();
     assert!(matches!(damaged, StandbyError::Store(_)), "{damaged}");
+}
+
+#[test]
+fn a_bundle_without_an_encoder_is_not_held_up_by_its_fallback() {
+    let shelf = shelf();
+    shelf.damage(&forecaster(1), "weights.safetensors");
+    let chosen = choose(&shelf.registry, &shelf.store, "pair@1", Some("plain@1")).unwrap();
+    assert_eq!((chosen.reference.as_str(), chosen.instead), ("pair@1", None));
 }

@@ -139,6 +139,25 @@ fn a_grant_that_got_lost_is_sent_again_with_the_same_token() {
 }
 
 #[test]
+fn an_attempt_that_ends_its_worker_before_the_first_heartbeat_counts_as_lost_in_the_end() {
+    let mut cluster = TestCluster::new().submit("s", "1 1", policy()).worker("a", 1);
+    // A supervisor starts the worker again, under the same id.
+    for _ in 0..2 {
+        cluster.join("a", 1);
+        assert_eq!(cluster.attempt("a"), AttemptId(1), "a grant may have got lost");
+    }
+    cluster.join("a", 1);
+    expect![[r#"
+        s running
+          0 leased attempt=2 a (attempts 1, losses 1)
+    "#]]
+    .assert_eq(&cluster.render());
+    // Another attempt is counted anew.
+    cluster.join("a", 1);
+    assert_eq!(cluster.attempt("a"), AttemptId(2));
+}
+
+#[test]
 fn higher_priority_goes_first_and_a_parallel_limit_holds() {
     let narrow = Policy { parallel: Some(1), priority: 5, ..policy() };
     let cluster = TestCluster::new()
