@@ -50,7 +50,8 @@ pub(crate) fn predict(context: &Context, options: &Predict) -> Result<Exit> {
         let described = answered(described).await?;
         let at = described.get("at").and_then(Value::as_str).and_then(|at| at.parse().ok());
         let repairs = described.get("repairs").cloned().unwrap_or(Value::Array(Vec::new()));
-        let repairs: Vec<Repair> = serde_json::from_value(repairs).context("the server describes itself in another form")?;
+        let repairs: Vec<Repair> =
+            serde_json::from_value(repairs).context("the server describes itself in another form")?;
         let (data, _) = dataset::load(&path, &options.symbol, &repairs).map_err(bad_input)?;
         let bars = data.bars.iter().filter(|bar| at.is_none_or(|at| bar.time > at)).copied().collect();
         let request = PredictRequest { bars: Some(bars), ..PredictRequest::default() };

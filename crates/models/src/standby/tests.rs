@@ -29,7 +29,8 @@ fn shelf() -> Shelf {
     let narrow = of(BundleKind::Forecaster, policy().features());
     let acting = of(BundleKind::Policy, plain.features());
     let named = [("agent", policy()), ("plain", plain), ("plain", other)];
-    let more = [("narrow", narrow), ("act", acting), ("other", of_shares(&["MSFT"])), ("pair", of_shares(&["AAPL", "MSFT"]))];
+    let more =
+        [("narrow", narrow), ("act", acting), ("other", of_shares(&["MSFT"])), ("pair", of_shares(&["AAPL", "MSFT"]))];
     for (model, bundle) in named.into_iter().chain(more) {
         store.put_bundle(&bundle).unwrap();
         let trial = bundle.manifest().trial.trial.clone();
