@@ -213,16 +213,15 @@ fn read_all(path: &Path, symbols: &[Symbol]) -> Result<Vec<(Dataset, Vec<Action>
         decode(&batch.map_err(|error| format(error.to_string()))?, symbols, &mut bars)
             .ok_or_else(|| format("a column has another type than an import writes".to_owned()))?;
     }
-    let sets = symbols.iter().zip(bars).zip(promised);
-    let checked = |((symbol, bars), (digest, actions)): ((&Symbol, Vec<Bar>), (String, Vec<Action>))| {
+    let mut sets = Vec::with_capacity(symbols.len());
+    for ((symbol, bars), (digest, actions)) in symbols.iter().zip(bars).zip(promised) {
         let set = Dataset::new(symbol.clone(), about.interval, bars).on(about.calendar);
-        if set.digest.to_string() == digest {
-            Ok((set, actions))
-        } else {
-            Err(DataError::Changed { path: path.to_owned(), symbol: symbol.clone() })
+        if set.digest.to_string() != digest {
+            return Err(DataError::Changed { path: path.to_owned(), symbol: symbol.clone() });
         }
-    };
-    sets.map(checked).collect()
+        sets.push((set, actions));
+    }
+    Ok(sets)
 }
 
 fn open(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, DataError> {

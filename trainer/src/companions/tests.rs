@@ -51,9 +51,7 @@ fn with_companions_training_resumes_bit_for_bit_and_hands_in_the_network_of_one_
     let (many, alone) = (trained(&sets, fixtures::supervised()), trained(&sets[..1], fixtures::supervised()));
     assert_ne!(many.weights, alone.weights);
     assert_eq!(many.network, alone.network);
-    let names = |weights: &[u8]| -> Vec<String> {
-        models::weights::unpack(weights).unwrap().into_iter().map(|(name, _)| name).collect()
-    };
+    let names = |weights: &[u8]| -> Vec<String> { models::weights::unpack(weights).unwrap().into_keys().collect() };
     assert_eq!(names(&many.weights), names(&alone.weights), "embeddings of the others are not handed in");
 }
 
