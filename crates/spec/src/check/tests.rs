@@ -2,9 +2,10 @@
 
 use expect_test::{Expect, expect};
 
-use crate::sample::{POLICY, facts, lines, parsed, said, said_on};
+use crate::sample::{POLICY, facts, parsed, said, said_on};
 use crate::{ActionMode, Device, EnvSpec, Facts, check, parse, resolve};
 
+mod companions;
 mod encoder;
 mod folds;
 mod forecast;
@@ -238,22 +239,6 @@ fn symbols_that_the_data_lack_are_told() {
             a.yaml:5:25: a repeated symbol, the same rows twice teach nothing, remove one of `data.symbols.0` and `data.symbols.2`
         "#]],
     );
-}
-
-#[test]
-fn symbols_beside_the_traded_one_that_cannot_be_learned_from_are_told() {
-    let of_msft = |bars: usize| {
-        let mut facts = facts();
-        let data = facts.data.as_mut().unwrap();
-        data.companions = vec![data.times[366 - bars..].to_vec()];
-        let (spec, positions) = parsed(&[("[AAPL]", "[AAPL, MSFT]")]);
-        lines(&check(&spec, &positions, &facts))
-    };
-    assert_eq!(of_msft(366), "");
-    expect![[r#"
-        a.yaml:5:19: `MSFT` has 0 rows in `train`, 8 are needed to learn from it, after warm-up, window and purge, leave it out, or lengthen `train`
-    "#]]
-    .assert_eq(&of_msft(230));
 }
 
 #[test]
