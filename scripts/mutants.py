@@ -12,7 +12,8 @@ One line a mutant goes to stderr, with the first test that failed; one JSON obje
 all are killed. `--list` builds nothing: it prints the mutants and checks that each finds its place in the sources.
 
 The rules are those that reinforcement learning is known to break unseen: of returns and traces, resets, densities, each
-algorithm's loss, replay, running statistics, optimisers and layers, and environments.
+algorithm's loss, replay, running statistics, optimisers and layers, and environments. Then those of learning from several
+symbols.
 """
 
 import argparse
@@ -311,6 +312,21 @@ MUTANTS = [
     *broken("envs/src/schedule.rs", ["envs"],
         ("the end of the data terminates", "StepOutcome::Truncated", "StepOutcome::Terminated"),
         ("ruin truncates", "StepOutcome::Terminated", "StepOutcome::Truncated"),
+    ),
+    # Several symbols.
+    *broken("trainer/src/algorithms/supervised/pool.rs", ["trainer"],
+        ("symbols keep the embedding they begin with", "|(sum, d)| *sum += d", "|(sum, d)| *sum += 0.0 * d"),
+        ("a network is handed in without its symbol's embedding", "|(bias, own)| *bias += own",
+         "|(bias, own)| *bias += 0.0 * own"),
+        ("a network is handed in with another symbol's embedding", "embeddings.of(0)", "embeddings.of(1)"),
+        ("a symbol's first row is taken for its neighbour's", "|end| *end <= row", "|end| *end < row"),
+    ),
+    *broken("trainer/src/companions.rs", ["trainer"],
+        ("a companion is seen behind the training split", "bar.time <= train.to", "bar.time <= spec.data.split.test.to"),
+    ),
+    *broken("crates/neural/src/offsets.rs", ["neural"],
+        ("an offset takes the place of the bias", "*sum = bias + offset", "*sum = 0.0 * bias + offset"),
+        ("an offset has the gradient of its last step", "|(sum, d)| *sum += d", "|(sum, d)| *sum = *d"),
     ),
 ]
 
