@@ -17,7 +17,7 @@ pub mod trials;
 mod verdict;
 mod warm;
 
-pub use backtest::calibration::{CalibrationFigures, CoverageFigures, ReliabilityBin, ScoreFigures};
+pub use backtest::calibration::{CalibrationFigures, CoverageFigures, FollowedFigures, ReliabilityBin, ScoreFigures};
 pub use conclusion::{ConcludeError, Conclusion, conclude, promotion_text};
 pub use encoder::{EncoderError, EncoderFigures};
 pub use ensemble::{EnsembleRunError, EnsembleSummary, MemberFigures, SweepMembersError, TogetherFigures, ensemble};

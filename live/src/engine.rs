@@ -3,12 +3,13 @@
 //! A bar closes → features → prediction → decision → order for the next bar's open, exactly as in the backtest. State is
 //! a function of the header and the events so far, so the journal's inputs rebuild it.
 
+use dataset::outcome::Directions;
 use features::{FeatureError, observation};
 use market::{Bar, InstrumentError, Money, Price, Timestamp};
 use models::{Adaptive, LookError, ModelError, Predictor, Sight, SightStream, Uncertainty};
 use portfolio::{Portfolio, Tape};
 use risk::{Approved, Context, Gate, KillSwitch, Refusal};
-use spec::{BundleId, Confidence, Decision, Digest, Prediction, Reason};
+use spec::{BundleId, Confidence, Decision, Digest, Prediction, Reason, TaskSpec};
 use venue::{ClientOrderId, CostModel, Fill, OrderIntent};
 
 use crate::journal::{Alarm, Header, Mark, Record};
@@ -112,16 +113,17 @@ pub struct Engine {
     outstanding: Option<OrderIntent>,
     sequence: u64,
     observed: Vec<f32>,
-    /// Of a calibrated bundle: state like all here, a function of the header and the events.
-    intervals: Option<Adaptive>,
+    /// Of a calibrated bundle, with the directions it is told: state like all here, a function of the header and the events.
+    adaptive: Option<(Adaptive, Directions)>,
 }
 
 impl Engine {
-    /// An engine that has seen no event, with what it sees standing where the bundle left it.
+    /// An engine that has seen no event, with what it sees standing where the bundle left it. `task`: what the bundle was
+    /// trained for.
     ///
     /// # Errors
     /// [`EngineError::OtherBundle`] when the predictor is not the header's.
-    pub fn new(header: Header, predictor: Predictor, sight: &Sight) -> Result<Self, EngineError> {
+    pub fn new(header: Header, predictor: Predictor, sight: &Sight, task: &TaskSpec) -> Result<Self, EngineError> {
         let (wanted, given) = (header.bundle, predictor.bundle());
         if wanted != given {
             return Err(EngineError::OtherBundle { wanted, given });
@@ -136,7 +138,7 @@ impl Engine {
             outstanding: None,
             sequence: 0,
             observed: vec![0.0; predictor.input_width()],
-            intervals: predictor.calibration().map(Adaptive::new),
+            adaptive: adaptive(&predictor, task),
             header,
             predictor,
         })
@@ -191,16 +193,17 @@ impl Engine {
         if mark.equity <= Money(0) {
             actions.push(Action::Alarm(Alarm::Ruined));
         }
-        if let Some(intervals) = &mut self.intervals {
-            intervals.close(bar.close);
+        if let Some((adaptive, directions)) = &mut self.adaptive {
+            adaptive.close(bar.close, directions.close(bar.close));
         }
         let decision = match self.predict(bar, close)? {
             None => Decision { bar: bar.time, target: None, reason: Reason::WarmUp },
             Some((prediction, uncertainty)) => {
                 let decision = strategy::decide(&self.header.strategy, &self.header.env, &prediction);
-                let ends = self.intervals.as_mut().and_then(|state| state.interval(bar.close, &prediction.output));
+                let state = self.adaptive.as_mut();
+                let adapted = state.and_then(|(adaptive, _)| adaptive.forecast(bar.close, &prediction.output));
                 actions.push(Action::Prediction(prediction));
-                let confidence = uncertainty.zip(ends).map(|(uncertainty, ends)| uncertainty.within(ends));
+                let confidence = uncertainty.zip(adapted).map(|(uncertainty, adapted)| uncertainty.following(adapted));
                 actions.extend(confidence.map(Action::Confidence));
                 decision
             }
@@ -259,4 +262,11 @@ impl Engine {
             Err(refusal) => Action::Refusal(refusal),
         })
     }
+}
+
+/// Of a calibrated forecaster: what adapts to outcomes, and the directions of these by the rule of its labels.
+fn adaptive(predictor: &Predictor, task: &TaskSpec) -> Option<(Adaptive, Directions)> {
+    let TaskSpec::Supervised(task) = task else { return None };
+    let (calibration, unit) = predictor.calibration().zip(predictor.return_unit())?;
+    Some((Adaptive::new(calibration), Directions::new(task, unit)))
 }

@@ -81,7 +81,7 @@ where
     if bundle.id() != wanted {
         return Err(ReplayError::OtherBundle { wanted, given: bundle.id() });
     }
-    let engine = Engine::new(header, Predictor::load(&bundle)?, &Sight::load(&bundle)?);
+    let engine = Engine::new(header, Predictor::load(&bundle)?, &Sight::load(&bundle)?, &bundle.manifest().trial.task);
     derive(engine.map_err(|source| ReplayError::Input { record: 0, source })?, Script::new(records))
 }
 

@@ -119,7 +119,8 @@ pub enum LiveError {
 /// [`LiveError`]: nothing was sent that is not in the journal; running it again continues.
 pub fn run(options: &Options, bundle: &Bundle, feed: Feed, observer: &mut Observer<'_>) -> Result<Summary, LiveError> {
     let header = header(options, bundle, &feed);
-    let engine = Engine::new(header.clone(), Predictor::load(bundle)?, &Sight::load(bundle)?)?;
+    let engine =
+        Engine::new(header.clone(), Predictor::load(bundle)?, &Sight::load(bundle)?, &bundle.manifest().trial.task)?;
     let (mut journal, held) = Journal::open(&options.journal)?;
     match &held.header {
         None => journal.begin(&header)?,

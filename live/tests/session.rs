@@ -11,7 +11,9 @@ use std::path::Path;
 
 use artifacts::Bundle;
 use backtest::Setting;
+use backtest::calibration::CalibrationFigures;
 use dataset::Dataset;
+use dataset::outcome::direction;
 use fixture::{Kind, TRAINED};
 use live::feed::Feed;
 use live::journal::{self, Alarm, Record, frames};
@@ -21,7 +23,7 @@ use market::{Money, Timestamp};
 use models::{CALIBRATION_FORMAT, Calibration, Predictor, SpreadFit};
 use proptest::prelude::*;
 use risk::{KillSwitch, Limit, Limits};
-use spec::{Confidence, Decision, Repair, TaskSpec};
+use spec::{Confidence, Decision, Output, Repair, SupervisedSpec, TaskSpec};
 
 const BARS: usize = 200;
 
@@ -167,13 +169,22 @@ fn traded(session: Session) -> Session {
     session
 }
 
+fn task() -> SupervisedSpec {
+    let TaskSpec::Supervised(task) = fixture::trial(Kind::Forecaster).task else { panic!("it forecasts") };
+    task
+}
+
+/// What the backtest says of the bundle over the bars of the session.
+fn judged(session: &Session, task: &SupervisedSpec) -> CalibrationFigures {
+    let trial = fixture::trial(Kind::Forecaster);
+    let setting = Setting { dataset: &session.data, range: TRAINED..BARS, env: &trial.env, strategy: &trial.strategy };
+    backtest::Model::load(&session.bundle).unwrap().calibration(&setting, task).unwrap().unwrap()
+}
+
 #[test]
 fn live_intervals_hold_as_many_outcomes_as_the_backtest_counts() {
     let session = traded(calibrated(Kind::Forecaster));
-    let trial = fixture::trial(Kind::Forecaster);
-    let setting = Setting { dataset: &session.data, range: TRAINED..BARS, env: &trial.env, strategy: &trial.strategy };
-    let TaskSpec::Supervised(task) = &trial.task else { panic!("it forecasts") };
-    let figures = backtest::Model::load(&session.bundle).unwrap().calibration(&setting, task).unwrap().unwrap();
+    let figures = judged(&session, &task());
     let said = confidences(&session);
     let bars = &session.data.bars[TRAINED..];
     let inside = bars.windows(2).zip(&said).filter(|(pair, said)| {
@@ -186,18 +197,58 @@ fn live_intervals_hold_as_many_outcomes_as_the_backtest_counts() {
     assert!((figures.adaptive.width - width / figures.rows as f64).abs() < 1e-12);
 }
 
+/// What the calibration alone says of each bar.
+fn unmoved(session: &Session) -> Vec<[f32; 3]> {
+    let said = |record| {
+        let Record::Prediction(prediction) = record else { return None };
+        let Output::Forecast { probabilities, .. } = prediction.output else { return None };
+        Some(probabilities)
+    };
+    session.records().into_iter().filter_map(said).collect()
+}
+
 #[test]
-fn a_changed_level_in_the_journal_is_the_first_difference_and_a_later_bar_changes_none() {
+fn live_directions_begin_as_the_calibrated_ones_and_follow_as_the_backtest_counts() {
+    let session = traded(calibrated(Kind::Forecaster));
+    let (task, unmoved) = (task(), unmoved(&session));
+    let followed: Vec<[f32; 3]> = confidences(&session).iter().map(|said| said.probabilities.unwrap()).collect();
+    // A barrier's distance is read from the 20 returns before, so the first direction is that of bar 20, known at bar 21.
+    assert_eq!(followed[..21], unmoved[..21]);
+    assert!(followed[21..].iter().zip(&unmoved[21..]).all(|(followed, unmoved)| followed != unmoved));
+
+    let figures = judged(&session, &task);
+    let (rows, counted) = (figures.rows as f64, figures.followed.unwrap());
+    let unit = Predictor::load(&session.bundle).unwrap().return_unit().unwrap();
+    let (mut brier, mut most) = (0.0, 0.0);
+    for (place, said) in followed[..figures.rows].iter().enumerate() {
+        let class = usize::from(direction(&session.data.bars, TRAINED + place, &task, unit));
+        for (index, probability) in said.iter().enumerate() {
+            brier += (f64::from(*probability) - f64::from(u8::from(index == class))).powi(2);
+        }
+        most += f64::from(said.iter().copied().fold(0.0, f32::max));
+    }
+    assert!((counted.brier - brier / rows).abs() < 1e-12, "{counted:?} {}", brier / rows);
+    let confidence: f64 = counted.reliability.iter().map(|bin| bin.count as f64 * bin.confidence).sum();
+    assert!((confidence - most).abs() < 1e-9, "{counted:?} {most}");
+}
+
+#[test]
+fn a_changed_level_or_direction_in_the_journal_is_the_first_difference_and_a_later_bar_changes_none() {
     let session = traded(calibrated(Kind::Forecaster));
     let records = session.records();
     let at = records.iter().rposition(|record| matches!(record, Record::Confidence(_))).unwrap();
     let Record::Confidence(last) = &records[at] else { unreachable!("found by its kind") };
-    let changed = Confidence { miss: last.miss + 1e-15, ..*last };
-    rewrite(&session.options.journal, |payloads| {
-        payloads[at + 1] = serde_json::to_vec(&Record::Confidence(changed)).unwrap();
-    });
-    let Outcome::Differs(difference) = session.replay().unwrap() else { panic!("it was changed") };
-    assert_eq!(difference.field, "confidence.miss");
+    let next = |[down, flat, up]: [f32; 3]| [down, flat, f32::from_bits(up.to_bits() + 1)];
+    for (changed, field) in [
+        (Confidence { miss: last.miss + 1e-15, ..*last }, "confidence.miss"),
+        (Confidence { probabilities: last.probabilities.map(next), ..*last }, "confidence.probabilities[2]"),
+    ] {
+        rewrite(&session.options.journal, |payloads| {
+            payloads[at + 1] = serde_json::to_vec(&Record::Confidence(changed)).unwrap();
+        });
+        let Outcome::Differs(difference) = session.replay().unwrap() else { panic!("it was changed") };
+        assert_eq!(difference.field, field);
+    }
 
     let whole = confidences(&traded(calibrated(Kind::Forecaster)));
     let mut other = calibrated(Kind::Forecaster);

@@ -362,16 +362,18 @@ fn text(summary: &Summary) -> String {
 /// Calibration on the test split, in two tables.
 pub(crate) fn calibration(figures: &CalibrationFigures) -> String {
     let percent = |share: f64| format!("{:.1} %", 100.0 * share);
-    let scores = [("network", &figures.before), ("calibrated", &figures.after)].map(|(name, scores)| {
-        let error = |value: f64| format!("{value:.4}");
-        vec![
-            name.to_owned(),
-            error(scores.ece),
-            error(scores.ece_debiased),
-            error(scores.brier),
-            format!("{:.5}", scores.crps),
-        ]
-    });
+    let error = |value: f64| format!("{value:.4}");
+    let row = |name: &str, [ece, debiased, brier]: [f64; 3], crps: f64| {
+        vec![name.to_owned(), error(ece), error(debiased), error(brier), format!("{crps:.5}")]
+    };
+    let (before, after) = (&figures.before, &figures.after);
+    let mut scores = vec![
+        row("network", [before.ece, before.ece_debiased, before.brier], before.crps),
+        row("calibrated", [after.ece, after.ece_debiased, after.brier], after.crps),
+    ];
+    // Directions alone follow: the return is said as calibrated.
+    let followed = figures.followed.as_ref();
+    scores.extend(followed.map(|each| row("following", [each.ece, each.ece_debiased, each.brier], after.crps)));
     let columns = [
         Column::Text("forecasts"),
         Column::Number("ECE"),

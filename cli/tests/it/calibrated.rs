@@ -31,6 +31,7 @@ fn a_calibrated_experiment_becomes_a_deep_ensemble_and_says_how_far_to_trust_it(
     for figure in ["ece", "ece_debiased", "brier", "crps"] {
         assert!(figures["after"][figure].as_f64().unwrap() >= 0.0, "{figures}");
     }
+    assert!(figures["followed"]["ece_debiased"].as_f64().unwrap() >= 0.0, "{figures}");
     let report = std::fs::read_to_string(outcome["report"].as_str().unwrap()).unwrap();
     assert!(report.contains("Reliability diagram"));
     let shown = site.json(&["show", outcome["experiment"].as_str().unwrap()]);
@@ -55,13 +56,14 @@ fn a_calibrated_experiment_becomes_a_deep_ensemble_and_says_how_far_to_trust_it(
     });
     let served = site.served(&reference);
     let confidence = &served["predictions"][0]["confidence"];
-    // Doubt is a function of the row; the level of an interval is the session's own.
+    // Doubt is a function of the row; the level of an interval and what directions follow are the session's own.
     let said: Value = serde_json::from_str(&serde_json::to_string(&said.unwrap()).unwrap()).unwrap();
     assert_eq!(
         (&confidence["aleatoric"], &confidence["epistemic"]),
         (&said["aleatoric"], &said["epistemic"]),
         "{served} {said}"
     );
+    assert!(said["probabilities"].is_array() && confidence.get("probabilities").is_none(), "{served} {said}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ mod figures;
 mod fit;
 mod rows;
 
-pub use figures::{CalibrationFigures, CoverageFigures, ReliabilityBin, ScoreFigures};
+pub use figures::{CalibrationFigures, CoverageFigures, FollowedFigures, ReliabilityBin, ScoreFigures};
 pub use fit::Fitted;
 
 use spec::CALIBRATION_ROWS_MIN;

@@ -19,10 +19,9 @@ const BARS: usize = 1_000;
 
 const WANTED: CalibrationSpec = CalibrationSpec { coverage: 0.9, rate: 0.02, passes: 8 };
 
-/// The fixture's task with directions in units of the volatility before: an untrained network's own unit says nothing.
 fn task(trial: &TrialSpec) -> SupervisedSpec {
     let TaskSpec::Supervised(task) = &trial.task else { panic!("it forecasts") };
-    SupervisedSpec { labels: LabelSpec::TripleBarrier { width: 0.5, bars: 20 }, ..task.clone() }
+    task.clone()
 }
 
 struct Ground {
@@ -83,6 +82,26 @@ fn figures_on_later_rows_hang_together() {
     assert!((0.85..0.95).contains(&figures.adaptive.covered), "{figures:?}");
     let read: CalibrationFigures = serde_json::from_slice(&serde_json::to_vec(&figures).unwrap()).unwrap();
     assert_eq!(read, figures);
+    let followed = figures.followed.clone().unwrap();
+    assert_eq!(followed.reliability.iter().map(|bin| bin.count).sum::<usize>(), figures.rows);
+    assert!(followed.ece_debiased <= followed.ece && (0.0..2.0).contains(&followed.brier), "{followed:?}");
+    assert_ne!(followed.brier, figures.after.brier, "directions move");
+    // Figures from before there were adaptive directions.
+    let without = serde_json::to_value(CalibrationFigures { followed: None, ..figures }).unwrap();
+    assert!(without.get("followed").is_none());
+    assert_eq!(serde_json::from_value::<CalibrationFigures>(without).unwrap().followed, None);
+}
+
+#[test]
+fn at_a_rate_of_zero_directions_that_follow_are_those_of_the_calibration() {
+    let ground = Ground::new();
+    let (task, still) = (task(&ground.trial), CalibrationSpec { rate: 0.0, ..WANTED });
+    let model = Model::load(&ground.bundle).unwrap();
+    let fitted = model.calibrate(&ground.setting(TRAINED..VALIDATED), (&task, &still)).unwrap();
+    let figures = ground.judged(&fitted, VALIDATED..BARS);
+    let (followed, after) = (figures.followed.unwrap(), figures.after);
+    assert_eq!((followed.ece, followed.ece_debiased, followed.brier), (after.ece, after.ece_debiased, after.brier));
+    assert_eq!(followed.reliability, figures.reliability);
 }
 
 #[test]
@@ -127,9 +146,9 @@ fn rows_that_cannot_be_calibrated_on_are_named() {
     assert!(matches!(error, CalibrationError::TooFewRows { rows: 60, least: 100 }) && error.is_data(), "{error}");
     // In units of 1, as an untrained network has them, nothing is ever but flat.
     let trial = &ground.trial;
-    let TaskSpec::Supervised(plain) = &trial.task else { panic!("it forecasts") };
+    let plain = SupervisedSpec { labels: LabelSpec::Horizon, ..task(trial) };
     let model = Model::load(&ground.bundle).unwrap();
-    let error = model.calibrate(&ground.setting(TRAINED..VALIDATED), (plain, &WANTED)).unwrap_err();
+    let error = model.calibrate(&ground.setting(TRAINED..VALIDATED), (&plain, &WANTED)).unwrap_err();
     assert!(matches!(error, CalibrationError::ClassAbsent { direction: "down", rows: 400 }), "{error}");
     let mut still = Ground::new();
     let close = still.data.bars[TRAINED - 1].close;
@@ -138,6 +157,6 @@ fn rows_that_cannot_be_calibrated_on_are_named() {
     let error = still.fit(TRAINED..VALIDATED).unwrap_err();
     assert!(matches!(error, CalibrationError::Constant { rows: 400 }), "{error}");
     let policy = Model::load(&fixture::bundle(Kind::Policy, 7, &ground.data)).unwrap();
-    let error = policy.calibrate(&ground.setting(TRAINED..VALIDATED), (plain, &WANTED)).unwrap_err();
+    let error = policy.calibrate(&ground.setting(TRAINED..VALIDATED), (&plain, &WANTED)).unwrap_err();
     assert!(matches!(error, CalibrationError::NoForecast), "{error}");
 }

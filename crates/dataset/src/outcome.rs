@@ -1,5 +1,7 @@
 //! What came of a bar: the return over a horizon and its direction. The one place that reads bars after a decision; what is
-//! learned and what is judged take it from here.
+//! learned, what is judged and what follows outcomes as they become known take it from here.
+
+use std::collections::VecDeque;
 
 use market::Bar;
 use spec::{LabelSpec, SupervisedSpec};
@@ -7,48 +9,164 @@ use spec::{LabelSpec, SupervisedSpec};
 /// ln(close of `to` / close of `from`).
 #[must_use]
 pub fn log_return(bars: &[Bar], from: usize, to: usize) -> f64 {
-    (bars[to].close / bars[from].close).ln()
+    between(&|at: usize| bars[at].close, from, to)
 }
 
 /// Direction of what follows `bar`: 0 down, 1 flat, 2 up. Reads closes up to `bar` for its unit, and those of (`bar`, `bar` +
 /// horizon] for its value. `unit`: the deviation of the training split's returns over the horizon, log return.
 #[must_use]
 pub fn direction(bars: &[Bar], bar: usize, task: &SupervisedSpec, unit: f64) -> u8 {
-    let horizon = task.horizon as usize;
+    Rule::of(task, unit).direction(&|at: usize| bars[at].close, bar)
+}
+
+/// Bars before a decision whose closes its direction reads: where there are fewer, barriers are drawn by fewer returns than
+/// asked for.
+#[must_use]
+pub const fn bars_before(task: &SupervisedSpec) -> usize {
     match task.labels {
-        LabelSpec::Horizon => {
-            let standardised = log_return(bars, bar, bar + horizon) / unit;
-            u8::from(standardised >= -task.flat_band) + u8::from(standardised > task.flat_band)
-        }
-        LabelSpec::TripleBarrier { width, bars: known } => barrier_touched(bars, bar, horizon, (width, known as usize)),
+        LabelSpec::Horizon => 0,
+        LabelSpec::TripleBarrier { bars, .. } => bars as usize,
     }
 }
 
 /// Deviation of the last `known` one-bar returns up to `bar`; of fewer where there are no more, 0 below two.
 #[must_use]
 pub fn trailing_deviation(bars: &[Bar], bar: usize, known: usize) -> f64 {
-    let returns: Vec<f64> = (bar.saturating_sub(known)..bar).map(|at| log_return(bars, at, at + 1)).collect();
-    let mean = returns.iter().sum::<f64>() / returns.len().max(1) as f64;
-    let variance = returns.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
-    (variance / returns.len().saturating_sub(1).max(1) as f64).sqrt()
+    deviation(&|at: usize| bars[at].close, bar, known)
 }
 
-/// Which barrier the close touches first: 0 the lower, 2 the upper, 1 neither within the horizon, or where prices have not
-/// moved and the barriers lie on the price.
-fn barrier_touched(bars: &[Bar], bar: usize, horizon: usize, (width, known): (f64, usize)) -> u8 {
-    let barrier = width * trailing_deviation(bars, bar, known) * (horizon as f64).sqrt();
-    if barrier == 0.0 {
-        return 1;
+/// Directions of bars that close one after the other, each said once it is known. Keeps the closes that the next one reads,
+/// and asks for no memory after it was made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Directions {
+    rule: Rule,
+    /// Closes that are read before that of the bar decided on.
+    before: usize,
+    /// The newest, oldest first; at most [`Directions::reach`].
+    closes: VecDeque<f64>,
+}
+
+impl Directions {
+    /// Before the first bar. `unit` as in [`direction`].
+    #[must_use]
+    pub fn new(task: &SupervisedSpec, unit: f64) -> Self {
+        let (rule, before) = (Rule::of(task, unit), bars_before(task));
+        Self { rule, before, closes: VecDeque::with_capacity(before + 1 + rule.horizon) }
     }
-    let touched = |to: usize| {
-        let value = log_return(bars, bar, to);
-        if value >= barrier {
-            Some(2)
-        } else if value <= -barrier {
-            Some(0)
-        } else {
-            None
+
+    /// A bar closed: due for every bar. The [`direction`] of the bar `horizon` bars before, by the same closes; `None` where
+    /// that bar, or one of those that its unit is read from, lies before the first.
+    pub fn close(&mut self, close: f64) -> Option<u8> {
+        if self.closes.len() == self.reach() {
+            self.closes.pop_front();
         }
-    };
-    (bar + 1..=bar + horizon).find_map(touched).unwrap_or(1)
+        self.closes.push_back(close);
+        let known = self.closes.len() == self.reach();
+        known.then(|| self.rule.direction(&|at: usize| self.closes[at], self.before))
+    }
+
+    /// Closes that one direction reads.
+    const fn reach(&self) -> usize {
+        self.before + 1 + self.rule.horizon
+    }
+}
+
+/// How a direction is read from closes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Rule {
+    labels: LabelSpec,
+    flat_band: f64,
+    horizon: usize,
+    unit: f64,
+}
+
+impl Rule {
+    const fn of(task: &SupervisedSpec, unit: f64) -> Self {
+        Self { labels: task.labels, flat_band: task.flat_band, horizon: task.horizon as usize, unit }
+    }
+
+    fn direction(&self, close: &impl Fn(usize) -> f64, bar: usize) -> u8 {
+        match self.labels {
+            LabelSpec::Horizon => {
+                let standardised = between(close, bar, bar + self.horizon) / self.unit;
+                u8::from(standardised >= -self.flat_band) + u8::from(standardised > self.flat_band)
+            }
+            LabelSpec::TripleBarrier { width, bars: known } => {
+                self.barrier_touched(close, bar, width * deviation(close, bar, known as usize))
+            }
+        }
+    }
+
+    /// Which barrier the close touches first, `reach` times the root of the horizon away: 0 the lower, 2 the upper, 1 neither
+    /// within the horizon, or where prices have not moved and the barriers lie on the price.
+    fn barrier_touched(&self, close: &impl Fn(usize) -> f64, bar: usize, reach: f64) -> u8 {
+        let barrier = reach * (self.horizon as f64).sqrt();
+        if barrier == 0.0 {
+            return 1;
+        }
+        let touched = |to: usize| {
+            let value = between(close, bar, to);
+            if value >= barrier {
+                Some(2)
+            } else if value <= -barrier {
+                Some(0)
+            } else {
+                None
+            }
+        };
+        (bar + 1..=bar + self.horizon).find_map(touched).unwrap_or(1)
+    }
+}
+
+fn between(close: &impl Fn(usize) -> f64, from: usize, to: usize) -> f64 {
+    (close(to) / close(from)).ln()
+}
+
+fn deviation(close: &impl Fn(usize) -> f64, bar: usize, known: usize) -> f64 {
+    let first = bar.saturating_sub(known);
+    let (count, returns) = (bar - first, || (first..bar).map(move |at| between(close, at, at + 1)));
+    let mean = returns().sum::<f64>() / count.max(1) as f64;
+    let variance = returns().map(|value| (value - mean).powi(2)).sum::<f64>();
+    (variance / count.saturating_sub(1).max(1) as f64).sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bars whose closes go up and down by some percent.
+    fn bars(count: u32) -> Vec<Bar> {
+        let close = |bar: u32| 100.0 * f64::exp(0.01 * f64::from(bar * bar % 7) - 0.005 * f64::from(bar * 5 % 11));
+        let bar = |at: u32| {
+            let close = close(at);
+            let time = "2020-01-01T00:00:00Z".parse().unwrap();
+            Bar { time, open: close, high: close, low: close, close, volume: 1.0 }
+        };
+        (0..count).map(bar).collect()
+    }
+
+    fn task(labels: LabelSpec, horizon: u32) -> SupervisedSpec {
+        let task = serde_json::json!({"window": 4, "horizon": horizon, "epochs": 1, "learning_rate": 0.001});
+        SupervisedSpec { labels, ..serde_json::from_value(task).unwrap() }
+    }
+
+    #[test]
+    fn bar_by_bar_each_direction_is_that_of_the_whole_series_and_said_as_soon_as_it_is_known() {
+        let bars = bars(120);
+        for (labels, before) in [(LabelSpec::Horizon, 0), (LabelSpec::TripleBarrier { width: 0.7, bars: 9 }, 9)] {
+            for horizon in [1, 4] {
+                let (task, ahead) = (task(labels, horizon), horizon as usize);
+                assert_eq!(bars_before(&task), before);
+                let mut stream = Directions::new(&task, 0.02);
+                let said: Vec<Option<u8>> = bars.iter().map(|bar| stream.close(bar.close)).collect();
+                let expected: Vec<Option<u8>> = (0..bars.len())
+                    .map(|at| (at >= before + ahead).then(|| direction(&bars, at - ahead, &task, 0.02)))
+                    .collect();
+                assert_eq!(said, expected, "{labels:?}, {horizon} ahead");
+                for class in 0..3 {
+                    assert!(said.contains(&Some(class)), "{labels:?}, {horizon} ahead: never {class}");
+                }
+            }
+        }
+    }
 }

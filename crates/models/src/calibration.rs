@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use spec::{Confidence, Output, QUANTILES, ReturnHead, Spread, TaskSpec};
 use statistics::calibration::conformal;
 
-use crate::{CLASSES, ModelError, NetworkKind};
+use crate::{Adapted, CLASSES, ModelError, NetworkKind};
 
 /// Format of the file this build writes and reads.
 pub const CALIBRATION_FORMAT: u32 = 1;
@@ -39,7 +39,7 @@ pub struct Calibration {
     pub spread: SpreadFit,
     /// Share of outcomes that intervals are to hold.
     pub coverage: f64,
-    /// Step of adaptive intervals: [`conformal::adapted`].
+    /// Step of adaptive intervals, [`conformal::adapted`], and of adaptive directions.
     pub rate: f64,
     /// Views of the network that doubt is measured by; an ensemble has its members instead.
     pub passes: u32,
@@ -80,11 +80,17 @@ pub struct Ends {
 }
 
 impl Uncertainty {
-    /// Together with an interval.
+    /// Together with an interval, where nothing has moved directions.
     #[must_use]
     pub const fn within(self, ends: Ends) -> Confidence {
         let Self { aleatoric, epistemic } = self;
-        Confidence { aleatoric, epistemic, low: ends.low, high: ends.high, miss: ends.miss }
+        Confidence { aleatoric, epistemic, low: ends.low, high: ends.high, miss: ends.miss, probabilities: None }
+    }
+
+    /// Together with what has adapted to outcomes.
+    #[must_use]
+    pub const fn following(self, adapted: Adapted) -> Confidence {
+        Confidence { probabilities: Some(adapted.probabilities), ..self.within(adapted.ends) }
     }
 }
 

@@ -3,9 +3,9 @@
 //! A [`NetworkSpec`] is a network's shape as data; a [`Forecaster`] and a [`PolicyNetwork`] are it over the flat buffers of
 //! `neural`; [`weights`] turns the state of either into bytes and back. [`Predictor`] is the one way a prediction is made, in
 //! training, backtests, serving and live, so that they agree bit for bit; an ensemble is one, too. A [`Calibration`] in the
-//! bundle is part of it; what moves from bar to bar, [`Adaptive`] intervals, is not. [`Embedding`] gives what a forecaster's
-//! encoder makes of a row, and [`Sight`] what a bundle's network sees of bars: indicators, and beside them such features.
-//! Knows no losses, optimisers, environments or orders.
+//! bundle is part of it; what moves from bar to bar, [`Adaptive`] intervals and directions, is not. [`Embedding`] gives what a
+//! forecaster's encoder makes of a row, and [`Sight`] what a bundle's network sees of bars: indicators, and beside them such
+//! features. Knows no losses, optimisers, environments or orders.
 
 mod adaptive;
 mod calibration;
@@ -26,7 +26,7 @@ mod standby;
 mod threads;
 pub mod weights;
 
-pub use adaptive::Adaptive;
+pub use adaptive::{Adapted, Adaptive};
 pub use calibration::{
     CALIBRATION_FORMAT, Calibration, Ends, SCORES_MAX, SplitConformal, SpreadFit, Uncertainty, moments,
 };

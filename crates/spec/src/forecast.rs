@@ -173,8 +173,8 @@ pub struct CalibrationSpec {
     #[serde(default = "coverage")]
     #[schemars(range(min = 0.5, max = 0.99))]
     pub coverage: f64,
-    /// How far one outcome moves an adaptive interval's level (Gibbs and Candès 2021); 0 keeps it. Default: 0.01.
-    /// Range: 0 to 0.5.
+    /// How far one outcome moves an adaptive interval's level (Gibbs and Candès 2021), and the shares that adaptive
+    /// directions follow; 0 keeps both. Default: 0.01. Range: 0 to 0.5.
     #[serde(default = "rate")]
     #[schemars(range(min = 0.0, max = 0.5))]
     pub rate: f64,

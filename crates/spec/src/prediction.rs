@@ -53,7 +53,7 @@ pub enum Spread {
     Quantiles([f32; 5]),
 }
 
-/// How far to trust a calibrated forecast of the return. All but `miss` are log returns over the horizon.
+/// How far to trust a calibrated forecast. All but `miss` and `probabilities` are log returns over the horizon.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Confidence {
@@ -68,6 +68,9 @@ pub struct Confidence {
     pub high: f64,
     /// Share of outcomes that the interval is set to leave outside. An adaptive one moves it to leave out as many as asked.
     pub miss: f64,
+    /// Probabilities of down, flat, up that follow how often each comes; where there is a past to follow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probabilities: Option<[f32; 3]>,
 }
 
 /// One prediction, with all that is needed to make it again.
@@ -106,4 +109,21 @@ pub struct Decision {
     pub target: Option<BasisPoints>,
     /// Why.
     pub reason: Reason,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_confidence_reads_back_as_it_was_with_adaptive_directions_and_without() {
+        let without = r#"{"aleatoric":0.0125,"epistemic":0.5,"low":-0.1,"high":0.2,"miss":0.1}"#;
+        let read: Confidence = serde_json::from_str(without).unwrap();
+        assert_eq!(read.probabilities, None);
+        assert_eq!(serde_json::to_string(&read).unwrap(), without);
+        let probabilities = Some([0.1, 1.0 / 3.0, f32::MIN_POSITIVE]);
+        let with = Confidence { probabilities, ..read };
+        let text = serde_json::to_string(&with).unwrap();
+        assert_eq!(serde_json::from_str::<Confidence>(&text).unwrap(), with, "{text}");
+    }
 }

@@ -1,10 +1,12 @@
 //! Whether forecasts mean what they say: scores, calibration errors, coverage; and what brings them in line.
 //!
 //! [`scores`] judges a forecast, [`reliability`] probabilities against frequencies, [`coverage`] intervals against their
-//! promise. [`temperature`] and [`spread`] fit one number each, [`conformal`] takes intervals from earlier misses.
+//! promise. [`temperature`] and [`spread`] fit one number each, [`conformal`] takes intervals from earlier misses, and
+//! [`frequencies`] follows how often classes come.
 
 pub mod conformal;
 pub mod coverage;
+pub mod frequencies;
 pub mod reliability;
 pub mod scores;
 pub mod spread;

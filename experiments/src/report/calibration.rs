@@ -1,6 +1,6 @@
 //! The section on calibration: what the best trial's probabilities and intervals were worth on the test split.
 
-use backtest::calibration::{CalibrationFigures, CoverageFigures, ScoreFigures};
+use backtest::calibration::{CalibrationFigures, CoverageFigures};
 use maud::{Markup, html};
 
 use super::charts::reliability;
@@ -23,7 +23,7 @@ pub(super) fn section(figures: &CalibrationFigures) -> Markup {
                     (reliability::render(&figures.reliability))
                 }
                 div {
-                    (scores(&figures.before, &figures.after))
+                    (scores(figures))
                     div.scroll { table {
                         thead { tr { th.text { "Deviation of the return (log)" } th { "Mean" } } }
                         tbody { @for (name, value) in parts { tr { td.text { (name) } td { (figure::significant(value)) } } } }
@@ -35,19 +35,29 @@ pub(super) fn section(figures: &CalibrationFigures) -> Markup {
     }
 }
 
-fn scores(before: &ScoreFigures, after: &ScoreFigures) -> Markup {
+fn scores(figures: &CalibrationFigures) -> Markup {
+    let (before, after, followed) = (&figures.before, &figures.after, figures.followed.as_ref());
     let rows = [
-        ("Calibration error (ECE, 15 bins)", before.ece, after.ece),
-        ("The same, debiased", before.ece_debiased, after.ece_debiased),
-        ("Brier score", before.brier, after.brier),
-        ("CRPS (log return)", before.crps, after.crps),
+        ("Calibration error (ECE, 15 bins)", before.ece, after.ece, followed.map(|followed| followed.ece)),
+        ("The same, debiased", before.ece_debiased, after.ece_debiased, followed.map(|followed| followed.ece_debiased)),
+        ("Brier score", before.brier, after.brier, followed.map(|followed| followed.brier)),
+        // Directions alone follow: the return is said as calibrated.
+        ("CRPS (log return)", before.crps, after.crps, followed.map(|_| after.crps)),
     ];
     html! {
         div.scroll { table {
-            thead { tr { th.text { "Score, less is better" } th { "Network" } th { "Calibrated" } } }
+            thead { tr {
+                th.text { "Score, less is better" } th { "Network" } th { "Calibrated" }
+                @if followed.is_some() { th { "Adaptive directions" } }
+            } }
             tbody {
-                @for (name, before, after) in rows {
-                    tr { td.text { (name) } td { (figure::significant(before)) } td { (figure::significant(after)) } }
+                @for (name, before, after, followed) in rows {
+                    tr {
+                        td.text { (name) }
+                        td { (figure::significant(before)) }
+                        td { (figure::significant(after)) }
+                        @if let Some(followed) = followed { td { (figure::significant(followed)) } }
+                    }
                 }
             }
         } }

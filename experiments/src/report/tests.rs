@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::f64::consts::TAU;
 
-use backtest::calibration::{CoverageFigures, ReliabilityBin, ScoreFigures};
+use backtest::calibration::{CoverageFigures, FollowedFigures, ReliabilityBin, ScoreFigures};
 use spec::{DateRange, Digest, Dimension, Direction, ExperimentId, Metric, Objective, ParamValue, ProgressUnit};
 
 use super::*;
@@ -359,6 +359,12 @@ fn calibration() -> CalibrationFigures {
         after: scores(0.026),
         ece_interval: [0.0, 0.041],
         coverage: 0.9,
+        followed: Some(FollowedFigures {
+            ece: 0.0231,
+            ece_debiased: 0.0097,
+            brier: 0.607,
+            reliability: vec![bin((675, 0.44, 0.45))],
+        }),
         split: held(675, 0.871),
         adaptive: held(675, 0.904),
         terciles: [held(225, 0.93), held(225, 0.9), held(225, 0.88)],
@@ -379,7 +385,9 @@ fn a_calibration_is_drawn_and_told_in_figures_and_left_out_where_there_is_none()
         "Reliability diagram of the direction",
         "over 675 rows of the test split",
         "0.0 % to 4.1 % with 95 % confidence",
-        "<td>0.0830</td><td>0.0260</td>",
+        "<td>0.0830</td><td>0.0260</td><td>0.0231</td>",
+        "<td>0.0415</td><td>0.0130</td><td>0.00970</td>",
+        "<th>Adaptive directions</th>",
         "Adaptive, wild third",
         "<td>88.0 %</td>",
         "430 rows\nsaid 44.0 %\ncame 45.0 %",
@@ -388,4 +396,8 @@ fn a_calibration_is_drawn_and_told_in_figures_and_left_out_where_there_is_none()
     }
     assert_eq!(page.matches("class=\"point on\"").count(), 3, "a point for each bin");
     assert!(!page.contains("NaN"));
+    // As an earlier build kept them.
+    sure.calibration = Some(CalibrationFigures { followed: None, ..calibration() });
+    let page = render(&sure);
+    assert!(page.contains("<td>0.0830</td><td>0.0260</td></tr>") && !page.contains("Adaptive directions"));
 }

@@ -71,7 +71,7 @@ pub enum Record {
     Mark(Mark),
     /// Derived: what the network said of the bar.
     Prediction(Prediction),
-    /// Derived: how far to trust that, of a calibrated bundle; its interval adapts from bar to bar.
+    /// Derived: how far to trust that, of a calibrated bundle; its interval and probabilities adapt from bar to bar.
     Confidence(Confidence),
     /// Derived: the exposure wanted.
     Decision(Decision),

@@ -1,6 +1,7 @@
 //! How well a calibrated bundle lies on bars that it was not fitted on.
 
-use models::{Adaptive, CLASSES, Calibration, Ends, moments};
+use dataset::outcome::Directions;
+use models::{Adapted, Adaptive, CLASSES, Ends, moments};
 use serde::{Deserialize, Serialize};
 use spec::{Output, QUANTILES, Spread, SupervisedSpec};
 use statistics::bootstrap::Blocks;
@@ -42,6 +43,9 @@ pub struct CalibrationFigures {
     pub coverage: f64,
     /// Of intervals by the validation rows alone.
     pub split: CoverageFigures,
+    /// Of directions that adapt from bar to bar; `None` in figures from before there were such.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub followed: Option<FollowedFigures>,
     /// Of intervals that adapt from bar to bar.
     pub adaptive: CoverageFigures,
     /// The same of the calm, the middle and the wild third of rows, by the deviation of the 20 returns before each.
@@ -67,6 +71,20 @@ pub struct ScoreFigures {
     /// Mean continuous ranked probability score of the return, log return: of a Gaussian in closed form, of quantiles by their
     /// pinball losses, of a point its absolute miss.
     pub crps: f64,
+}
+
+/// Scores of directions that follow how often each comes. Less is better.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FollowedFigures {
+    /// As [`ScoreFigures::ece`].
+    pub ece: f64,
+    /// As [`ScoreFigures::ece_debiased`].
+    pub ece_debiased: f64,
+    /// As [`ScoreFigures::brier`].
+    pub brier: f64,
+    /// Probabilities against frequencies.
+    pub reliability: Vec<ReliabilityBin>,
 }
 
 /// How many outcomes intervals hold.
@@ -106,27 +124,26 @@ impl Model {
         setting: &Setting<'_>,
         task: &SupervisedSpec,
     ) -> Result<Option<CalibrationFigures>, CalibrationError> {
-        let Some(calibration) = self.predictor.calibration() else { return Ok(None) };
+        let calibrated = self.predictor.calibration().zip(self.predictor.return_unit());
+        let Some((calibration, unit)) = calibrated else { return Ok(None) };
         let rows = rows(self, setting, task)?;
         if rows.len() < 3 {
             return Ok(None);
         }
         let raw: Vec<Output> = rows.iter().map(|row| row.said.clone()).collect();
         let said: Vec<Output> = raw.iter().map(|output| calibration.apply(output.clone())).collect();
-        let named = named(&rows, &said);
+        let named = named(&rows, &directions(&said));
         let around =
             reliability::interval(&named, BINS, Blocks::Stationary(BLOCK_BARS), (RESAMPLED, INTERVAL), &mut uniforms());
         let conformal = calibration.split();
         let split: Vec<Ends> = said.iter().filter_map(|said| conformal.interval(said)).collect();
-        let adaptive = adaptive(calibration, setting, &rows, &said);
+        let state = (Adaptive::new(calibration), Directions::new(task, unit));
+        let adapted = adapted(state, setting, &rows, &said);
+        let adaptive: Vec<Ends> = adapted.iter().map(|adapted| adapted.ends).collect();
+        let followed: Vec<_> = adapted.iter().map(|adapted| adapted.probabilities.map(f64::from)).collect();
         let held = |ends: &[Ends], places: &[usize]| coverage(calibration.coverage, &rows, ends, places);
         let all: Vec<usize> = (0..rows.len()).collect();
         let (aleatoric, epistemic) = self.mean_uncertainty(&rows, &said)?;
-        let bin = |bin: reliability::Bin| ReliabilityBin {
-            count: bin.count,
-            confidence: bin.confidence,
-            frequency: bin.frequency,
-        };
         Ok(Some(CalibrationFigures {
             rows: rows.len(),
             before: ScoreFigures::of(&rows, &raw),
@@ -134,11 +151,12 @@ impl Model {
             ece_interval: [around.low, around.high],
             coverage: calibration.coverage,
             split: held(&split, &all),
+            followed: Some(FollowedFigures::of(&rows, &followed)),
             adaptive: held(&adaptive, &all),
             terciles: thirds(setting, &rows).map(|places| held(&adaptive, &places)),
             aleatoric,
             epistemic,
-            reliability: reliability::bins(&named, BINS).into_iter().map(bin).collect(),
+            reliability: drawn(reliability::bins(&named, BINS)),
         }))
     }
 
@@ -157,25 +175,53 @@ impl Model {
 impl ScoreFigures {
     /// Of what was `said` of each of `rows`.
     pub(super) fn of(rows: &[Row], said: &[Output]) -> Self {
-        let count = rows.len() as f64;
-        let bins = reliability::bins(&named(rows, said), BINS);
-        let brier: f64 =
-            rows.iter().zip(said).map(|(row, said)| brier(&probabilities(said), usize::from(row.class))).sum();
+        let directions = directions(said);
+        let bins = reliability::bins(&named(rows, &directions), BINS);
         let crps: f64 = rows.iter().zip(said).map(|(row, said)| crps(said, row.outcome)).sum();
         Self {
             ece: reliability::error(&bins),
             ece_debiased: reliability::debiased(&bins),
-            brier: brier / count,
-            crps: crps / count,
+            brier: mean_brier(rows, &directions),
+            crps: crps / rows.len() as f64,
         }
     }
 }
 
-fn probabilities(said: &Output) -> [f64; CLASSES] {
-    match said {
+impl FollowedFigures {
+    /// Of the probabilities of each of `rows`.
+    fn of(rows: &[Row], followed: &[[f64; CLASSES]]) -> Self {
+        let bins = reliability::bins(&named(rows, followed), BINS);
+        Self {
+            ece: reliability::error(&bins),
+            ece_debiased: reliability::debiased(&bins),
+            brier: mean_brier(rows, followed),
+            reliability: drawn(bins),
+        }
+    }
+}
+
+/// Bins as figures keep them.
+fn drawn(bins: Vec<reliability::Bin>) -> Vec<ReliabilityBin> {
+    let bin = |bin: reliability::Bin| ReliabilityBin {
+        count: bin.count,
+        confidence: bin.confidence,
+        frequency: bin.frequency,
+    };
+    bins.into_iter().map(bin).collect()
+}
+
+/// Probabilities of the directions.
+fn directions(said: &[Output]) -> Vec<[f64; CLASSES]> {
+    let of = |said: &Output| match said {
         Output::Forecast { probabilities, .. } => probabilities.map(f64::from),
         Output::Policy { .. } | Output::Values { .. } | Output::Control { .. } => [f64::NAN; CLASSES],
-    }
+    };
+    said.iter().map(of).collect()
+}
+
+fn mean_brier(rows: &[Row], said: &[[f64; CLASSES]]) -> f64 {
+    let sum: f64 = rows.iter().zip(said).map(|(row, said)| brier(said, usize::from(row.class))).sum();
+    sum / rows.len() as f64
 }
 
 fn crps(said: &Output, outcome: f64) -> f64 {
@@ -192,9 +238,8 @@ fn crps(said: &Output, outcome: f64) -> f64 {
 }
 
 /// The probability of the direction named, the most probable one, and whether it came.
-fn named(rows: &[Row], said: &[Output]) -> Vec<Named> {
-    let of = |(row, said): (&Row, &Output)| {
-        let probabilities = probabilities(said);
+fn named(rows: &[Row], said: &[[f64; CLASSES]]) -> Vec<Named> {
+    let of = |(row, probabilities): (&Row, &[f64; CLASSES])| {
         let most = probabilities.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         // The first of equals.
         let class = probabilities.iter().position(|probability| *probability == most);
@@ -203,18 +248,23 @@ fn named(rows: &[Row], said: &[Output]) -> Vec<Named> {
     rows.iter().zip(said).map(of).collect()
 }
 
-/// The interval of each row, from the first bar of the range on, as a live session over the same bars has it.
-fn adaptive(calibration: &Calibration, setting: &Setting<'_>, rows: &[Row], said: &[Output]) -> Vec<Ends> {
-    let (mut state, bars) = (Adaptive::new(calibration), &setting.dataset.bars);
-    let (mut ends, mut next) = (Vec::with_capacity(rows.len()), setting.range.start);
+/// What becomes of each row's forecast, from the first bar of the range on, as a live session over the same bars has it.
+fn adapted(
+    (mut state, mut directions): (Adaptive, Directions),
+    setting: &Setting<'_>,
+    rows: &[Row],
+    said: &[Output],
+) -> Vec<Adapted> {
+    let (bars, mut next) = (&setting.dataset.bars, setting.range.start);
+    let mut adapted = Vec::with_capacity(rows.len());
     for (row, said) in rows.iter().zip(said) {
         for bar in &bars[next..=row.bar] {
-            state.close(bar.close);
+            state.close(bar.close, directions.close(bar.close));
         }
         next = row.bar + 1;
-        ends.extend(state.interval(bars[row.bar].close, said));
+        adapted.extend(state.forecast(bars[row.bar].close, said));
     }
-    ends
+    adapted
 }
 
 fn coverage(wanted: f64, rows: &[Row], ends: &[Ends], places: &[usize]) -> CoverageFigures {

@@ -1,8 +1,8 @@
 //! Forecasts with what came of them.
 
-use dataset::outcome::{direction, log_return};
+use dataset::outcome::{bars_before, direction, log_return};
 use models::CLASSES;
-use spec::{LabelSpec, Output, SupervisedSpec};
+use spec::{Output, SupervisedSpec};
 
 use super::CalibrationError;
 use crate::run::Windows;
@@ -49,11 +49,8 @@ pub(super) fn base_rates(
     let unit = model.predictor.return_unit().ok_or(CalibrationError::NoForecast)?;
     let (bars, horizon) = (&setting.dataset.bars, task.horizon as usize);
     // Before that barriers are drawn by fewer returns than asked for.
-    let known = match task.labels {
-        LabelSpec::Horizon => 0,
-        LabelSpec::TripleBarrier { bars: known, .. } => known as usize,
-    };
-    let (first, end) = (known.min(setting.range.start), setting.range.end.min(bars.len().saturating_sub(horizon)));
+    let (first, end) =
+        (bars_before(task).min(setting.range.start), setting.range.end.min(bars.len().saturating_sub(horizon)));
     let mut counts = [0_usize; CLASSES];
     for bar in first..end {
         counts[usize::from(direction(bars, bar, task, unit))] += 1;
