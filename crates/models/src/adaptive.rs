@@ -67,7 +67,8 @@ impl Adaptive {
             miss: target,
             recent: calibration.scores.iter().copied().collect(),
             sorted,
-            frequencies: Frequencies::new(calibration.rate),
+            // Outcomes over a horizon overlap: as many bars count as one.
+            frequencies: Frequencies::new(calibration.rate / f64::from(calibration.horizon)),
             waiting: VecDeque::with_capacity(calibration.horizon as usize + 1),
             bars: 0,
         }
@@ -155,7 +156,8 @@ mod tests {
 
     #[test]
     fn directions_move_once_the_outcome_is_known_and_by_the_rate() {
-        let fitted = Calibration { horizon: 3, rate: 0.5, ..calibration() };
+        // Half for an outcome that three bars share.
+        let fitted = Calibration { horizon: 3, rate: 1.5, ..calibration() };
         let found: Vec<[f32; CLASSES]> = over(&fitted, &[100.0, 100.0, 100.0, 150.0, 150.0, 90.0])
             .iter()
             .map(|adapted| adapted.probabilities)

@@ -37,7 +37,9 @@ fn a_calibrated_trial_is_judged_on_the_test_split_drawn_and_kept() {
     // Two years of sessions less the purge of one bar.
     assert_eq!((figures.rows, figures.adaptive.rows, figures.coverage), (502, 502, 0.9));
     assert!((0.8..1.0).contains(&figures.adaptive.covered), "{figures:?}");
-    assert!((0.0..1.0).contains(&figures.followed.as_ref().unwrap().ece), "{figures:?}");
+    let followed = figures.followed.as_ref().unwrap();
+    assert_eq!(followed.reliability.iter().map(|bin| bin.count).sum::<usize>(), 502);
+    assert_ne!(followed.brier, figures.after.brier);
     let page = std::fs::read_to_string(report).unwrap();
     assert!(page.contains("Reliability diagram") && page.contains("over 502 rows") && !page.contains("NaN"));
     let again = home.prepare(&YAML.replace(TASK, CALIBRATED));

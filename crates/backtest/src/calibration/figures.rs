@@ -43,7 +43,7 @@ pub struct CalibrationFigures {
     pub coverage: f64,
     /// Of intervals by the validation rows alone.
     pub split: CoverageFigures,
-    /// Of directions that adapt from bar to bar; `None` in figures from before there were such.
+    /// Of directions that adapt from bar to bar; `None` where none moved, and in figures from before there were such.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub followed: Option<FollowedFigures>,
     /// Of intervals that adapt from bar to bar.
@@ -151,7 +151,7 @@ impl Model {
             ece_interval: [around.low, around.high],
             coverage: calibration.coverage,
             split: held(&split, &all),
-            followed: Some(FollowedFigures::of(&rows, &followed)),
+            followed: (followed != directions(&said)).then(|| FollowedFigures::of(&rows, &followed)),
             adaptive: held(&adaptive, &all),
             terciles: thirds(setting, &rows).map(|places| held(&adaptive, &places)),
             aleatoric,

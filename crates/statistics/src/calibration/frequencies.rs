@@ -4,6 +4,10 @@
 //! 1956). Their ratio brings a forecast from the one to the other, as a classifier is brought to the frequencies of another
 //! population (Saerens, Latinne & Decaestecker 2002, eq. 4), so that odds between two forecasts stay what they were.
 
+/// A class is brought to at most so many times as often as it is said, and to no less than one part in as many: where it is hardly
+/// ever said, a single outcome would else be all there is.
+const RATIO_MAX: f64 = 8.0;
+
 /// How often each of `N` classes came of late, and how often it was said to.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Frequencies<const N: usize> {
@@ -36,7 +40,8 @@ impl<const N: usize> Frequencies<N> {
     #[must_use]
     pub fn corrected(&self, probabilities: [f32; N]) -> [f32; N] {
         // The ratio first: it is exactly 1 where both shares are equal.
-        let part = |class: usize| f64::from(probabilities[class]) * (self.came[class] / self.said[class]);
+        let ratio = |class: usize| (self.came[class] / self.said[class]).clamp(1.0 / RATIO_MAX, RATIO_MAX);
+        let part = |class: usize| f64::from(probabilities[class]) * ratio(class);
         let parts: [f64; N] = std::array::from_fn(part);
         let (before, after) = (probabilities.map(f64::from).iter().sum::<f64>(), parts.iter().sum::<f64>());
         if !after.is_finite() || after <= 0.0 {
@@ -100,6 +105,16 @@ mod tests {
         for said in [one, other] {
             assert!((said.iter().sum::<f32>() - 1.0).abs() < 1e-6, "{said:?}");
         }
+    }
+
+    #[test]
+    fn a_class_that_is_hardly_ever_said_does_not_take_all_when_it_comes_once() {
+        let mut shares = Frequencies::new(0.01);
+        let said = [1e-6, 0.5, 0.5];
+        (0..2_000).for_each(|row| shares.learn(said, 1 + row % 2));
+        shares.learn(said, 0);
+        let found = shares.corrected(said);
+        assert!(found[0] > said[0] && found[0] < 9.0 * said[0], "{found:?}");
     }
 
     #[test]
