@@ -99,7 +99,7 @@ def main():
         if not low <= found["adaptive"]["covered"] <= high:
             outside.append(symbol)
     rows, error = pooled([found["reliability"] for found in figures.values()])
-    _, followed = pooled([found["followed"]["reliability"] for found in figures.values()])
+    _, followed = pooled([found.get("followed", found)["reliability"] for found in figures.values()])
     covered = sum(found["adaptive"]["covered"] * found["rows"] for found in figures.values()) / rows
     terciles = [sum(found["terciles"][third]["covered"] * found["terciles"][third]["rows"] for found in figures.values())
                 / sum(found["terciles"][third]["rows"] for found in figures.values()) for third in range(3)]
