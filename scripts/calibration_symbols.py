@@ -88,7 +88,7 @@ def main():
         figures[symbol] = found = judged(str(options.binary.resolve()), str(options.bars), learned, options.together)
         adaptive = found["adaptive"]
         print(f"{symbol:6} {found['rows']:5} rows, calibration error {found['after']['ece_debiased']:.3f}, "
-              f"of adaptive directions {found['followed']['ece_debiased']:.3f}, adaptive intervals {adaptive['covered']:.3f} "
+              f"of adaptive directions {found.get('followed', found['after'])['ece_debiased']:.3f}, adaptive intervals {adaptive['covered']:.3f} "
               f"in [{adaptive['band'][0]:.3f}, {adaptive['band'][1]:.3f}]", file=sys.stderr, flush=True)
         if options.json:
             with options.json.open("a") as file:
