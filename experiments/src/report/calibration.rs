@@ -48,7 +48,7 @@ fn scores(figures: &CalibrationFigures) -> Markup {
         div.scroll { table {
             thead { tr {
                 th.text { "Score, less is better" } th { "Network" } th { "Calibrated" }
-                @if followed.is_some() { th { "Adaptive directions" } }
+                @if followed.is_some() { th { "Adaptive" } }
             } }
             tbody {
                 @for (name, before, after, followed) in rows {
