@@ -187,6 +187,19 @@ fn a_failed_trial_is_requeued_while_its_batch_is_open() {
 }
 
 #[test]
+fn an_experiment_that_a_requeue_opens_again_meets_its_deadline() {
+    let by = Policy { deadline: Some(Timestamp::default().plus_seconds(30.0)), ..policy() };
+    let mut cluster = TestCluster::new().submit("s", "1 1", by).worker("a", 1);
+    cluster.fail("a", FailureClass::Data);
+    assert!(cluster.render().starts_with("s failed"));
+    cluster.on(Input::Requeue("s.0".parse().unwrap())).unwrap();
+    cluster.live(29, &["a"]);
+    assert!(cluster.render().starts_with("s running"));
+    cluster.live(1, &["a"]);
+    assert!(cluster.render().starts_with("s cancelled"), "{}", cluster.render());
+}
+
+#[test]
 fn a_trial_that_its_sweep_was_told_of_is_not_requeued() {
     let mut cluster = TestCluster::new().submit("s", "2 1", policy()).worker("a", 1);
     cluster.fail("a", FailureClass::Data);
