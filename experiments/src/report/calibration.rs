@@ -38,7 +38,7 @@ pub(super) fn section(figures: &CalibrationFigures) -> Markup {
 fn scores(figures: &CalibrationFigures) -> Markup {
     let (before, after, followed) = (&figures.before, &figures.after, figures.followed.as_ref());
     let rows = [
-        ("Calibration error (ECE, 15 bins)", before.ece, after.ece, followed.map(|followed| followed.ece)),
+        ("Calibration error, 15 bins", before.ece, after.ece, followed.map(|followed| followed.ece)),
         ("The same, debiased", before.ece_debiased, after.ece_debiased, followed.map(|followed| followed.ece_debiased)),
         ("Brier score", before.brier, after.brier, followed.map(|followed| followed.brier)),
         // Directions alone follow: the return is said as calibrated.
