@@ -5,27 +5,18 @@ use serde_json::Value;
 
 use crate::site::{Site, root};
 
-/// The shipped experiment with two short seeds of a small network.
-fn short(site: &Site, change: (&str, &str)) -> String {
-    let mut text = std::fs::read_to_string(root().join("experiments/calibration.yaml")).unwrap();
-    let changes = [
-        ("seeds: [1, 2, 3, 4, 5]", "seeds: [1, 2]"),
-        ("epochs: 40", "epochs: 2"),
-        ("passes: 32", "passes: 4"),
-        ("channels: 16, hidden: 24", "channels: 4, hidden: 4"),
-        change,
-    ];
-    for (from, to) in changes {
-        assert!(text.contains(from), "calibration.yaml no longer says {from}");
-        text = text.replace(from, to);
-    }
-    site.write("calibration.yaml", &text)
-}
+/// Two short seeds of a small network.
+const SHORT: [(&str, &str); 4] = [
+    ("seeds: [1, 2, 3, 4, 5]", "seeds: [1, 2]"),
+    ("epochs: 40", "epochs: 2"),
+    ("passes: 32", "passes: 4"),
+    ("channels: 16, hidden: 24", "channels: 4, hidden: 4"),
+];
 
 #[test]
 fn a_calibrated_experiment_becomes_a_deep_ensemble_and_says_how_far_to_trust_it() {
     let site = Site::new();
-    let outcome = site.json(&["run", &short(&site, ("", ""))]);
+    let outcome = site.json(&["run", &site.shipped("calibration.yaml", &SHORT)]);
     let figures = &outcome["calibration"];
     assert!(figures["rows"].as_u64().unwrap() > 1_000, "{outcome}");
     for figure in ["ece", "ece_debiased", "brier", "crps"] {
@@ -73,8 +64,8 @@ fn a_calibrated_experiment_becomes_a_deep_ensemble_and_says_how_far_to_trust_it(
 #[test]
 fn a_validation_split_too_short_for_a_calibration_is_refused_at_its_place() {
     let site = Site::new();
-    let short = short(&site, ("validation: [2017-07-03, 2018-12-31]", "validation: [2017-07-03, 2017-09-29]"));
-    let said = site.refused(&["run", &short], 2);
+    let quarter = ("validation: [2017-07-03, 2018-12-31]", "validation: [2017-07-03, 2017-09-29]");
+    let said = site.refused(&["run", &site.shipped("calibration.yaml", &[quarter])], 2);
     assert!(said.contains("calibration.yaml:11:17: `validation` has 61 rows, 100 are needed"), "{said}");
     assert!(!site.home().join("runs").try_exists().unwrap(), "nothing was begun");
 }

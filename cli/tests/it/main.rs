@@ -10,6 +10,7 @@ mod elsewhere;
 mod explanations;
 mod families;
 mod folds;
+mod horizon;
 mod kills;
 mod learned;
 mod members;

@@ -52,12 +52,17 @@ impl Site {
 
     /// Writes an experiment: the shipped chaos sweep with some text replaced.
     pub(crate) fn spec(&self, changes: &[(&str, &str)]) -> String {
-        let mut text = std::fs::read_to_string(root().join("experiments/chaos.yaml")).unwrap();
+        self.shipped("chaos.yaml", changes)
+    }
+
+    /// Writes an experiment: a shipped one with some text replaced, one change after the other.
+    pub(crate) fn shipped(&self, file: &str, changes: &[(&str, &str)]) -> String {
+        let mut text = std::fs::read_to_string(root().join("experiments").join(file)).unwrap();
         for (from, to) in changes {
-            assert!(text.contains(from), "chaos.yaml no longer says {from}");
+            assert!(text.contains(from), "{file} no longer says {from}");
             text = text.replace(from, to);
         }
-        self.write("spec.yaml", &text)
+        self.write(file, &text)
     }
 
     /// Writes a file beside the home.
