@@ -5,11 +5,6 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::processes::{Running, log, until};
 use crate::site::Site;
 
-/// Files in the store's folder of checkpoints.
-fn stored(site: &Site) -> usize {
-    std::fs::read_dir(site.home().join("store/checkpoints")).map_or(0, Iterator::count)
-}
-
 #[test]
 fn stopped_trials_leave_no_checkpoint_behind() {
     let site = Site::new();
@@ -17,7 +12,7 @@ fn stopped_trials_leave_no_checkpoint_behind() {
     let spec = site.spec(&[("trials: 24", "trials: 4"), ("batch: 8", "batch: 4"), ("direction: maximise", halved)]);
     let outcome = site.json(&["run", &spec]);
     assert!(outcome["trials"]["pruned"].as_u64() >= Some(2), "{outcome}");
-    assert_eq!(stored(&site), 0);
+    assert!(site.checkpoints().is_empty());
     assert_eq!(site.json(&["clean"])["checkpoints"], serde_json::json!({ "deleted": 0, "kept": 0 }));
 }
 
@@ -34,11 +29,11 @@ fn what_an_interrupted_run_goes_on_from_is_kept_until_it_has_ended() {
     let id = until("a checkpoint is stored", || {
         let listed = site.json(&["ls"]);
         let id = listed["experiments"].get(0)?["experiment"].as_str()?.to_owned();
-        (stored(&site) > 0 && log(&site, &id).len() >= 3).then_some(id)
+        (!site.checkpoints().is_empty() && log(&site, &id).len() >= 3).then_some(id)
     });
     kill_process(Pid::from_child(&run.0), Signal::INT).unwrap();
     assert_eq!(run.0.wait().unwrap().code(), Some(130));
-    let before = stored(&site);
+    let before = site.checkpoints().len();
     assert!(before > 0);
     let cleaned = site.json(&["clean"]);
     assert_eq!(cleaned["checkpoints"], serde_json::json!({ "deleted": 0, "kept": before }));
@@ -47,5 +42,5 @@ fn what_an_interrupted_run_goes_on_from_is_kept_until_it_has_ended() {
     let seen = log(&site, &id).len();
     site.json(&["resume", &id]);
     assert!(attempts(seen) > Some(1), "it began again: the checkpoint was lost");
-    assert_eq!(stored(&site), 0, "nothing goes on from a trial that has ended");
+    assert!(site.checkpoints().is_empty(), "nothing goes on from a trial that has ended");
 }

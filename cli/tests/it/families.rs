@@ -18,20 +18,12 @@ fn family(site: &Site, epochs: &str) -> String {
     ])
 }
 
-/// All that decides and all that came out, without who ran it and how often.
-fn trials(site: &Site, experiment: &Value) -> Vec<Value> {
-    let shown = site.json(&["show", experiment.as_str().unwrap()]);
-    let mut trials = shown["trials"].as_array().unwrap().clone();
-    trials.iter_mut().for_each(|trial| trial["attempts"] = Value::Null);
-    trials
-}
-
 #[test]
 fn generations_are_the_same_on_one_worker_and_on_two_and_every_member_counts() {
     let run = |cpus: &str| {
         let site = Site::new();
         let outcome = site.json(&["run", &family(&site, "epochs: 4"), "--cpus", cpus]);
-        let trials = trials(&site, &outcome["experiment"]);
+        let trials = site.trials(outcome["experiment"].as_str().unwrap());
         let report = std::fs::read_to_string(outcome["report"].as_str().unwrap()).unwrap();
         (outcome, trials, report)
     };
@@ -57,18 +49,18 @@ fn a_generation_that_is_killed_half_way_ends_in_the_same_bits() {
     let experiment = loop {
         std::thread::sleep(Duration::from_millis(50));
         let listed = site.json(&["ls"]);
-        let Some(experiment) = listed["experiments"].get(0).map(|listed| listed["experiment"].clone()) else {
+        let Some(experiment) = listed["experiments"].get(0).and_then(|listed| listed["experiment"].as_str()) else {
             continue;
         };
         // The first child was asked: its generation is under way.
-        if trials(&site, &experiment).len() > 4 {
-            break experiment;
+        if site.trials(experiment).len() > 4 {
+            break experiment.to_owned();
         }
     };
     kill_process(Pid::from_child(&run), Signal::KILL).unwrap();
     assert!(!run.wait().unwrap().success(), "it ended before it could be killed: make it longer");
-    site.json(&["resume", experiment.as_str().unwrap()]);
-    assert_eq!(trials(&site, &experiment), trials(&undisturbed, &expected["experiment"]));
+    site.json(&["resume", &experiment]);
+    assert_eq!(site.trials(&experiment), undisturbed.trials(expected["experiment"].as_str().unwrap()));
 }
 
 #[test]
@@ -84,7 +76,7 @@ fn an_asynchronous_sweep_says_what_each_suggestion_had_seen() {
         ("direction: maximise", "direction: minimise"),
     ]);
     let outcome = site.json(&["run", &spec]);
-    let trials = trials(&site, &outcome["experiment"]);
+    let trials = site.trials(outcome["experiment"].as_str().unwrap());
     let told: Vec<usize> = trials.iter().map(|trial| trial["told"].as_array().unwrap().len()).collect();
     assert_eq!(told, [0, 0, 1, 1, 1, 1, 1, 1, 1, 1]);
     let shown = site.json(&["show", outcome["experiment"].as_str().unwrap()]);

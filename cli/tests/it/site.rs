@@ -1,12 +1,13 @@
 //! A home folder of its own with the bundled data imported, and the program to run in it.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use live::journal::Record;
 use serde_json::Value;
-use spec::Prediction;
+use spec::{Digest, Prediction};
 
 /// The repository.
 pub(crate) fn root() -> PathBuf {
@@ -115,6 +116,20 @@ impl Site {
         server.kill().unwrap();
         server.wait().unwrap();
         answer
+    }
+
+    /// All that decides and all that came out of an experiment's trials, without who ran them and how often.
+    pub(crate) fn trials(&self, experiment: &str) -> Vec<Value> {
+        let mut trials = self.json(&["show", experiment])["trials"].as_array().unwrap().clone();
+        trials.iter_mut().for_each(|trial| trial["attempts"] = Value::Null);
+        trials
+    }
+
+    /// The store's checkpoints. One that is being written has no digest for a name yet.
+    pub(crate) fn checkpoints(&self) -> BTreeSet<Digest> {
+        let folder = std::fs::read_dir(self.home().join("store/checkpoints"));
+        let names = folder.into_iter().flatten().map(|file| file.unwrap().file_name());
+        names.filter_map(|name| name.to_str()?.parse().ok()).collect()
     }
 
     /// Starts the program in the background.
