@@ -5,21 +5,8 @@ use spec::Output;
 
 use crate::site::{Site, last_prediction};
 
+/// What comes after the features.
 const SPEC: &str = "\
-version: 1
-name: NAME
-data:
-  source: aapl_daily
-  symbols: [AAPL]
-  interval: 1d
-  split:
-    train: [2013-01-02, 2018-12-31]
-    validation: [2019-01-02, 2020-12-31]
-    test: [2021-01-04, 2023-09-21]
-    purge: 1
-features:
-  - log_return: { bars: 1 }
-  - rsi: { bars: 14 }
 task:
   rl:
     window: 4
@@ -46,7 +33,7 @@ const MEMORY: &str = "replay: { capacity: 600, batch: 16, starts: 100 }";
 /// Trains, judges and registers an agent; its reference and bundle.
 fn trained(site: &Site, name: &str, own: &str, action: &str) -> (String, String) {
     let text = SPEC.replace("NAME", name).replace("OWN", own).replace("ACTION", action);
-    let outcome = site.json(&["run", &site.write(&format!("{name}.yaml"), &text)]);
+    let outcome = site.json(&["run", &site.experiment(name, &text)]);
     assert_eq!(outcome["trials"]["succeeded"], 2, "{outcome}");
     let reference = format!("{name}@{}", outcome["promotion"]["alias"].as_str().unwrap());
     (reference, outcome["best"]["bundle"].as_str().unwrap().to_owned())

@@ -4,22 +4,6 @@ use serde_json::{Value, json};
 
 use crate::site::{Site, last_prediction, text};
 
-const DATA: &str = "\
-version: 1
-name: NAME
-data:
-  source: aapl_daily
-  symbols: [AAPL]
-  interval: 1d
-  split:
-    train: [2013-01-02, 2018-12-31]
-    validation: [2019-01-02, 2020-12-31]
-    test: [2021-01-04, 2023-09-21]
-features:
-  - log_return: { bars: 1 }
-  - rsi: { bars: 14 }
-";
-
 const ENCODER: &str = "\
 task:
   supervised: { window: 12, horizon: 5, epochs: 1, learning_rate: 0.003 }
@@ -55,10 +39,6 @@ promote:
   model: seeing
 ";
 
-fn write(site: &Site, name: &str, rest: &str) -> String {
-    site.write(&format!("{name}.yaml"), &format!("{}{rest}", DATA.replace("NAME", name)))
-}
-
 /// Runs the agent's file to its summary, on one core so that trials share a memory; and what was said aloud.
 fn run(site: &Site, file: &str) -> (Value, String) {
     let output = site.run(&["run", file, "--cpus", "1", "--json"]);
@@ -82,14 +62,14 @@ fn trades<'a>(model: &'a str, journal: &'a str) -> Vec<&'a str> {
 #[test]
 fn an_agent_on_learned_features_goes_from_a_file_to_orders_and_falls_back_aloud_or_not_at_all() {
     let site = Site::new();
-    let agent = write(&site, "agent", AGENT);
+    let agent = site.experiment("agent", AGENT);
     // Before there is an encoder, the same file learns on indicators alone.
     let (plain, said) = run(&site, &agent);
     assert!(said.contains("agents learn on indicators alone"), "{said}");
     assert!(plain["notice"].as_str().unwrap().contains("small-encoder@1"), "{plain}");
     assert!(plain["encoder"].is_null(), "{plain}");
 
-    let encoder = site.json(&["run", &write(&site, "encoder", ENCODER)]);
+    let encoder = site.json(&["run", &site.experiment("encoder", ENCODER)]);
     assert_eq!(reference(&encoder), "small-encoder@1");
     let (learned, said) = run(&site, &agent);
     assert!(!said.contains("indicators alone"), "{said}");

@@ -19,6 +19,23 @@ pub(crate) fn program() -> &'static str {
     env!("CARGO_BIN_EXE_tradewind")
 }
 
+/// The beginning of an experiment on AAPL's bars.
+const ON_AAPL: &str = "\
+version: 1
+name: NAME
+data:
+  source: aapl_daily
+  symbols: [AAPL]
+  interval: 1d
+  split:
+    train: [2013-01-02, 2018-12-31]
+    validation: [2019-01-02, 2020-12-31]
+    test: [2021-01-04, 2023-09-21]
+features:
+  - log_return: { bars: 1 }
+  - rsi: { bars: 14 }
+";
+
 /// A temporary home.
 pub(crate) struct Site {
     folder: tempfile::TempDir,
@@ -64,6 +81,11 @@ impl Site {
             text = text.replace(from, to);
         }
         self.write(file, &text)
+    }
+
+    /// Writes an experiment on AAPL's bars; `rest` is what comes after its features.
+    pub(crate) fn experiment(&self, name: &str, rest: &str) -> String {
+        self.write(&format!("{name}.yaml"), &format!("{}{rest}", ON_AAPL.replace("NAME", name)))
     }
 
     /// Writes a file beside the home.
