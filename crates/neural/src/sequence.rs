@@ -474,4 +474,4 @@ impl SequenceTape {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

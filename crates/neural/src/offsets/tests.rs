@@ -5,17 +5,14 @@ use std::ops::Range;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 
-use crate::sequence::{Directions, Normalisation, Purpose, Sequence, SequenceShape, Shortcut};
+use crate::sequence::tests::{plain, values};
+use crate::sequence::{Normalisation, Purpose, Sequence, SequenceShape, Shortcut};
 use crate::{Activation, Dropout, Layout, Stack, Vectors};
 
 const ROWS: usize = 5;
 const WINDOW: usize = 7;
 const WIDTH: usize = 3;
 const UNITS: usize = 6;
-
-fn values(count: usize, salt: f32) -> Vec<f32> {
-    (0..count).map(|i| 1.5 * (i as f32 * i as f32 * 0.7 + salt).sin()).collect()
-}
 
 /// What a pass there and back leaves.
 struct Passed {
@@ -32,19 +29,7 @@ enum Net {
 
 /// One of each kind, with its weights.
 fn nets() -> Vec<(Net, Vec<f32>)> {
-    let shape = SequenceShape {
-        window: WINDOW,
-        width: WIDTH,
-        channels: UNITS,
-        kernel: 3,
-        dilations: vec![1, 2],
-        normalisation: Normalisation::Off,
-        shortcut: Shortcut::Off,
-        hidden: 5,
-        layers: 1,
-        directions: Directions::Forward,
-        dropout: 0.0,
-    };
+    let shape = SequenceShape { channels: UNITS, dilations: vec![1, 2], ..plain(WINDOW, WIDTH) };
     let (normalisation, shortcut) = (Normalisation::Layer, Shortcut::Residual);
     let residual = SequenceShape { normalisation, shortcut, ..shape.clone() };
     let sequence = |shape| {

@@ -7,11 +7,12 @@ use tch::{Device, Kind, Tensor};
 
 use super::*;
 
-fn values(count: usize, salt: f32) -> Vec<f32> {
+pub(crate) fn values(count: usize, salt: f32) -> Vec<f32> {
     (0..count).map(|i| 1.5 * (i as f32 * i as f32 * 0.7 + salt).sin()).collect()
 }
 
-const fn plain(window: usize, width: usize) -> SequenceShape {
+/// A small network but for its convolutions, which are left open.
+pub(crate) const fn plain(window: usize, width: usize) -> SequenceShape {
     SequenceShape {
         window,
         width,
