@@ -1,14 +1,12 @@
 //! A calibrated experiment and a calibrated ensemble, from file to figures.
 
 use artifacts::{BundleKind, Registry, Store};
-use experiments::sweep::ExperimentSweep;
 use experiments::{Conclusion, Prepared, conclude, ensemble};
-use market::Timestamp;
 use models::Predictor;
 use protocol::{ExperimentState, TrialView};
 use spec::{BundleId, TrialOutcome};
 
-use crate::home::{Home, YAML};
+use crate::home::{Home, YAML, now};
 
 const TASK: &str = "supervised: { window: 4, horizon: 1, epochs: 1, learning_rate: 0.001 }";
 
@@ -16,14 +14,9 @@ const TASK: &str = "supervised: { window: 4, horizon: 1, epochs: 1, learning_rat
 const CALIBRATED: &str = "supervised: { window: 4, horizon: 1, epochs: 1, learning_rate: 0.001, calibration: { passes: 4 }, \
                           labels: { triple_barrier: { width: 0.5, bars: 20 } } }";
 
-fn now() -> Timestamp {
-    "2026-01-05T12:00:00Z".parse().unwrap()
-}
-
 fn ended(home: &Home) -> (Prepared, Vec<TrialView>) {
     let prepared = home.prepare(&YAML.replace(TASK, CALIBRATED));
-    let sweep = ExperimentSweep::new(prepared.question.clone()).unwrap();
-    let views = (0..3).map(|index| home.succeed(&prepared, &sweep.trial(index).unwrap())).collect();
+    let views = home.succeed_all(&prepared);
     (prepared, views)
 }
 
@@ -50,8 +43,7 @@ fn a_calibrated_trial_is_judged_on_the_test_split_drawn_and_kept() {
 fn an_experiment_without_a_calibration_has_no_such_figures() {
     let home = Home::new();
     let prepared = home.prepare(YAML);
-    let sweep = ExperimentSweep::new(prepared.question.clone()).unwrap();
-    let views = (0..3).map(|index| home.succeed(&prepared, &sweep.trial(index).unwrap())).collect();
+    let views = home.succeed_all(&prepared);
     let conclusion = conclude(&prepared, ExperimentState::Succeeded, views, home.path(), now()).unwrap();
     assert_eq!(conclusion.summary.calibration, None);
     assert!(!std::fs::read_to_string(conclusion.report).unwrap().contains("Reliability diagram"));

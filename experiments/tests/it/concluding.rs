@@ -3,10 +3,9 @@
 use artifacts::{Alias, Registry};
 use experiments::sweep::ExperimentSweep;
 use experiments::{Conclusion, Prepared, conclude};
-use market::Timestamp;
 use protocol::{ExperimentState, TrialView};
 
-use crate::home::{Home, YAML, failed};
+use crate::home::{Home, YAML, failed, now};
 
 /// Trials 0 and 2 succeed, trial 1 fails.
 fn ended(home: &Home, prepared: &Prepared) -> Vec<TrialView> {
@@ -17,10 +16,6 @@ fn ended(home: &Home, prepared: &Prepared) -> Vec<TrialView> {
 
 fn concluded(home: &Home, prepared: &Prepared, trials: Vec<TrialView>) -> Conclusion {
     conclude(prepared, ExperimentState::Succeeded, trials, home.path(), now()).unwrap()
-}
-
-fn now() -> Timestamp {
-    "2026-01-05T12:00:00Z".parse().unwrap()
 }
 
 #[test]
@@ -78,9 +73,7 @@ fn concluding_twice_gives_the_same_verdict_and_counts_its_trials_once() {
     assert_eq!(registry.history(&"untrained".parse().unwrap()).unwrap().len(), 1);
 
     let more = home.prepare(&YAML.replace("trials: 3", "trials: 4"));
-    let sweep = ExperimentSweep::new(more.question.clone()).unwrap();
-    let views = (0..4).map(|index| home.succeed(&more, &sweep.trial(index).unwrap())).collect();
-    let later = concluded(&home, &more, views);
+    let later = concluded(&home, &more, home.succeed_all(&more));
     assert!(later.summary.verdict.contains("7 trials were ever run on this data"), "{}", later.summary.verdict);
 }
 

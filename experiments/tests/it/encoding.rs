@@ -4,11 +4,10 @@ use artifacts::gate::judge;
 use artifacts::{Evidence, Moved, Registry, Store, Validated};
 use experiments::sweep::ExperimentSweep;
 use experiments::{Prepared, conclude, prepare, resume};
-use market::Timestamp;
 use protocol::ExperimentState;
 use spec::{BundleId, Digest, EncoderRef, GateSpec, TrialOutcome, canonical_json};
 
-use crate::home::{Home, YAML, machine};
+use crate::home::{Home, YAML, machine, now};
 
 /// An agent that sees through the encoder of the forecaster that [`encoder`] registers.
 fn agent(encoder: &str) -> String {
@@ -22,15 +21,10 @@ fn agent(encoder: &str) -> String {
         .replace("model: untrained", "model: agent")
 }
 
-fn now() -> Timestamp {
-    "2026-01-05T12:00:00Z".parse().unwrap()
-}
-
 /// Runs the forecaster's experiment to `untrained@1`.
 fn encoder(home: &Home) -> BundleId {
     let prepared = home.prepare(YAML);
-    let sweep = ExperimentSweep::new(prepared.question.clone()).unwrap();
-    let trials = (0..3).map(|index| home.succeed(&prepared, &sweep.trial(index).unwrap())).collect();
+    let trials = home.succeed_all(&prepared);
     conclude(&prepared, ExperimentState::Succeeded, trials, home.path(), now()).unwrap();
     Registry::open(&home.path().join("registry.db")).unwrap().resolve("untrained@1").unwrap().1
 }
@@ -175,17 +169,14 @@ fn what_trials_remembered_is_summed_in_the_summary_and_stands_in_the_report() {
     let home = Home::new();
     let bundle = encoder(&home);
     let prepared = home.prepare(YAML);
-    let sweep = ExperimentSweep::new(prepared.question.clone()).unwrap();
-    let counted = |index: u32| {
-        let mut view = home.succeed(&prepared, &sweep.trial(index).unwrap());
+    let mut views = home.succeed_all(&prepared);
+    for (index, view) in views.iter_mut().enumerate() {
         let mut outcome: TrialOutcome = serde_json::from_slice(view.outcome.as_deref().unwrap()).unwrap();
         let (hits, misses) = if index == 0 { (10, 90) } else { (100, 0) };
         outcome.encoder = Some(spec::EncoderUse { bundle, hits, misses, forgotten: 1 });
         view.outcome = Some(canonical_json(&outcome));
-        view
-    };
-    let conclusion =
-        conclude(&prepared, ExperimentState::Succeeded, (0..3).map(counted).collect(), home.path(), now()).unwrap();
+    }
+    let conclusion = conclude(&prepared, ExperimentState::Succeeded, views, home.path(), now()).unwrap();
     let used = conclusion.summary.encoder.unwrap();
     assert_eq!((used.bundle, used.asked, used.remembered, used.forgotten), (bundle, 300, 0.7, 3));
     let page = std::fs::read_to_string(&conclusion.report).unwrap();

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use artifacts::{Bundle, BundleKind, Kernel, Parts, Store};
 use backtest::{Model, Setting};
 use dataset::{Adjustment, Dataset, ImportOptions};
+use experiments::sweep::ExperimentSweep;
 use experiments::{Machine, Prepared};
 use features::{FeatureState, Normaliser, Stream};
-use market::Interval;
+use market::{Interval, Timestamp};
 use models::{NetworkKind, NetworkSpec};
 use protocol::{TrialState, TrialView};
 use spec::{AttemptId, FailureClass, Metric, TaskSpec, TrialOutcome, TrialSpec, canonical_json};
@@ -81,6 +82,12 @@ impl Home {
         experiments::prepare(self.path(), &self.file(yaml), &machine()).unwrap()
     }
 
+    /// All trials of an experiment, each ended as [`Home::succeed`] ends it.
+    pub(crate) fn succeed_all(&self, prepared: &Prepared) -> Vec<TrialView> {
+        let sweep = ExperimentSweep::new(prepared.question.clone()).unwrap();
+        (0..sweep.trials()).map(|index| self.succeed(prepared, &sweep.trial(index).unwrap())).collect()
+    }
+
     /// Puts an untrained bundle into the store and backtests it on validation, as a worker does.
     pub(crate) fn succeed(&self, prepared: &Prepared, trial: &TrialSpec) -> TrialView {
         let bundle = calibrated(prepared, bundle(prepared, trial));
@@ -114,6 +121,11 @@ impl Home {
             outcome: Some(canonical_json(&outcome)),
         }
     }
+}
+
+/// When experiments are concluded.
+pub(crate) fn now() -> Timestamp {
+    "2026-01-05T12:00:00Z".parse().unwrap()
 }
 
 /// With the calibration that its trial asks for, fitted on validation, as a worker does.
