@@ -23,7 +23,7 @@ pub(crate) use members::{Create, Join, Token};
 /// From an experiment file to a live order, with one artifact all the way.
 #[derive(Debug, Parser)]
 #[command(name = "tradewind", version, propagate_version = true, arg_required_else_help = true)]
-#[command(after_help = "Exit codes: 0 ok · 1 failed · 2 usage or bad input · 3 gate refused · 130 interrupted")]
+#[command(after_help = "Exit codes: 0 ok · 1 failed · 2 usage or bad input · 130 interrupted")]
 pub(crate) struct Cli {
     /// Folder of journal, store, registry, data and reports.
     #[arg(long, global = true, env = "TRADEWIND_HOME", default_value = ".tradewind")]
@@ -68,7 +68,7 @@ pub(crate) enum Command {
         #[arg(long)]
         scheduler: Option<String>,
     },
-    /// Combines registered policies into one artifact, tested and judged.
+    /// Combines registered policies, or forecasters, into one artifact, tested and judged.
     Ensemble {
         /// The ensemble file.
         spec: PathBuf,
