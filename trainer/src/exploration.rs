@@ -1,5 +1,6 @@
 //! Noise on continuous actions, in halves of their range.
 
+use neural::Tiles;
 use rand::RngExt as _;
 use rand_distr::StandardNormal;
 use spec::Exploration;
@@ -22,8 +23,8 @@ pub(crate) struct Moment<'a> {
     pub(crate) seed: u64,
     /// Environment steps taken: with the seed, all that draws depend on.
     pub(crate) step: u64,
-    /// The policy's last hidden layer, `[hidden × envs]`.
-    pub(crate) hidden: Option<&'a [f32]>,
+    /// The policy's last hidden layer.
+    pub(crate) hidden: Option<&'a Tiles>,
 }
 
 impl Noise {
@@ -52,15 +53,17 @@ impl Noise {
                 }
             }
             Exploration::StateDependent { deviation, every } => {
-                let rows = actions.len() / width;
-                // A linear policy has no hidden layer: its noise then is the same in every state.
-                let constant = vec![1.0; rows];
-                let hidden = moment.hidden.unwrap_or(&constant);
-                let units = hidden.len() / rows;
+                let units = moment.hidden.map_or(1, Tiles::units);
                 self.draw(moment.seed, moment.step / u64::from(every), (units * width, deviation as f32));
-                for (hidden, weights) in hidden.chunks_exact(rows).zip(self.matrix.1.chunks_exact(width)) {
-                    for (value, action) in hidden.iter().zip(actions.chunks_exact_mut(width)) {
+                for (row, action) in actions.chunks_exact_mut(width).enumerate() {
+                    let mut add = |(value, weights): (f32, &[f32])| {
                         action.iter_mut().zip(weights).for_each(|(action, weight)| *action += value * weight);
+                    };
+                    let weights = self.matrix.1.chunks_exact(width);
+                    match moment.hidden {
+                        Some(hidden) => hidden.row(row).zip(weights).for_each(&mut add),
+                        // A linear policy has no hidden layer: its noise then is the same in every state.
+                        None => weights.for_each(|weights| add((1.0, weights))),
                     }
                 }
             }
@@ -130,15 +133,18 @@ mod tests {
     #[test]
     fn state_dependent_noise_is_a_function_of_the_state_until_it_is_drawn_anew() {
         let mut noise = Noise::new(Exploration::StateDependent { deviation: 0.1, every: 10 }, 2, 1);
-        let mut at = |step: u64, hidden: &[f32; 4]| {
+        let mut at = |step: u64, states: [[f32; 2]; 2]| {
+            let mut hidden = Tiles::new(2, 2);
+            hidden.take(states.as_flattened());
             let mut actions = [0.0; 2];
-            noise.add(Moment { hidden: Some(hidden), ..moment(step) }, 1, &mut actions);
+            noise.add(Moment { hidden: Some(&hidden), ..moment(step) }, 1, &mut actions);
             actions
         };
-        let first = at(0, &[1.0, 2.0, 0.5, -1.0]);
-        assert_eq!(at(9, &[1.0, 2.0, 0.5, -1.0]), first);
-        assert_eq!(at(9, &[2.0, 1.0, -1.0, 0.5]), [first[1], first[0]]);
-        assert_ne!(at(10, &[1.0, 2.0, 0.5, -1.0]), first);
+        let (one, other) = ([1.0, 0.5], [2.0, -1.0]);
+        let first = at(0, [one, other]);
+        assert_eq!(at(9, [one, other]), first);
+        assert_eq!(at(9, [other, one]), [first[1], first[0]]);
+        assert_ne!(at(10, [one, other]), first);
     }
 
     #[test]

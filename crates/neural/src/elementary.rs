@@ -81,19 +81,6 @@ pub fn add_rows(rows: &[f32], sums: &mut [f32]) {
     });
 }
 
-/// Sum, by lanes of 16: the order is fixed, whatever the CPU.
-#[must_use]
-pub fn sum(values: &[f32]) -> f32 {
-    vectorised(|| {
-        let (chunks, rest) = values.as_chunks::<16>();
-        let mut lanes = [0.0_f32; 16];
-        for chunk in chunks {
-            lanes.iter_mut().zip(chunk).for_each(|(lane, value)| *lane += value);
-        }
-        lanes.iter().sum::<f32>() + rest.iter().sum::<f32>()
-    })
-}
-
 /// Sum of squares, in f64 by lanes of 8: the order is fixed, whatever the CPU.
 #[must_use]
 pub fn sum_of_squares(values: &[f32]) -> f64 {
@@ -161,6 +148,6 @@ mod tests {
         add_rows(&[1.0, 10.0, 2.0, 20.0, 3.0, 30.0], &mut sums);
         assert_eq!(sums, [7.0, 62.0]);
         let values: Vec<f32> = (0..21).map(|i| i as f32).collect();
-        assert_eq!((sum(&values), sum_of_squares(&values)), (210.0, 2870.0));
+        assert_eq!(sum_of_squares(&values), 2870.0);
     }
 }

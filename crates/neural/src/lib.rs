@@ -2,8 +2,9 @@
 //!
 //! Agents learn with networks of a few ten thousand weights and batches of a few hundred rows: a general tensor library
 //! spends more time on dispatch than on arithmetic there. Here a [`Layout`] says where each tensor lies in one `Vec<f32>`,
-//! layers are plain functions over slices with their activations in preallocated tapes, matrix products are the `gemm`
-//! crate's, and [`Adam`] is one pass. No step allocates. Gradients are written by hand and tested against libtorch's.
+//! layers are plain functions over slices with their activations in preallocated tapes, and [`Adam`] is one pass. Matrix
+//! products are ours where order of sums or reordering of operands matters (`product`, `tiles`), else the
+//! `gemm` crate's. No step allocates. Gradients are written by hand and tested against libtorch's.
 //!
 //! Knows no environment, no loss and no file format.
 
@@ -22,6 +23,7 @@ mod offsets;
 mod product;
 pub mod sequence;
 mod stack;
+mod tiles;
 mod vectors;
 
 pub use adam::{Adam, AdamOptions, NotFinite, decay, polyak};
@@ -33,4 +35,5 @@ pub use mlp::{Activation, Mlp, MlpShape, MlpTape, Toward};
 pub use offsets::Offsets;
 pub use sequence::{Sequence, SequenceShape, SequenceTape};
 pub use stack::{Stack, StackTape};
+pub use tiles::Tiles;
 pub use vectors::Vectors;

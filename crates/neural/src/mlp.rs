@@ -1,13 +1,13 @@
 //! Fully connected layers: hidden ones with an activation, a linear last one.
 //!
-//! Hidden activations lie unit by unit, `[units × rows]`: then no product of a forward pass has to reorder a weight
-//! matrix, which for the small batches of agents costs as much as a third of the product itself. Inputs and outputs are
-//! row by row.
+//! A batch goes through all layers tile by tile (see [`crate::tiles`]), so activations stay in the first caches. Inputs and
+//! outputs are row by row. The bits of a row depend neither on its batch nor on the CPU's vectors.
 
 use std::ops::Range;
 
-use crate::elementary::{relu, sum, tanh, vectorised};
-use crate::matrix::{Matrix, Target, multiply};
+use crate::product::LANES;
+use crate::tiles::{Across, Backward, Forward, Outer, Tiles};
+use crate::vectors::Vectors;
 use crate::{Draw, Layout};
 
 /// What follows each hidden layer.
@@ -17,24 +17,6 @@ pub enum Activation {
     Relu,
     /// tanh x.
     Tanh,
-}
-
-impl Activation {
-    fn apply(self, values: &mut [f32]) {
-        match self {
-            Self::Relu => relu(values),
-            Self::Tanh => tanh(values),
-        }
-    }
-
-    /// Multiplies `gradient` by the derivative at the points whose activated values are `outputs`.
-    fn differentiate(self, outputs: &[f32], gradient: &mut [f32]) {
-        let pairs = gradient.iter_mut().zip(outputs);
-        match self {
-            Self::Relu => vectorised(|| pairs.for_each(|(g, y)| *g = if *y > 0.0 { *g } else { 0.0 })),
-            Self::Tanh => vectorised(|| pairs.for_each(|(g, y)| *g *= 1.0 - y * y)),
-        }
-    }
 }
 
 /// Sizes and first weights of an [`Mlp`].
@@ -71,12 +53,17 @@ pub struct Mlp {
 /// Activations of one batch, and their gradients.
 #[derive(Clone, Debug)]
 pub struct MlpTape {
-    /// `[units × rows]` of each layer.
-    outputs: Vec<Vec<f32>>,
-    gradients: Vec<Vec<f32>>,
+    /// Of each layer.
+    outputs: Vec<Tiles>,
+    gradients: Vec<Tiles>,
+    /// Of one tile, and its gradient.
+    input: [Tiles; 2],
+    /// What came into a layer, for the gradient of its weights.
+    across: Across,
     /// `[rows × outputs]`: the last layer's, and their gradients.
     shown: [Vec<f32>; 2],
     width: usize,
+    vectors: Vectors,
 }
 
 /// What a backward pass is asked for; what is not asked for is not computed.
@@ -149,9 +136,19 @@ impl Mlp {
     /// Room for batches of up to `rows`.
     #[must_use]
     pub fn tape(&self, rows: usize) -> MlpTape {
-        let room = || self.layers.iter().map(|layer| vec![0.0; rows * layer.outputs]).collect();
+        let room = || self.layers.iter().map(|layer| Tiles::new(rows, layer.outputs)).collect();
         let shown = || vec![0.0; rows * self.outputs()];
-        MlpTape { outputs: room(), gradients: room(), shown: [shown(), shown()], width: self.outputs() }
+        let input = || Tiles::new(LANES, self.inputs());
+        let widest = self.layers.iter().map(|layer| layer.inputs).max().unwrap_or_default();
+        MlpTape {
+            outputs: room(),
+            gradients: room(),
+            input: [input(), input()],
+            across: Across::new(rows, widest),
+            shown: [shown(), shown()],
+            width: self.outputs(),
+            vectors: Vectors::default(),
+        }
     }
 
     /// Computes a batch; the result is [`MlpTape::output`].
@@ -162,55 +159,58 @@ impl Mlp {
     /// # Panics
     /// When a slice is too short: a caller's bug; so below.
     pub fn forward(&self, weights: &[f32], input: &[f32], rows: usize, tape: &mut MlpTape) {
-        for (index, layer) in self.layers.iter().enumerate() {
-            let (before, after) = tape.outputs.split_at_mut(index);
-            let input = match before.last() {
-                Some(below) => Matrix::new(below, layer.inputs, rows),
-                None => Matrix::new(input, rows, layer.inputs).transposed(),
-            };
-            let output = &mut after[0][..layer.outputs * rows];
-            let bias = &weights[layer.bias.clone()];
-            output.chunks_exact_mut(rows).zip(bias).for_each(|(unit, bias)| unit.fill(*bias));
-            let matrix = Matrix::new(&weights[layer.weight.clone()], layer.outputs, layer.inputs);
-            multiply(matrix, input, Target::add(output, rows));
-            if index + 1 < self.layers.len() {
-                self.activation.apply(output);
+        let vectors = tape.vectors;
+        for (tile, input) in input[..rows * self.inputs()].chunks(LANES * self.inputs()).enumerate() {
+            tape.input[0].take(input);
+            for (index, layer) in self.layers.iter().enumerate() {
+                let (below, own) = tape.outputs.split_at_mut(index);
+                vectors.run(Forward {
+                    weights: &weights[layer.weight.clone()],
+                    bias: &weights[layer.bias.clone()],
+                    activation: (index + 1 < self.layers.len()).then_some(self.activation),
+                    rows: input.len() / self.inputs(),
+                    input: below.last().map_or_else(|| tape.input[0].tile(0), |below| below.tile(tile)),
+                    output: own[0].tile_mut(tile),
+                });
             }
         }
-        let last = self.layers.len() - 1;
-        transpose(&tape.outputs[last][..tape.width * rows], rows, &mut tape.shown[0]);
+        let last = &tape.outputs[self.layers.len() - 1];
+        last.give(&mut tape.shown[0][..rows * tape.width]);
     }
 
     /// Goes back through the last forward pass, from the gradient that the caller wrote to
     /// [`MlpTape::output_and_gradient`].
     pub fn backward(&self, weights: &[f32], rows: usize, tape: &mut MlpTape, mut toward: Toward<'_>) {
-        let last = self.layers.len() - 1;
-        transpose(&tape.shown[1][..rows * tape.width], tape.width, &mut tape.gradients[last]);
+        let vectors = tape.vectors;
+        tape.gradients[self.layers.len() - 1].take(&tape.shown[1][..rows * tape.width]);
         for (index, layer) in self.layers.iter().enumerate().rev() {
-            let (below, own) = tape.gradients.split_at_mut(index);
-            let gradient = &mut own[0][..layer.outputs * rows];
-            if index < last {
-                self.activation.differentiate(&tape.outputs[index], gradient);
-            }
-            let flat = &*gradient;
-            let gradient = Matrix::new(flat, layer.outputs, rows);
             if let Some((input, sums)) = &mut toward.weights {
-                let input = match index.checked_sub(1) {
-                    Some(below) => Matrix::new(&tape.outputs[below], layer.inputs, rows).transposed(),
-                    None => Matrix::new(input, rows, layer.inputs),
-                };
-                multiply(gradient, input, Target::add(&mut sums[layer.weight.clone()], layer.inputs));
-                let biases = sums[layer.bias.clone()].iter_mut();
-                biases.zip(flat.chunks_exact(rows)).for_each(|(bias, unit)| *bias += sum(unit));
+                match index.checked_sub(1) {
+                    Some(below) => tape.across.take_tiles(rows, &tape.outputs[below]),
+                    None => tape.across.take_rows(&input[..rows * layer.inputs], layer.inputs),
+                }
+                let gradient = &tape.gradients[index];
+                gradient.add_sums(rows, &mut sums[layer.bias.clone()]);
+                vectors.run(Outer { gradient, input: &tape.across, target: &mut sums[layer.weight.clone()] });
             }
             let matrix = &weights[layer.weight.clone()];
-            if let Some(below) = below.last_mut() {
-                let matrix = Matrix::new(matrix, layer.outputs, layer.inputs).transposed();
-                multiply(matrix, gradient, Target::overwrite(below, rows));
-            } else if let Some((columns, out)) = &mut toward.input {
-                let wanted = &matrix[columns.start..];
-                let wanted = Matrix::strided(wanted, layer.outputs, columns.len(), layer.inputs);
-                multiply(gradient.transposed(), wanted, Target::overwrite(out, columns.len()));
+            for first in (0..rows).step_by(LANES) {
+                let (tile, rows) = (first / LANES, LANES.min(rows - first));
+                let (below, own) = tape.gradients.split_at_mut(index);
+                let gradient = own[0].tile(tile);
+                if let Some(below) = below.last_mut() {
+                    let through = Some((self.activation, tape.outputs[index - 1].tile(tile)));
+                    let (inputs, target) = (layer.inputs, below.tile_mut(tile));
+                    vectors.run(Backward { weights: matrix, inputs, rows, gradient, through, target });
+                } else if let Some((columns, out)) = &mut toward.input {
+                    let (inputs, target) = (layer.inputs, &mut tape.input[1].tile_mut(0)[..columns.len()]);
+                    let weights = &matrix[columns.start..];
+                    vectors.run(Backward { weights, inputs, rows, gradient, through: None, target: &mut *target });
+                    let out = &mut out[first * columns.len()..][..rows * columns.len()];
+                    for (lane, out) in out.chunks_exact_mut(columns.len()).enumerate() {
+                        out.iter_mut().zip(&*target).for_each(|(value, unit)| *value = unit.0[lane]);
+                    }
+                }
             }
         }
     }
@@ -232,23 +232,10 @@ impl MlpTape {
         (&output[..rows * self.width], &mut gradient[..rows * self.width])
     }
 
-    /// Activations of the last hidden layer, `[units × rows]` for as many rows as there is room for; `None` of a linear
-    /// network.
+    /// Activations of the last hidden layer; `None` of a linear network.
     #[must_use]
-    pub fn last_hidden(&self) -> Option<&[f32]> {
-        self.outputs.len().checked_sub(2).map(|index| self.outputs[index].as_slice())
-    }
-}
-
-/// Writes the transpose of `from`, whose rows are `width` long, to the front of `to`.
-fn transpose(from: &[f32], width: usize, to: &mut [f32]) {
-    let count = from.len() / width;
-    if width == 1 || count == 1 {
-        to[..from.len()].copy_from_slice(from);
-        return;
-    }
-    for (row, values) in from.chunks_exact(width).enumerate() {
-        values.iter().enumerate().for_each(|(column, value)| to[column * count + row] = *value);
+    pub fn last_hidden(&self) -> Option<&Tiles> {
+        self.outputs.len().checked_sub(2).map(|index| &self.outputs[index])
     }
 }
 

@@ -8,20 +8,29 @@
 
 use pulp::{Simd, WithSimd};
 
-/// Outputs of a panel: two registers of AVX-512, four of AVX2.
-const PANEL: usize = 32;
+/// Values that are computed side by side: two registers of AVX-512, four of AVX2.
+pub(crate) const LANES: usize = 32;
+
+/// Two lines of the cache, so that no register is loaded from parts of two.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub(crate) struct Lanes(pub(crate) [f32; LANES]);
+
+impl Lanes {
+    pub(crate) const ZERO: Self = Self([0.0; LANES]);
+}
 
 /// A matrix `[inner × outputs]` in panels of outputs: `[outputs / 32][inner][32]`, the last filled up with zeros.
 #[derive(Clone, Debug)]
 pub(crate) struct Panels {
-    values: Vec<f32>,
+    values: Vec<Lanes>,
     inner: usize,
     outputs: usize,
 }
 
 impl Panels {
     pub(crate) fn new(inner: usize, outputs: usize) -> Self {
-        Self { values: vec![0.0; inner * outputs.next_multiple_of(PANEL)], inner, outputs }
+        Self { values: vec![Lanes::ZERO; inner * outputs.div_ceil(LANES)], inner, outputs }
     }
 
     /// Copies a block whose first element goes to (`inner`, `output`); `at(i, o)` is where to read it in `from`.
@@ -33,10 +42,10 @@ impl Panels {
         (row_stride, column_stride): (usize, usize),
     ) {
         for column in 0..columns {
-            let (panel, lane) = ((output + column) / PANEL, (output + column) % PANEL);
-            let panel = &mut self.values[panel * self.inner * PANEL..(panel + 1) * self.inner * PANEL];
+            let (panel, lane) = ((output + column) / LANES, (output + column) % LANES);
+            let panel = &mut self.values[panel * self.inner..(panel + 1) * self.inner];
             for row in 0..rows {
-                panel[(inner + row) * PANEL + lane] = from[row * row_stride + column * column_stride];
+                panel[inner + row].0[lane] = from[row * row_stride + column * column_stride];
             }
         }
     }
@@ -111,8 +120,8 @@ impl WithSimd for Product<'_> {
     }
 }
 
-/// Two registers of sums for each of `R` rows.
-type Sums<S, const R: usize> = [[<S as Simd>::f32s; 2]; R];
+/// `H` registers of sums for each of `R` rows.
+pub(crate) type Sums<S, const R: usize, const H: usize> = [[<S as Simd>::f32s; H]; R];
 
 /// `R` rows against all panels.
 #[inline(always)]
@@ -125,14 +134,14 @@ fn some_rows<S: Simd, const R: usize>(
 ) {
     let width = 2 * S::F32_LANES;
     let outputs = panels.outputs;
-    for (index, panel) in panels.values.chunks_exact(panels.inner * PANEL).enumerate() {
-        for lane in (0..PANEL).step_by(width) {
-            let from = index * PANEL + lane;
+    for (index, panel) in panels.values.chunks_exact(panels.inner).enumerate() {
+        for lane in (0..LANES).step_by(width) {
+            let from = index * LANES + lane;
             if from >= outputs {
                 break;
             }
             let count = width.min(outputs - from);
-            let mut sums: Sums<S, R> = [[simd.splat_f32s(0.0); 2]; R];
+            let mut sums: Sums<S, R, 2> = [[simd.splat_f32s(0.0); 2]; R];
             match begin {
                 Begin::Zero => {}
                 Begin::Bias(bias) => sums = [read(simd, &bias[from..from + count]); R],
@@ -144,28 +153,31 @@ fn some_rows<S: Simd, const R: usize>(
             }
             for part in parts {
                 let rows: [&[f32]; R] = std::array::from_fn(|row| part.row(first + row));
-                let panel = &panel[part.inner * PANEL..(part.inner + part.width) * PANEL];
+                let panel = &panel[part.inner..part.inner + part.width];
                 chain(simd, rows, (panel, lane), &mut sums);
             }
             for (row, sums) in sums.iter().enumerate() {
-                write::<S>(sums, &mut target[row * outputs + from..][..count]);
+                write::<S, 2>(sums, &mut target[row * outputs + from..][..count]);
             }
         }
     }
 }
 
-/// Adds the products of a panel's rows, in their order.
+/// Adds the products of a panel's rows, in their order, from `lane` on.
 #[inline(always)]
-fn chain<S: Simd, const R: usize>(simd: S, rows: [&[f32]; R], (panel, lane): (&[f32], usize), sums: &mut Sums<S, R>) {
-    let inner = panel.len() / PANEL;
-    let rows: [&[f32]; R] = std::array::from_fn(|row| &rows[row][..inner]);
+pub(crate) fn chain<S: Simd, const R: usize, const H: usize>(
+    simd: S,
+    rows: [&[f32]; R],
+    (panel, lane): (&[Lanes], usize),
+    sums: &mut Sums<S, R, H>,
+) {
+    let rows: [&[f32]; R] = std::array::from_fn(|row| &rows[row][..panel.len()]);
     let mut own = *sums;
-    for (k, outputs) in panel.as_chunks::<PANEL>().0.iter().enumerate() {
-        let (outputs, _) = S::as_simd_f32s(&outputs[lane..lane + 2 * S::F32_LANES]);
-        let outputs = [outputs[0], outputs[1]];
+    for (k, outputs) in panel.iter().enumerate() {
+        let outputs = registers::<S, H>(outputs, lane);
         for row in 0..R {
             let input = simd.splat_f32s(rows[row][k]);
-            for half in 0..2 {
+            for half in 0..H {
                 own[row][half] = simd.mul_add_f32s(input, outputs[half], own[row][half]);
             }
         }
@@ -173,20 +185,29 @@ fn chain<S: Simd, const R: usize>(simd: S, rows: [&[f32]; R], (panel, lane): (&[
     *sums = own;
 }
 
-/// Two registers of a slice, zeros behind its end.
+/// `H` registers of lanes, from `lane` on.
 #[inline(always)]
-fn read<S: Simd>(simd: S, values: &[f32]) -> [S::f32s; 2] {
-    if values.len() == 2 * S::F32_LANES {
-        let (whole, _) = S::as_simd_f32s(values);
-        return [whole[0], whole[1]];
-    }
-    let (low, high) = values.split_at(values.len().min(S::F32_LANES));
-    [simd.partial_load_f32s(low), simd.partial_load_f32s(high)]
+pub(crate) fn registers<S: Simd, const H: usize>(lanes: &Lanes, lane: usize) -> [S::f32s; H] {
+    let (whole, _) = S::as_simd_f32s(&lanes.0[lane..lane + H * S::F32_LANES]);
+    std::array::from_fn(|half| whole[half])
 }
 
-/// Two registers into a slice, as far as it reaches.
+/// `H` registers of a slice, zeros behind its end.
 #[inline(always)]
-fn write<S: Simd>(sums: &[S::f32s; 2], values: &mut [f32]) {
+pub(crate) fn read<S: Simd, const H: usize>(simd: S, values: &[f32]) -> [S::f32s; H] {
+    if values.len() == H * S::F32_LANES {
+        let (whole, _) = S::as_simd_f32s(values);
+        return std::array::from_fn(|half| whole[half]);
+    }
+    std::array::from_fn(|half| {
+        let from = values.len().min(half * S::F32_LANES);
+        simd.partial_load_f32s(&values[from..values.len().min(from + S::F32_LANES)])
+    })
+}
+
+/// `H` registers into a slice, as far as it reaches.
+#[inline(always)]
+pub(crate) fn write<S: Simd, const H: usize>(sums: &[S::f32s; H], values: &mut [f32]) {
     let flat: &[f32] = pulp::bytemuck::cast_slice(sums);
     values.copy_from_slice(&flat[..values.len()]);
 }

@@ -1,5 +1,5 @@
 //! Hidden layers in a fixed order of operations, each with an activation: for networks whose bits must not depend on their
-//! batch. Agents have [`crate::Mlp`], which is faster at small batches.
+//! batch. Agents have [`crate::Mlp`], whose weights change with every batch and are read where they lie.
 
 use std::ops::Range;
 

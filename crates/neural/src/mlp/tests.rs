@@ -6,8 +6,6 @@ use tch::{Kind, Tensor};
 
 use super::*;
 
-const ROWS: usize = 7;
-
 fn values(count: usize, salt: f32) -> Vec<f32> {
     (0..count).map(|i| (i as f32 * 0.7 + salt).sin()).collect()
 }
@@ -25,20 +23,20 @@ fn tensor(values: &[f32], shape: &[usize]) -> Tensor {
     Tensor::from_slice(values).view(shape.as_slice()).set_requires_grad(true)
 }
 
-fn agrees_with_libtorch(activation: Activation, hidden: &[usize], orthogonal: Option<f32>) {
+fn agrees_with_libtorch(rows: usize, shape: &MlpShape<'_>) {
+    let MlpShape { inputs, hidden, outputs, activation, .. } = *shape;
     let mut layout = Layout::default();
-    let shape = MlpShape { inputs: 5, hidden, outputs: 3, activation, orthogonal };
-    let mlp = Mlp::new(&mut layout, "net", &shape);
+    let mlp = Mlp::new(&mut layout, "net", shape);
     let weights = layout.draw(&mut ChaCha8Rng::seed_from_u64(3));
-    let (input, upstream) = (values(ROWS * 5, 0.3), values(ROWS * 3, 1.1));
+    let (input, upstream) = (values(rows * inputs, 0.3), values(rows * outputs, 1.1));
 
-    let mut tape = mlp.tape(ROWS + 2);
-    mlp.forward(&weights, &input, ROWS, &mut tape);
-    tape.output_and_gradient(ROWS).1.copy_from_slice(&upstream);
-    let (mut gradient, mut d_input) = (vec![0.0; layout.len()], vec![9.0; ROWS * 2]);
-    mlp.backward(&weights, ROWS, &mut tape, Toward::weights(&input, &mut gradient).and_input(3..5, &mut d_input));
+    let mut tape = mlp.tape(rows + 2);
+    mlp.forward(&weights, &input, rows, &mut tape);
+    tape.output_and_gradient(rows).1.copy_from_slice(&upstream);
+    let (mut gradient, mut d_input) = (vec![0.0; layout.len()], vec![9.0; rows * 2]);
+    mlp.backward(&weights, rows, &mut tape, Toward::weights(&input, &mut gradient).and_input(3..5, &mut d_input));
 
-    let x = tensor(&input, &[ROWS, 5]);
+    let x = tensor(&input, &[rows, inputs]);
     let parameters: Vec<Tensor> =
         layout.places().iter().map(|place| tensor(&weights[place.range.clone()], &place.shape)).collect();
     let mut y = x.shallow_clone();
@@ -51,8 +49,8 @@ fn agrees_with_libtorch(activation: Activation, hidden: &[usize], orthogonal: Op
             };
         }
     }
-    close(tape.output(ROWS), &y);
-    (y * Tensor::from_slice(&upstream).view([ROWS as i64, 3])).sum(Kind::Float).backward();
+    close(tape.output(rows), &y);
+    (y * Tensor::from_slice(&upstream).view([rows as i64, outputs as i64])).sum(Kind::Float).backward();
     for (place, parameter) in layout.places().iter().zip(&parameters) {
         close(&gradient[place.range.clone()], &parameter.grad());
     }
@@ -61,9 +59,13 @@ fn agrees_with_libtorch(activation: Activation, hidden: &[usize], orthogonal: Op
 
 #[test]
 fn values_and_gradients_are_those_of_libtorch() {
-    agrees_with_libtorch(Activation::Relu, &[8, 6], None);
-    agrees_with_libtorch(Activation::Tanh, &[16], Some(0.01));
-    agrees_with_libtorch(Activation::Tanh, &[], Some(1.0));
+    let relu = MlpShape { inputs: 5, hidden: &[8, 6], outputs: 3, activation: Activation::Relu, orthogonal: None };
+    agrees_with_libtorch(7, &relu);
+    agrees_with_libtorch(75, &MlpShape { inputs: 41, hidden: &[70, 33], ..relu });
+    agrees_with_libtorch(128, &MlpShape { inputs: 64, hidden: &[96, 32], outputs: 33, ..relu });
+    let tanh = MlpShape { hidden: &[16], activation: Activation::Tanh, orthogonal: Some(0.01), ..relu };
+    agrees_with_libtorch(7, &tanh);
+    agrees_with_libtorch(7, &MlpShape { hidden: &[], orthogonal: Some(1.0), ..tanh });
 }
 
 #[test]
@@ -93,4 +95,58 @@ fn gradients_add_up_and_those_of_the_input_alone_leave_the_weights_be() {
     tape.output_and_gradient(3).1.fill(1.0);
     mlp.backward(&weights, 3, &mut tape, Toward::input(1..2, &mut second));
     assert!(second.iter().zip(both.chunks(2)).all(|(alone, pair)| (*alone - pair[1]).abs() < 1e-6));
+}
+
+/// Outputs, gradients of the input's first two columns, and gradients of the weights.
+fn learned(mlp: &Mlp, weights: &[f32], input: &[f32], vectors: Vectors) -> [Vec<u32>; 3] {
+    let rows = input.len() / mlp.inputs();
+    let mut tape = MlpTape { vectors, ..mlp.tape(rows) };
+    let (mut gradient, mut d_input) = (vec![0.0; weights.len()], vec![0.0; rows * 2]);
+    mlp.forward(weights, input, rows, &mut tape);
+    let (output, upstream) = tape.output_and_gradient(rows);
+    upstream.copy_from_slice(output);
+    mlp.backward(weights, rows, &mut tape, Toward::weights(input, &mut gradient).and_input(0..2, &mut d_input));
+    [tape.output(rows).to_vec(), d_input, gradient].map(|values| values.into_iter().map(f32::to_bits).collect())
+}
+
+#[test]
+fn a_row_has_the_same_bits_in_every_company_and_on_every_kind_of_vectors() {
+    let widest = Vectors::default();
+    for activation in [Activation::Relu, Activation::Tanh] {
+        let mut layout = Layout::default();
+        let shape = MlpShape { inputs: 5, hidden: &[70, 33], outputs: 3, activation, orthogonal: None };
+        let mlp = Mlp::new(&mut layout, "net", &shape);
+        let weights = layout.draw(&mut ChaCha8Rng::seed_from_u64(7));
+        let input = values(75 * 5, 0.4);
+        let together = learned(&mlp, &weights, &input, widest);
+        for rows in [1, 9, 17, 40] {
+            let few = learned(&mlp, &weights, &input[..rows * 5], widest);
+            assert_eq!((&few[0][..], &few[1][..]), (&together[0][..rows * 3], &together[1][..rows * 2]), "of {rows}");
+        }
+        if let Some(narrow) = Vectors::avx2() {
+            assert_eq!(learned(&mlp, &weights, &input, narrow), together);
+        }
+    }
+}
+
+#[test]
+fn a_tape_that_held_more_rows_tells_nothing_of_them() {
+    let mut layout = Layout::default();
+    let shape = MlpShape { inputs: 3, hidden: &[40], outputs: 2, activation: Activation::Tanh, orthogonal: None };
+    let mlp = Mlp::new(&mut layout, "net", &shape);
+    let weights = layout.draw(&mut ChaCha8Rng::seed_from_u64(8));
+    let input = values(50 * 3, 0.9);
+    let learn = |tape: &mut MlpTape, input: &[f32]| {
+        let mut gradient = vec![0.0; layout.len()];
+        mlp.forward(&weights, input, input.len() / 3, tape);
+        tape.output_and_gradient(input.len() / 3).1.fill(1.0);
+        mlp.backward(&weights, input.len() / 3, tape, Toward::weights(input, &mut gradient));
+        gradient
+    };
+    let mut used = mlp.tape(50);
+    learn(&mut used, &input);
+    let hidden = |tape: &MlpTape| tape.last_hidden().unwrap().row(36).collect::<Vec<f32>>();
+    let before = hidden(&used);
+    assert_eq!(learn(&mut used, &input[..37 * 3]), learn(&mut mlp.tape(37), &input[..37 * 3]));
+    assert_eq!(hidden(&used), before, "a row's hidden units are its own");
 }
