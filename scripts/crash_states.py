@@ -10,8 +10,9 @@ bytes, and the entries of a directory one by one, whatever their order. Synced i
 file's content by its own, its name by that of its directory (Pillai et al., OSDI 2014). PROGRAM judges each state: what was
 acknowledged must be there, and everything else as before or as after.
 
-`--faults` makes calls of the workload fail instead, each kind at one place after the other (in each of its threads), as on a
-full or a broken disk, and judges what is left. Prints one JSON object; exits 1 when a state is broken.
+`--faults` makes calls of the workload fail instead, each kind at one place after the other, as on a full or a broken disk,
+and judges what is left. Of a program of one thread no file is left out; of one with several (`store_crash`) those are whose
+names are others each time. Prints one JSON object; exits 1 when a state is broken.
 """
 
 import argparse
@@ -290,28 +291,60 @@ def crash(program, room, options):
             "verdicts": dict(verdicts), "broken": broken[:20]}
 
 
+def afresh(root):
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir()
+
+
+def thinned(places):
+    """Every one at first, then fewer: a workload makes thousands of each."""
+    index = 0
+    while index < len(places):
+        yield places[index]
+        index += 1 + index // 40
+
+
+def places(program, root, call):
+    """The calls of a kind that touch the workload's own files, by their place among all of that kind; file by file. `None` for
+    a program of several threads: who makes which call is another matter each time."""
+    afresh(root)
+    trace = root.parent / "places.strace"
+    command = ["strace", "-f", "-qq", "-y", "-s", "0", "-e", f"trace={call},clone,clone3", "-o", str(trace), str(program),
+               "write", str(root)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    found, place = {}, 0
+    for line in whole_lines(trace.read_text()):
+        if made := CALL.match(line):
+            if made[2] != call:
+                return None
+            place += 1
+            names = [name for name in re.findall(r'[<"]([^<>"]*)[>"]', made[3]) if name.startswith(str(root))]
+            if names and not names[-1].endswith(FORGOTTEN):
+                found.setdefault(names[-1], []).append(place)
+    return [when for of_file in found.values() for when in thinned(of_file)]
+
+
 def faults(program, room):
     """Each kind of call fails at one place after the other."""
     judge, verdicts, broken = Judge(program), Counter(), []
     root = room / "faulty"
-    root.mkdir()
+    afresh(root)
     # Only calls that touch the workload's own files fail: not those by which its threads wake each other.
     ops = record(program, root)
     files = [word for path in sorted({op.path for op in ops if op.path}) for word in ("-P", path)]
     for call, errors in {"write": ["ENOSPC"], "pwrite64": ["ENOSPC", "EIO"], "fsync": ["EIO"], "fdatasync": ["EIO"],
                          "rename": ["EIO"], "mkdir": ["ENOSPC"]}.items():
+        known = places(program, root, call)
         for error in errors:
-            when = 0
-            while True:
-                # Every one at first, then fewer: a workload makes thousands of each.
-                when += 1 + when // 40
-                shutil.rmtree(root, ignore_errors=True)
-                root.mkdir()
+            for when in thinned(range(1, sys.maxsize)) if known is None else known:
+                afresh(root)
                 hit = room / "faulty.strace"
-                command = ["strace", "-f", "-qq", *files, "-e", f"trace={call}", "-o", str(hit), "-e",
-                           f"inject={call}:error={error}:when={when}", str(program), "write", str(root)]
+                command = ["strace", "-f", "-qq", *(files if known is None else []), "-e", f"trace={call}", "-o", str(hit),
+                           "-e", f"inject={call}:error={error}:when={when}", str(program), "write", str(root)]
                 done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=60)
                 if "INJECTED" not in hit.read_text():
+                    if known is not None:
+                        broken.append(f"{call} {when} {error}: it was made once and not again")
                     break
                 said = re.findall(r"acknowledged (\d+)", done.stdout)
                 answer = judge.ask(root, int(said[-1]) if said else 0)

@@ -4,14 +4,14 @@
 #![allow(clippy::print_stdout, reason = "it is asked and answers on its standard streams")]
 
 use std::io::{BufRead as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use market::Timestamp;
 use protocol::{Policy, Submission};
 use scheduler::event::{Event, Record};
 use scheduler::journal::{Journal as _, SqliteJournal, fold};
 use scheduler::snapshot;
-use spec::TrialId;
+use spec::{Digest, TrialId};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -54,18 +54,27 @@ fn journal(folder: &Path) -> Result<SqliteJournal, Failure> {
     Ok(SqliteJournal::open(&folder.join("journal.db"))?)
 }
 
+fn snapshot_of(folder: &Path) -> PathBuf {
+    folder.join("journal.snapshot")
+}
+
 fn write(folder: &Path) -> Result<(), Failure> {
     let mut journal = journal(folder)?;
     for index in 0..ACTS {
         journal.append(&act(index)?)?;
         if index % SNAPSHOT_EVERY == SNAPSHOT_EVERY - 1 {
             // Where the disk refuses it there is none: nothing depends on it.
-            drop(snapshot::renew(&folder.join("journal.snapshot"), &journal));
+            drop(snapshot::renew(&snapshot_of(folder), &journal));
         }
         println!("acknowledged {}", index + 1);
         std::io::stdout().flush()?;
     }
     Ok(())
+}
+
+/// Whether a snapshot ends with the digest of what is before it.
+fn is_whole(bytes: &[u8]) -> bool {
+    bytes.split_last_chunk::<32>().is_some_and(|(content, digest)| Digest::of(content).as_bytes() == digest)
 }
 
 fn check(folder: &Path, acknowledged: u32) -> Result<u32, Failure> {
@@ -75,7 +84,12 @@ fn check(folder: &Path, acknowledged: u32) -> Result<u32, Failure> {
         found.push(record);
         Ok(())
     })?;
-    let resumed = snapshot::resume(&folder.join("journal.snapshot"), &journal)?;
+    let snapshot = snapshot_of(folder);
+    // One that is damaged is passed over, and what the journal tells would hide it.
+    if snapshot.try_exists()? && !is_whole(&std::fs::read(&snapshot)?) {
+        return Err("what has the snapshot's name is not whole".into());
+    }
+    let resumed = snapshot::resume(&snapshot, &journal)?;
     if (resumed.ledger, resumed.last) != fold(&journal)? {
         return Err("from its snapshot the journal tells another ledger".into());
     }

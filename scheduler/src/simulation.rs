@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use protocol::{ExperimentState, Target};
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
-use spec::Digest;
+use spec::{Digest, TrialId};
 
 mod book;
 mod check;
@@ -68,6 +68,7 @@ enum Act {
     Lift(Target),
     LiftAll,
     Fault(Fault),
+    Again(TrialId),
     Calm,
 }
 
@@ -85,6 +86,28 @@ struct Summary {
     stale: u64,
     /// Attempts that were lost with their workers.
     losses: u64,
+    rare: Rare,
+}
+
+/// What few worlds come to. One that none came to would show nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Rare {
+    /// Appends that kept one end of an experiment and lost another's.
+    parted: u64,
+    /// Children that were tried again.
+    children_again: u64,
+    /// Experiments that were opened again and then met their deadline.
+    late_again: u64,
+}
+
+impl Rare {
+    const fn and(self, other: Self) -> Self {
+        Self {
+            parted: self.parted + other.parted,
+            children_again: self.children_again + other.children_again,
+            late_again: self.late_again + other.late_again,
+        }
+    }
 }
 
 struct World {
@@ -124,6 +147,9 @@ impl World {
     fn with(seed: u64, plan: Plan, (mut rng, storage): (ChaCha8Rng, Storage)) -> Self {
         let submission = |index| {
             let mut submission = question::submission(&mut rng, index);
+            if plan.hopeless == Some(index) {
+                question::give_no_hope(&mut rng, &mut submission);
+            }
             plan.site.ask(&mut rng, &mut submission.policy);
             plan.ties.bind(&mut rng, (index, BEGAN), &mut submission);
             Client::new(submission)
@@ -196,14 +222,19 @@ impl World {
             assert!(steps < STEPS_MAX, "it takes too many steps: {}", self.standing());
         }
         self.check_the_end();
+        let (appends, parted) = {
+            let disk = self.storage.disk.lock().expect("one thread runs a world");
+            (disk.appends, disk.parted)
+        };
         Summary {
             trace: self.trace.digest(),
             steps,
             lasted: self.now - began,
             lives: self.lives,
-            appends: self.storage.disk.lock().expect("one thread runs a world").appends,
+            appends,
             stale: self.stale,
             losses: self.book.losses(),
+            rare: Rare { parted, ..self.book.rare },
         }
     }
 
@@ -221,6 +252,7 @@ impl World {
             Act::Lift(target) => self.lift(target),
             Act::LiftAll => self.lift_all(),
             Act::Fault(fault) => self.fault(fault),
+            Act::Again(trial) => self.again(trial),
             Act::Calm => self.calm_down(),
         }
     }
@@ -258,6 +290,7 @@ impl World {
         self.plan.network = plan::Network::default();
         self.plan.append_fails = 0.0;
         self.plan.dies_answering = 0.0;
+        self.plan.parts_ends = false;
         self.cut.fill(0);
         self.after(0, Act::LiftAll);
         self.trace.step(self.now, b'c', &[]);

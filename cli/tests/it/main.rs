@@ -6,6 +6,7 @@ mod agents;
 mod calibrated;
 mod checkpoints;
 mod companions;
+mod databases;
 mod elsewhere;
 mod explanations;
 mod families;
@@ -15,6 +16,8 @@ mod kills;
 mod learned;
 mod members;
 mod operators;
+#[path = "../../../scheduler/tests/it/postgres/server.rs"]
+mod postgres;
 mod processes;
 mod refusals;
 mod road;

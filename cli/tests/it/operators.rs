@@ -7,7 +7,7 @@ use crate::site::Site;
 const ANY: &str = "127.0.0.1:0";
 
 /// A file of `trials` short trials under a name of its own.
-fn short(site: &Site, name: &str, trials: u32) -> String {
+pub(crate) fn short(site: &Site, name: &str, trials: u32) -> String {
     let text = std::fs::read_to_string(site.spec(&[
         ("trials: 24", &format!("trials: {trials}")),
         ("batch: 8", &format!("batch: {trials}")),
@@ -25,7 +25,7 @@ fn long(site: &Site, name: &str) -> String {
 }
 
 /// Hands a file in; the experiment's id.
-fn submitted(site: &Site, spec: &str, more: &[&str]) -> String {
+pub(crate) fn submitted(site: &Site, spec: &str, more: &[&str]) -> String {
     let answer = site.json(&[&["submit", spec][..], more].concat());
     answer["experiment"].as_str().unwrap().to_owned()
 }

@@ -49,10 +49,10 @@ pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
 /// A scheduler on a home, and its address.
 pub(crate) fn scheduler(site: &Site, listen: &str, more: &[&str]) -> (Running, String) {
     let mut process = site.start(&[&["scheduler", "--listen", listen][..], more].concat());
-    let mut said = String::new();
-    BufReader::new(process.stdout.take().unwrap()).read_line(&mut said).unwrap();
-    let url = said.trim().strip_prefix("scheduler at ").unwrap_or_else(|| panic!("it says {said:?}")).to_owned();
-    (Running(process), url)
+    // One whose journal is in a database says first that it stands by.
+    let mut said = BufReader::new(process.stdout.take().unwrap()).lines();
+    let url = said.find_map(|line| line.unwrap().strip_prefix("scheduler at ").map(str::to_owned));
+    (Running(process), url.expect("it ended and did not say where it is"))
 }
 
 /// A worker of a scheduler.

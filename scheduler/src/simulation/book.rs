@@ -7,6 +7,7 @@ use market::Timestamp;
 use protocol::{Assignment, Cordon, Descent, Target};
 use spec::{AttemptId, CheckpointRef, ExperimentId, NodeId, TrialId, WorkerId};
 
+use super::Rare;
 use super::question::End;
 use super::site::Site;
 use super::ties::Ties;
@@ -19,6 +20,7 @@ mod chapter;
 mod ends;
 mod place;
 mod promise;
+mod store;
 mod ties;
 
 pub(super) use chapter::Chapter;
@@ -59,6 +61,7 @@ pub(super) struct Book {
     cordoned: Vec<(Target, Cordon)>,
     /// Attempts that were told to stop for others or for a drain.
     told_to_stop: BTreeSet<AttemptId>,
+    pub(super) rare: Rare,
 }
 
 impl Book {
@@ -77,6 +80,7 @@ impl Book {
             cordons: BTreeMap::new(),
             cordoned: Vec::new(),
             told_to_stop: BTreeSet::new(),
+            rare: Rare::default(),
         }
     }
 

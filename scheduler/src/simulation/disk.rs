@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use crate::event::Record;
+use crate::event::{Event, Record};
 use crate::journal::{Journal, JournalError, SqliteJournal};
 use crate::ledger::IllegalEvent;
 
@@ -18,6 +18,24 @@ pub(super) enum Fate {
     Unacknowledged,
     /// Power fails when this share of it, in hundredths, reached the disk.
     Torn(usize),
+    /// If it ends several experiments, power fails when the first of their ends reached the disk.
+    Parted,
+}
+
+impl Fate {
+    /// How many of `records` reach the disk; `None`: all of them, and it is acknowledged.
+    fn kept(self, records: &[Record]) -> Option<usize> {
+        match self {
+            Self::Full | Self::Lost => Some(0),
+            Self::Unacknowledged => Some(records.len()),
+            Self::Torn(share) => Some(records.len() * share / 100),
+            Self::Parted => {
+                let mut ends = (1..).zip(records).filter(|(_, record)| matches!(record.event, Event::Ended { .. }));
+                let (first, _) = ends.next()?;
+                ends.next().map(|_| first)
+            }
+        }
+    }
 }
 
 /// What is durable.
@@ -26,6 +44,8 @@ pub(super) struct Disk {
     pub(super) records: Vec<Record>,
     pub(super) fate: Option<Fate>,
     pub(super) appends: u64,
+    /// Appends that were parted between two ends.
+    pub(super) parted: u64,
 }
 
 /// Where a world keeps its journal: most in memory, a few in a real file with its real lock.
@@ -79,16 +99,15 @@ impl Journal for Drive {
     fn append(&mut self, records: &[Record]) -> Result<(), JournalError> {
         let shared = Arc::clone(&self.disk);
         let mut disk = shared.lock().expect("one thread runs a world");
-        let Some(fate) = disk.fate.take() else {
+        let fate = disk.fate.take();
+        let Some(kept) = fate.and_then(|fate| fate.kept(records)) else {
             disk.appends += 1;
             return self.keep(&mut disk, records);
         };
-        let kept = match fate {
-            Fate::Full => return Err(JournalError::Full { path: self.to_string() }),
-            Fate::Lost => 0,
-            Fate::Unacknowledged => records.len(),
-            Fate::Torn(share) => records.len() * share / 100,
-        };
+        if fate == Some(Fate::Full) {
+            return Err(JournalError::Full { path: self.to_string() });
+        }
+        disk.parted += u64::from(fate == Some(Fate::Parted));
         self.keep(&mut disk, &records[..kept])?;
         Err(JournalError::Failed { path: self.to_string(), why: "power failed".to_owned() })
     }

@@ -1,7 +1,7 @@
 //! Operators: they close machines for a while and open them again, delete checkpoints that nobody can need, and want trials
 //! tried again.
 
-use protocol::{Cordon, ExperimentState, Target};
+use protocol::{Cordon, ExperimentState, Target, TrialState, Update};
 use rand::RngExt as _;
 use spec::TrialId;
 
@@ -14,6 +14,12 @@ use crate::surplus;
 
 /// Between two looks at what is still closed once faults are over.
 const LOOK: u64 = 3 * SECOND;
+
+/// Longest wait of somebody who watches before what failed is to be tried again: batches are open for seconds.
+const EAGER_WAIT_MAX: u64 = 4 * SECOND;
+
+/// Times that it tries the same trial again, or one that always fails would keep its world busy.
+const TRIES_MAX: u32 = 4;
 
 impl World {
     pub(super) fn cordon(&mut self, (worker, reach): (usize, Reach), cordon: Cordon, micros: u64) {
@@ -55,6 +61,35 @@ impl World {
             return;
         }
         let trial = trials[self.rng.random_range(0..trials.len())].clone();
+        self.try_again(trial);
+    }
+
+    /// Somebody who watches is told of a trial that failed for good.
+    pub(super) fn hear_news(&mut self, news: &Update) {
+        let Update::Trial(view) = news else { return };
+        let failed = matches!(view.status, TrialState::Failed { .. });
+        if self.calm || !self.plan.eager || !failed {
+            return;
+        }
+        let tries = self.book.chapters[&view.trial.experiment].requeued()[view.trial.index as usize];
+        if tries < TRIES_MAX {
+            let wait = self.rng.random_range(0..EAGER_WAIT_MAX);
+            self.after(wait, Act::Again(view.trial.clone()));
+        }
+    }
+
+    /// The same wants it tried again. Half the time somebody else makes room in the store first.
+    pub(super) fn again(&mut self, trial: TrialId) {
+        if self.calm {
+            return;
+        }
+        if self.rng.random_bool(0.5) {
+            self.clean();
+        }
+        self.try_again(trial);
+    }
+
+    fn try_again(&mut self, trial: TrialId) {
         // Whoever was told that it all failed looks again.
         if let Some(client) = self.clients.iter_mut().find(|client| client.submission.experiment == trial.experiment) {
             client.ended.take_if(|state| *state == ExperimentState::Failed);
@@ -66,8 +101,10 @@ impl World {
     pub(super) fn clean(&mut self) {
         let mut journal = MemoryJournal::default();
         journal.append(&self.storage.disk.lock().expect("one thread runs a world").records).expect("it has room");
-        for digest in surplus::checkpoints(&journal).expect("what is durable can be replayed") {
-            self.store.remove(&digest);
+        let deleted = surplus::checkpoints(&journal).expect("what is durable can be replayed");
+        self.book.check_deleted(&deleted);
+        for digest in &deleted {
+            self.store.remove(digest);
         }
     }
 }

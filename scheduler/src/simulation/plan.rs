@@ -77,6 +77,8 @@ pub(super) struct Plan {
     pub(super) site: Site,
     pub(super) ties: Ties,
     pub(super) experiments: u32,
+    /// One of them that fails as a whole, and again whenever somebody wants it tried again.
+    pub(super) hopeless: Option<u32>,
     /// In seconds.
     pub(super) lease: u64,
     /// The scheduler's pace, in microseconds.
@@ -96,11 +98,15 @@ pub(super) struct Plan {
     pub(super) dies_answering: f64,
     /// A crash may leave part of one append: more than a journal may do, and recovery stands it all the same.
     pub(super) torn: bool,
+    /// The same, and always: of an append that ends several experiments all behind the first of their ends is lost.
+    pub(super) parts_ends: bool,
     /// A restarted scheduler reads a wall clock that is hours off.
     pub(super) clock_jumps: bool,
     /// Seconds that faults last.
     pub(super) faults_end: u64,
     pub(super) faults: Vec<(u64, Fault)>,
+    /// Somebody watches, and wants whatever failed for good tried again.
+    pub(super) eager: bool,
     /// Experiments that a client cancels, with the time.
     pub(super) cancels: Vec<(u64, u32)>,
 }
@@ -148,6 +154,7 @@ impl Plan {
             site: Site::draw(&mut rng, workers),
             ties: Ties::draw(&mut rng),
             experiments: rng.random_range(1..=3),
+            hopeless: None,
             lease: rng.random_range(2..=8),
             tick: [50, 100, 250][rng.random_range(0..3_usize)] * MILLISECOND,
             recovery: if embedded { Recovery::Requeue } else { Recovery::Readopt },
@@ -160,15 +167,24 @@ impl Plan {
             append_fails: 0.0,
             dies_answering: 0.0,
             torn: rng.random_bool(0.3),
+            parts_ends: rng.random_bool(0.5),
             clock_jumps: rng.random_bool(0.3),
             faults_end: rng.random_range(15..=70),
             faults: Vec::new(),
+            eager: rng.random_bool(0.4),
             cancels: Vec::new(),
         };
+        if rng.random_bool(0.3) {
+            // One more: the others are as many as in any world.
+            plan.hopeless = Some(rng.random_range(0..=plan.experiments));
+            plan.experiments += 1;
+        }
         plan.draw_network(&mut rng);
         plan.draw_faults(&mut rng);
+        // Where others may wait for it, more often.
+        let cancelled = if plan.ties.chained { 0.25 } else { 0.15 };
         for experiment in 0..plan.experiments {
-            if rng.random_bool(0.15) {
+            if rng.random_bool(cancelled) {
                 plan.cancels.push((rng.random_range(1..=plan.faults_end) * SECOND, experiment));
             }
         }
@@ -180,6 +196,7 @@ impl Plan {
         self.network = Network::default();
         self.append_fails = 0.0;
         self.dies_answering = 0.0;
+        (self.parts_ends, self.eager) = (false, false);
         self.faults.clear();
         self.cancels.clear();
         self

@@ -6,7 +6,10 @@ use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 use spec::{CheckpointRef, Digest, FailureClass, Finite, RetrySpec, Share, Span};
 
+use super::BEGAN;
+use super::plan::SECOND;
 use super::ties::name;
+use crate::sweep::Ask;
 
 mod sweeps;
 mod undisturbed;
@@ -162,6 +165,29 @@ pub(super) fn submission(rng: &mut ChaCha8Rng, index: u32) -> Submission {
             ..Policy::default()
         },
     }
+}
+
+/// Draws until one is hopeless: of a hundred one is, at least.
+const DRAWS_MAX: u32 = 10_000;
+
+/// Lets an experiment ask for one trial alone that spends its budget, mostly with a deadline that comes while faults last.
+pub(super) fn give_no_hope(rng: &mut ChaCha8Rng, submission: &mut Submission) {
+    let found = (0..DRAWS_MAX).any(|_| {
+        submission.payload = rng.random::<u64>().to_le_bytes().to_vec();
+        is_hopeless(submission)
+    });
+    assert!(found, "of {DRAWS_MAX} experiments none is hopeless");
+    submission.policy.deadline = rng.random_bool(0.7).then(|| at(BEGAN + rng.random_range(8 * SECOND..=45 * SECOND)));
+}
+
+/// Whether it fails as a whole without anybody's doing, and soon.
+fn is_hopeless(submission: &Submission) -> bool {
+    let mut sweep = open(submission).expect("submissions of a world open");
+    let Ask::Batch(payloads) = sweep.ask() else { return false };
+    let ([payload], Ask::Done) = (payloads.as_slice(), sweep.ask()) else { return false };
+    let script = Script::read(payload);
+    let (end, _) = script.end(script.start(), &submission.policy.retry, 0);
+    script.temper != Temper::Hangs && matches!(end, End::Failed(_))
 }
 
 /// CPU cores of the largest trial, and of the largest worker.

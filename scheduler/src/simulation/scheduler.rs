@@ -232,6 +232,7 @@ impl World {
 
     /// What the next append comes to.
     fn draw_fate(&mut self) {
+        let parted = self.plan.parts_ends.then_some(Fate::Parted);
         let fails = self.plan.append_fails > 0.0 && self.rng.random_bool(self.plan.append_fails);
         let fate = fails.then(|| match self.rng.random_range(0..4) {
             0 => Fate::Full,
@@ -239,7 +240,7 @@ impl World {
             2 if self.plan.torn => Fate::Torn(self.rng.random_range(0..=100)),
             _ => Fate::Unacknowledged,
         });
-        self.storage.disk.lock().expect("one thread runs a world").fate = fate;
+        self.storage.disk.lock().expect("one thread runs a world").fate = fate.or(parted);
     }
 
     /// Takes what became durable into the book.
@@ -358,7 +359,7 @@ impl World {
                 self.promise(&request, &answer);
                 self.reply(request.from, request.call, answer);
             }
-            Release::Announce(_) => {}
+            Release::Announce(update) => self.hear_news(&update),
         }
     }
 

@@ -45,6 +45,7 @@ fn worlds_of_many_seeds_keep_every_promise() {
     #[allow(clippy::disallowed_methods, reason = "how fast virtual time runs is measured")]
     let began = Instant::now();
     let (mut steps, mut lasted, mut lives, mut appends, mut stale, mut losses) = (0, 0, 0, 0, 0, 0);
+    let mut rare = Rare::default();
     for seed in 0..seeds {
         let summary = run(seed);
         steps += summary.steps;
@@ -53,17 +54,21 @@ fn worlds_of_many_seeds_keep_every_promise() {
         appends += summary.appends;
         stale += summary.stale;
         losses += summary.losses;
+        rare = rare.and(summary.rare);
     }
     let (real, played) = (began.elapsed(), Duration::from_micros(lasted));
     println!(
         "{seeds} seeds in {:.1} s: {:.0} a second, {} virtual s, {:.0} times real time; {} steps, {lives} lives of a \
-         scheduler, {appends} commits, {stale} stale words, {losses} lost attempts",
+         scheduler, {appends} commits, {stale} stale words, {losses} lost attempts; {rare:?}",
         real.as_secs_f64(),
         seeds as f64 / real.as_secs_f64(),
         played.as_secs(),
         played.as_secs_f64() / real.as_secs_f64(),
         steps,
     );
+    let Rare { parted, children_again, late_again } = rare;
+    let met = parted.min(children_again).min(late_again);
+    assert!(seeds < SEEDS || met > 0, "no world came to one of {rare:?}");
 }
 
 #[test]

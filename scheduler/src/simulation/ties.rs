@@ -14,7 +14,7 @@ use crate::cluster::Quota;
 pub(super) struct Ties {
     /// At least what one trial asks for, or it would wait for ever.
     pub(super) quota: Quota,
-    chained: bool,
+    pub(super) chained: bool,
     hurried: bool,
 }
 
@@ -26,7 +26,7 @@ impl Ties {
             quota.default = rng.random_bool(0.6).then(|| rng.random_range(CPUS_MAX..=CPUS_MAX + 1));
             quota.owners = [(owner("ann"), rng.random_range(CPUS_MAX..=CPUS_MAX + 2))].into();
         }
-        Self { quota, chained: rng.random_bool(0.3), hurried: rng.random_bool(0.25) }
+        Self { quota, chained: rng.random_bool(0.4), hurried: rng.random_bool(0.25) }
     }
 
     /// Gives the `index`-th submission of a world that began at `began` an owner, who it waits for, and a time to end by.

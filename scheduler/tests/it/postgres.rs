@@ -3,8 +3,6 @@
 
 #![allow(clippy::disallowed_methods, reason = "a real server takes a moment to start and to stop")]
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -12,8 +10,13 @@ use protocol::{Client, ExperimentState, Report, Submission};
 use rustix::process::{Pid, Signal, kill_process};
 use scheduler::{Ask, Config, Handle, JournalAt, OpenError, SchedulerError, Sweep, SweepOutcome, Sweeps};
 use spec::{Span, WorkerId};
+use tokio::task::JoinHandle;
 
 use super::{registration, submission, sweeps};
+
+mod server;
+
+use server::Server;
 
 /// Longest time of a stop while the database does not answer: the wait for an append, that for the thread of the snapshot, and
 /// some seconds for a slow machine.
@@ -22,67 +25,7 @@ const STOP_MAX: Duration = Duration::from_secs(20);
 /// Longest wait for what a test is about to see.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A server of its own on a socket in a folder of its own.
-struct Server {
-    folder: tempfile::TempDir,
-    process: Child,
-}
-
-/// The folder with `initdb`: of the variable that the project's own set-up prints, of the path, or of a distribution.
-fn bin() -> PathBuf {
-    let named = std::env::var_os("TRADEWIND_POSTGRES_BIN").map(PathBuf::from);
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut places: Vec<PathBuf> = named.into_iter().chain(std::env::split_paths(&path)).collect();
-    if let Ok(versions) = std::fs::read_dir("/usr/lib/postgresql") {
-        places.extend(versions.flatten().map(|version| version.path().join("bin")));
-    }
-    let found = places.into_iter().find(|place| place.join("initdb").is_file());
-    found.expect("no PostgreSQL server: `python3 scripts/postgres.py` installs one")
-}
-
 impl Server {
-    fn start() -> Self {
-        let bin = bin();
-        let folder = tempfile::tempdir().unwrap();
-        let data = folder.path().join("data");
-        // The server refuses to be run by the superuser of a machine.
-        let is_root = rustix::process::getuid().is_root();
-        if is_root {
-            let owner = Command::new("chown").arg("nobody").arg(folder.path()).status().unwrap();
-            assert!(owner.success(), "there is no account `nobody` to run it");
-        }
-        let run = |program: &str| {
-            let mut command = Command::new(if is_root { Path::new("setpriv") } else { Path::new("env") });
-            if is_root {
-                command.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups"]);
-            }
-            command.arg(bin.join(program)).current_dir(folder.path()).stdout(Stdio::null()).stderr(Stdio::null());
-            command
-        };
-        let made = run("initdb").arg("-D").arg(&data).args(["-U", "tradewind", "-A", "trust", "-N"]).status().unwrap();
-        assert!(made.success(), "initdb failed");
-        let process = run("postgres")
-            .arg("-D")
-            .arg(&data)
-            .arg("-k")
-            .arg(folder.path())
-            .args(["-c", "listen_addresses="])
-            .spawn()
-            .unwrap();
-        let server = Self { folder, process };
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while server.query("SELECT 1").is_none() {
-            assert!(Instant::now() < deadline, "the server did not start");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        server
-    }
-
-    fn url(&self) -> String {
-        let folder = self.folder.path().display().to_string().replace('/', "%2F");
-        format!("postgres://tradewind@{folder}/postgres")
-    }
-
     /// One answer, as text. The client blocks, so it has a thread of its own.
     fn query(&self, sql: &str) -> Option<String> {
         let ask = || {
@@ -135,7 +78,7 @@ impl Server {
     fn freeze(&self) -> Frozen {
         let leader = self.query("SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted").unwrap();
         let leader = Pid::from_raw(leader.parse().unwrap()).unwrap();
-        let frozen = Frozen([Pid::from_child(&self.process), leader]);
+        let frozen = Frozen([Pid::from_child(self.process.as_ref().unwrap()), leader]);
         frozen.send(Signal::STOP);
         frozen
     }
@@ -156,39 +99,61 @@ impl Drop for Frozen {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        // Interrupted, it ends its own children.
-        let _ = kill_process(Pid::from_child(&self.process), Signal::INT);
-        let _ = self.process.wait();
+/// A database and a home, for schedulers that stand by for one another.
+struct Site {
+    server: Server,
+    home: tempfile::TempDir,
+}
+
+impl Site {
+    fn new() -> Self {
+        Self { server: Server::start(), home: tempfile::tempdir().unwrap() }
+    }
+
+    /// One with a scheduler that leads and has acknowledged an experiment of so many trials, and a client of it.
+    async fn at_work(trials: &str) -> (Self, Handle, Client) {
+        let site = Self::new();
+        let first = site.lead(sweeps()).await;
+        let client = first.client().await.unwrap();
+        client.submit(submission(trials)).await.unwrap();
+        (site, first, client)
+    }
+
+    fn config(&self) -> Config {
+        let journal = JournalAt::Postgres(self.server.url());
+        Config { journal, grace: Span::from_millis(1), ..Config::new(self.home.path()) }
+    }
+
+    async fn lead(&self, sweeps: Box<dyn Sweeps>) -> Handle {
+        scheduler::start(self.config(), sweeps, None).await.unwrap()
+    }
+
+    fn stand_by(&self) -> JoinHandle<Result<Handle, SchedulerError>> {
+        tokio::spawn(scheduler::start(self.config(), sweeps(), None))
     }
 }
 
-fn config(home: &Path, server: &Server) -> Config {
-    Config { journal: JournalAt::Postgres(server.url()), grace: Span::from_millis(1), ..Config::new(home) }
-}
-
-async fn lead(home: &Path, server: &Server) -> Handle {
-    scheduler::start(config(home, server), sweeps(), None).await.unwrap()
+/// Stops a scheduler that goes on where an experiment of two trials had been acknowledged.
+async fn stop_with_two_pending(scheduler: Handle) {
+    let detail = scheduler.client().await.unwrap().show(&"pairs".parse().unwrap()).await.unwrap();
+    assert_eq!(detail.experiment.trials.pending, 2);
+    scheduler.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_standby_takes_over_within_seconds_and_goes_on_where_the_leader_was() {
-    let (server, home) = (Server::start(), tempfile::tempdir().unwrap());
-    let mut first = lead(home.path(), &server).await;
+    let (site, mut first, client) = Site::at_work("4").await;
     let dead = first.url().to_owned();
-    let client = first.client().await.unwrap();
-    client.submit(submission("4")).await.unwrap();
     let worker: WorkerId = "w".parse().unwrap();
     client.register(registration("w")).await.unwrap();
     let assignment = client.lease(&worker).await.unwrap().unwrap();
     client.finish(&worker, assignment.attempt, Report::Succeeded(b"one".to_vec())).await.unwrap();
 
-    let standby = tokio::spawn(scheduler::start(config(home.path(), &server), sweeps(), None));
+    let standby = site.stand_by();
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(!standby.is_finished(), "two lead");
 
-    server.depose();
+    site.server.depose();
     let deposed = Instant::now();
     let second = standby.await.unwrap().unwrap();
     assert!(deposed.elapsed() < Duration::from_secs(10), "took {:?}", deposed.elapsed());
@@ -213,7 +178,7 @@ async fn a_standby_takes_over_within_seconds_and_goes_on_where_the_leader_was() 
     assert_eq!(ended.experiment.state, ExperimentState::Succeeded);
     drop(client);
     second.stop().await.unwrap();
-    let changed = server.query("UPDATE tradewind_events SET at = 0 WHERE sequence = 1 RETURNING at");
+    let changed = site.server.query("UPDATE tradewind_events SET at = 0 WHERE sequence = 1 RETURNING at");
     assert_eq!(changed, None, "the journal is append-only");
 }
 
@@ -224,11 +189,8 @@ fn other() -> Submission {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_whose_table_is_locked_ends_and_loses_nothing_that_it_acknowledged() {
-    let (server, home) = (Server::start(), tempfile::tempdir().unwrap());
-    let first = lead(home.path(), &server).await;
-    let client = first.client().await.unwrap();
-    client.submit(submission("2")).await.unwrap();
-    let held = server.hold_events();
+    let (site, first, client) = Site::at_work("2").await;
+    let held = site.server.hold_events();
     let asked = Instant::now();
     let refused = client.submit(other()).await;
     assert!(refused.is_err(), "acknowledged and not durable: {refused:?}");
@@ -237,7 +199,7 @@ async fn a_leader_whose_table_is_locked_ends_and_loses_nothing_that_it_acknowled
     assert!(ended.to_string().contains("lock timeout"), "{ended}");
 
     drop(held);
-    let second = lead(home.path(), &server).await;
+    let second = site.lead(sweeps()).await;
     let listed = second.client().await.unwrap().list().await.unwrap();
     let there: Vec<_> = listed.iter().map(|view| (view.experiment.as_str(), view.trials.pending)).collect();
     assert_eq!(there, [("pairs", 2)], "what was cancelled is not in the journal");
@@ -246,21 +208,16 @@ async fn a_leader_whose_table_is_locked_ends_and_loses_nothing_that_it_acknowled
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_standby_that_finds_the_table_locked_waits_and_leads_once_the_lock_is_gone() {
-    let (server, home) = (Server::start(), tempfile::tempdir().unwrap());
-    let first = lead(home.path(), &server).await;
-    first.client().await.unwrap().submit(submission("2")).await.unwrap();
-    let standby = tokio::spawn(scheduler::start(config(home.path(), &server), sweeps(), None));
-    let held = server.hold_events();
-    server.depose();
+    let (site, first, _) = Site::at_work("2").await;
+    let standby = site.stand_by();
+    let held = site.server.hold_events();
+    site.server.depose();
     // Told to wait no longer for the table, it lets go of the lead and tries again.
-    let once = server.waits(None).await;
-    server.waits(Some(&once)).await;
+    let once = site.server.waits(None).await;
+    site.server.waits(Some(&once)).await;
     assert!(!standby.is_finished(), "it gave up, or leads without its journal");
     drop(held);
-    let second = standby.await.unwrap().unwrap();
-    let detail = second.client().await.unwrap().show(&"pairs".parse().unwrap()).await.unwrap();
-    assert_eq!(detail.experiment.trials.pending, 2);
-    second.stop().await.unwrap();
+    stop_with_two_pending(standby.await.unwrap().unwrap()).await;
     drop(first);
 }
 
@@ -298,16 +255,16 @@ fn large() -> Box<dyn Sweeps> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_round_larger_than_a_statement_is_journalled_whole_and_read_again() {
-    let (server, home) = (Server::start(), tempfile::tempdir().unwrap());
-    let first = scheduler::start(config(home.path(), &server), large(), None).await.unwrap();
+    let site = Site::new();
+    let first = site.lead(large()).await;
     first.client().await.unwrap().submit(submission("large")).await.unwrap();
     first.stop().await.unwrap();
     let written = "SELECT count(DISTINCT xmin::text) || ' ' || max(sequence) || ' ' || sum(octet_length(bytes)) \
                    FROM tradewind_events";
     let whole = LARGE as usize * TRIAL_BYTES + "large".len();
-    assert_eq!(server.query(written), Some(format!("1 {} {whole}", LARGE + 1)), "one transaction has it all");
+    assert_eq!(site.server.query(written), Some(format!("1 {} {whole}", LARGE + 1)), "one transaction has it all");
 
-    let second = scheduler::start(config(home.path(), &server), large(), None).await.unwrap();
+    let second = site.lead(large()).await;
     let listed = second.client().await.unwrap().list().await.unwrap();
     assert_eq!(listed.iter().map(|view| view.trials.pending).collect::<Vec<_>>(), [LARGE]);
     second.stop().await.unwrap();
@@ -315,16 +272,13 @@ async fn a_round_larger_than_a_statement_is_journalled_whole_and_read_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_does_not_wait_for_a_database_that_no_longer_answers() {
-    let (server, home) = (Server::start(), tempfile::tempdir().unwrap());
-    let first = lead(home.path(), &server).await;
-    let client = first.client().await.unwrap();
-    client.submit(submission("2")).await.unwrap();
+    let (site, first, client) = Site::at_work("2").await;
     // The table is held so that the append is seen to wait, and is on its way for certain when the server stops to
     // answer.
-    let held = server.hold_events();
+    let held = site.server.hold_events();
     let unanswered = tokio::spawn(async move { client.submit(other()).await });
-    server.waits(None).await;
-    let frozen = server.freeze();
+    site.server.waits(None).await;
+    let frozen = site.server.freeze();
     let asked = Instant::now();
     let ended = first.stop().await.unwrap_err();
     assert!(asked.elapsed() < STOP_MAX, "took {:?}", asked.elapsed());
@@ -335,27 +289,22 @@ async fn a_stop_does_not_wait_for_a_database_that_no_longer_answers() {
     // What was on its way when the database went on may be in the journal or not; what was acknowledged is.
     drop(frozen);
     drop(held);
-    let second = lead(home.path(), &server).await;
-    let detail = second.client().await.unwrap().show(&"pairs".parse().unwrap()).await.unwrap();
-    assert_eq!(detail.experiment.trials.pending, 2);
-    second.stop().await.unwrap();
+    stop_with_two_pending(site.lead(sweeps()).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_goes_on_from_a_snapshot_and_does_not_read_what_lies_before_it() {
-    let (server, home) = (Server::start(), tempfile::tempdir().unwrap());
-    let first = lead(home.path(), &server).await;
-    first.client().await.unwrap().submit(submission("2")).await.unwrap();
+    let (site, first, _) = Site::at_work("2").await;
     first.stop().await.unwrap();
-    let written = home.path().join("postgres.snapshot");
+    let written = site.home.path().join("postgres.snapshot");
     assert!(!written.try_exists().unwrap(), "a short journal needs none");
     let long = "INSERT INTO tradewind_events SELECT last + step, 0, \
                 '{\"cordoned\":{\"target\":{\"worker\":\"w9\"},\"cordon\":\"finish\"}}', NULL \
                 FROM (SELECT max(sequence) AS last FROM tradewind_events) AS events, generate_series(1, 60000) AS step";
-    server.query(&format!("{long} RETURNING 1")).expect("the journal grows");
+    site.server.query(&format!("{long} RETURNING 1")).expect("the journal grows");
 
-    let second = lead(home.path(), &server).await;
-    let patience = Instant::now() + Duration::from_secs(30);
+    let second = site.lead(sweeps()).await;
+    let patience = Instant::now() + PATIENCE;
     while !written.try_exists().unwrap() {
         assert!(Instant::now() < patience, "no snapshot is written");
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -363,16 +312,13 @@ async fn a_leader_goes_on_from_a_snapshot_and_does_not_read_what_lies_before_it(
     second.stop().await.unwrap();
 
     // Nobody looks there any more.
-    server.query("DROP TRIGGER tradewind_events_stay ON tradewind_events");
+    site.server.query("DROP TRIGGER tradewind_events_stay ON tradewind_events");
     let spoilt = "UPDATE tradewind_events SET body = '{}' WHERE sequence = 1 RETURNING 1";
-    assert_eq!(server.query(spoilt).as_deref(), Some("1"));
-    let third = lead(home.path(), &server).await;
-    let detail = third.client().await.unwrap().show(&"pairs".parse().unwrap()).await.unwrap();
-    assert_eq!(detail.experiment.trials.pending, 2);
-    third.stop().await.unwrap();
+    assert_eq!(site.server.query(spoilt).as_deref(), Some("1"));
+    stop_with_two_pending(site.lead(sweeps()).await).await;
     // Without it the whole journal is read, and found damaged.
     std::fs::remove_file(&written).unwrap();
-    let damaged = scheduler::start(config(home.path(), &server), sweeps(), None).await.err().expect("it is damaged");
+    let damaged = scheduler::start(site.config(), sweeps(), None).await.err().expect("it is damaged");
     assert!(damaged.to_string().contains("is damaged at record 1"), "{damaged}");
 }
 

@@ -112,6 +112,8 @@ pub(in crate::simulation) struct Chapter {
     pub(in crate::simulation) submission: Submission,
     pub(in crate::simulation) trials: Vec<Entry>,
     pub(in crate::simulation) ended: Option<ExperimentState>,
+    /// It had ended before, and was opened again.
+    pub(super) reopened: bool,
     pub(super) rungs: Vec<Share>,
     /// Of an asynchronous sweep.
     pub(in crate::simulation) twin: Option<Twin>,
@@ -128,6 +130,7 @@ impl Chapter {
             submission: submission.clone(),
             trials: Vec::new(),
             ended: None,
+            reopened: false,
             rungs: sweep.rungs(0),
             twin: Twin::of(submission),
             leases: 0,
@@ -162,6 +165,15 @@ impl Chapter {
 
     pub(super) fn is_requeued(&self) -> bool {
         self.trials.iter().any(|trial| trial.requeued > 0)
+    }
+
+    /// Whether an attempt at one of its trials may ever begin: it is open, or somebody may want it tried again.
+    pub(super) fn may_begin(&self, trial: &Entry) -> bool {
+        match &trial.end {
+            None => self.ended.is_none(),
+            Some(End::Failed(_)) => matches!(self.ended, None | Some(ExperimentState::Failed)),
+            Some(End::Succeeded(_) | End::Pruned) => false,
+        }
     }
 
     /// Whether one of its trials is free to be leased now, whatever ties it to others.

@@ -71,7 +71,8 @@ impl Book {
         assert_eq!(state, ExperimentState::Cancelled, "{id} has {state} because {reason}");
         let chapter = &self.chapters[id];
         let late = chapter.submission.policy.deadline.filter(|deadline| *deadline <= at);
-        let late = late.map(|deadline| format!("its deadline {deadline} has passed"));
+        let late = late.map(|deadline| format!("its deadline {deadline} has passed")).filter(|why| why == reason);
+        let late_again = late.is_some() && chapter.reopened;
         let in_vain = self.before(chapter).filter_map(|on| {
             let fate = if on.ended? == ExperimentState::Failed { "failed" } else { "was cancelled" };
             on.ended_in_vain().then(|| format!("it waited for {}, which {fate}", on.submission.experiment))
@@ -80,6 +81,7 @@ impl Book {
             late.into_iter().chain(in_vain).any(|why| why == reason),
             "{id} ends because {reason}, which is not so"
         );
+        self.rare.late_again += u64::from(late_again);
     }
 
     /// Whoever was cancelled without a reason was cancelled by somebody.
@@ -99,12 +101,13 @@ impl Book {
         let over = matches!(chapter.ended, Some(ExperimentState::Succeeded | ExperimentState::Cancelled));
         assert!(!over, "{id} is tried again, and its experiment is over");
         assert!(!chapter.is_late(at), "{id} is tried again after its deadline");
-        chapter.ended = None;
+        chapter.reopened |= chapter.ended.take().is_some();
         let trial = chapter.trials.get_mut(id.index as usize).unwrap_or_else(|| panic!("{id} was never asked"));
         assert!(matches!(trial.end, Some(End::Failed(_))), "{id} is tried again and had not failed");
         trial.end = None;
         (trial.failures, trial.not_before) = (0, at);
         trial.requeued += 1;
+        self.rare.children_again += u64::from(trial.parent.is_some());
     }
 
     /// Between two rounds nobody holds too much, nothing waits in vain, and once time has passed nothing is late.
