@@ -136,6 +136,12 @@ pub fn journal_path(home: &Path) -> PathBuf {
     home.join("journal.db")
 }
 
+/// Whether a home holds its journal itself.
+#[must_use]
+pub fn has_journal(home: &Path) -> bool {
+    journal_path(home).is_file()
+}
+
 /// Where a scheduler keeps what its journal came to: each home of several on one database for itself.
 pub(crate) fn snapshot_path(config: &Config) -> PathBuf {
     match config.journal {

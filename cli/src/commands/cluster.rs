@@ -75,6 +75,8 @@ pub(crate) fn scheduler(
                 }
             };
             figures.abort();
+            // Only then is its port free for the next lead.
+            let _ = figures.await;
             match ended {
                 Err(SchedulerError::Journal(error)) if config.journal != JournalAt::Home => eprintln!("{error}"),
                 ended => return ended.map(|()| Exit::Failed).map_err(Into::into),
@@ -190,13 +192,30 @@ fn drawn_id(credentials: &Credentials) -> Result<WorkerId> {
     Ok(format!("{whose}-{}", hex::encode(&drawn[..6])).parse()?)
 }
 
-/// Lists experiments: those of the scheduler that this home joined, else those of its own journal.
+/// Who knows what happened in a home.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Witness {
+    /// Its own journal, also while nobody is at work.
+    Journal,
+    /// A scheduler: one that this home joined, or its own, which keeps its journal in a database.
+    Scheduler,
+}
+
+impl Witness {
+    pub(crate) fn of(context: &Context) -> Self {
+        let home = context.home.path();
+        let in_a_database = || !scheduler::has_journal(home) && scheduler::address(home).is_some();
+        if scheduler::joined(home).is_some() || in_a_database() { Self::Scheduler } else { Self::Journal }
+    }
+}
+
+/// Lists experiments.
 pub(crate) fn list(context: &Context) -> Result<Exit> {
-    let experiments = match scheduler::joined(context.home.path()) {
-        Some(_) => {
+    let experiments = match Witness::of(context) {
+        Witness::Scheduler => {
             runtime()?.block_on(async { Ok::<_, anyhow::Error>(connect(context, None).await?.list().await?) })?
         }
-        None => scheduler::history(context.home.path())?.list(),
+        Witness::Journal => scheduler::history(context.home.path())?.list(),
     };
     let object: Vec<Value> = experiments
         .iter()
@@ -243,10 +262,10 @@ pub(crate) fn owner(view: &ExperimentView) -> String {
 
 /// Shows an experiment's trials.
 pub(crate) fn show(context: &Context, experiment: &ExperimentId) -> Result<Exit> {
-    let detail = match scheduler::joined(context.home.path()) {
-        Some(_) => runtime()?
+    let detail = match Witness::of(context) {
+        Witness::Scheduler => runtime()?
             .block_on(async { Ok::<_, anyhow::Error>(connect(context, None).await?.show(experiment).await?) })?,
-        None => scheduler::history(context.home.path())?
+        Witness::Journal => scheduler::history(context.home.path())?
             .detail(experiment)
             .ok_or_else(|| bad_input(format!("no experiment {experiment}: `tradewind ls` lists what there is")))?,
     };

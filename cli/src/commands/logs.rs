@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -10,7 +11,8 @@ use scheduler::LogLine;
 use spec::ExperimentId;
 
 use crate::args::Logged;
-use crate::commands::{Audience, Context};
+use crate::commands::cluster::{Witness, connect};
+use crate::commands::{Audience, Context, runtime};
 use crate::exit::{Exit, bad_input};
 use crate::view::line;
 
@@ -32,10 +34,10 @@ pub(crate) fn logs(context: &Context, of: &Logged, until: Until) -> Result<Exit>
         Logged::Experiment(experiment) => experiment,
         Logged::Trial(trial) => &trial.experiment,
     };
-    if scheduler::history(context.home.path())?.experiment(experiment).is_none() {
+    let path = scheduler::log_path(context.home.path(), experiment);
+    if !is_known(context, experiment, &path)? {
         return stored(context, of, experiment);
     }
-    let path = scheduler::log_path(context.home.path(), experiment);
     let mut reader = None;
     let mut text = Vec::new();
     loop {
@@ -88,9 +90,25 @@ pub(crate) fn keep(context: &Context, experiment: &ExperimentId) -> Result<()> {
     }
 }
 
+/// Whether an experiment is one of this home, so that its log lies or will lie here.
+fn is_known(context: &Context, experiment: &ExperimentId, path: &Path) -> Result<bool> {
+    match Witness::of(context) {
+        Witness::Journal => Ok(scheduler::history(context.home.path())?.experiment(experiment).is_some()),
+        Witness::Scheduler => path.try_exists().with_context(|| format!("log {} cannot be read", path.display())),
+    }
+}
+
 fn has_ended(context: &Context, experiment: &ExperimentId) -> Result<bool> {
-    let ledger = scheduler::history(context.home.path())?;
-    Ok(ledger.experiment(experiment).is_none_or(|experiment| experiment.state.is_final()))
+    match Witness::of(context) {
+        Witness::Journal => {
+            let ledger = scheduler::history(context.home.path())?;
+            Ok(ledger.experiment(experiment).is_none_or(|experiment| experiment.state.is_final()))
+        }
+        Witness::Scheduler => runtime()?.block_on(async {
+            let detail = connect(context, None).await?.show(experiment).await?;
+            Ok(detail.experiment.state.is_final())
+        }),
+    }
 }
 
 fn print(context: &Context, of: &Logged, text: &str) {

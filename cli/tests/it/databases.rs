@@ -58,6 +58,16 @@ fn a_scheduler_whose_database_is_restarted_leads_again_and_nothing_is_lost_or_do
     succeeds(&database, &during);
     assert!(leader.0.try_wait().unwrap().is_none(), "the scheduler ended with its database");
 
+    // Nothing of this lies in the home: its scheduler tells it.
+    let listed: serde_json::Value = serde_json::from_slice(&site.run(&["ls", "--json"]).stdout).unwrap();
+    let listed: Vec<&str> =
+        listed["experiments"].as_array().unwrap().iter().filter_map(|view| view["experiment"].as_str()).collect();
+    assert_eq!(listed, [&before, &across, &during]);
+    let shown: serde_json::Value = serde_json::from_slice(&site.run(&["show", &during, "--json"]).stdout).unwrap();
+    assert_eq!((&shown["state"], shown["trials"].as_array().unwrap().len()), (&"succeeded".into(), 2));
+    let followed = site.run(&["logs", "-f", &during]);
+    assert!(followed.status.success() && !followed.stdout.is_empty(), "{}", text(&followed.stderr));
+
     let whole = records(&database);
     assert!(whole.starts_with(&acknowledged), "what was acknowledged is no longer there as it was");
     let (mut taken_in, mut succeeded) = (Vec::new(), Vec::new());

@@ -7,6 +7,10 @@ const BETA_1: f32 = 0.9;
 /// Decay of its square's.
 const BETA_2: f32 = 0.999;
 
+/// A gradient or a mean below this is zero, and so is a square below its square: beside any ε in use it moves no weight. Else
+/// the means of units that no longer learn would sink into subnormal numbers, which many CPUs add a hundred times as slowly.
+const NEGLIGIBLE: f32 = 1e-17;
+
 /// What Adam is told once.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamOptions {
@@ -64,15 +68,20 @@ impl Adam {
         let moments = self.first.iter_mut().zip(&mut self.second).zip(gradient);
         vectorised(|| {
             for (weight, ((first, second), gradient)) in weights.iter_mut().zip(moments) {
-                let g = *gradient * scale;
+                let g = kept(*gradient * scale, NEGLIGIBLE);
                 *gradient = 0.0;
-                *first += (1.0 - BETA_1) * (g - *first);
-                *second += (1.0 - BETA_2) * (g * g - *second);
+                *first = kept(*first + (1.0 - BETA_1) * (g - *first), NEGLIGIBLE);
+                *second = kept(*second + (1.0 - BETA_2) * (g * g - *second), NEGLIGIBLE * NEGLIGIBLE);
                 *weight -= rate * *first / (second.sqrt() * unbias + epsilon);
             }
         });
         Ok(())
     }
+}
+
+#[inline(always)]
+fn kept(value: f32, least: f32) -> f32 {
+    if value.abs() < least { 0.0 } else { value }
 }
 
 /// weights ← (1 − share)·weights: decoupled weight decay (Loshchilov and Hutter 2019), before a step of Adam.
@@ -112,6 +121,19 @@ mod tests {
         for (weight, wanted) in weights.iter().zip(wanted) {
             assert!((f64::from(*weight) - wanted).abs() < 1e-6, "{weight} is not {wanted}");
         }
+    }
+
+    #[test]
+    fn moments_of_a_weight_that_no_longer_learns_end_at_zero() {
+        let mut adam = Adam::new(2, AdamOptions { epsilon: 1e-8, norm_max: None });
+        let mut weights = [1.0, 1.0];
+        adam.step(&mut weights, &mut [1.0, 1e-18], 0.1).unwrap();
+        assert_eq!((weights[1], adam.first[1], adam.second[1]), (1.0, 0.0, 0.0));
+        for _ in 0..100_000 {
+            adam.step(&mut weights, &mut [0.0, 0.0], 0.1).unwrap();
+            assert!(!adam.first[0].is_subnormal() && !adam.second[0].is_subnormal());
+        }
+        assert_eq!((adam.first[0], adam.second[0]), (0.0, 0.0));
     }
 
     #[test]

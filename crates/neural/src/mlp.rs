@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use crate::product::LANES;
-use crate::tiles::{Across, Backward, Forward, Outer, Tiles};
+use crate::tiles::{Across, Backward, Forward, Outer, Tiles, give};
 use crate::vectors::Vectors;
 use crate::{Draw, Layout};
 
@@ -206,10 +206,7 @@ impl Mlp {
                     let (inputs, target) = (layer.inputs, &mut tape.input[1].tile_mut(0)[..columns.len()]);
                     let weights = &matrix[columns.start..];
                     vectors.run(Backward { weights, inputs, rows, gradient, through: None, target: &mut *target });
-                    let out = &mut out[first * columns.len()..][..rows * columns.len()];
-                    for (lane, out) in out.chunks_exact_mut(columns.len()).enumerate() {
-                        out.iter_mut().zip(&*target).for_each(|(value, unit)| *value = unit.0[lane]);
-                    }
+                    give(target, &mut out[first * columns.len()..][..rows * columns.len()]);
                 }
             }
         }

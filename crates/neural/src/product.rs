@@ -188,21 +188,27 @@ pub(crate) fn chain<S: Simd, const R: usize, const H: usize>(
 /// `H` registers of lanes, from `lane` on.
 #[inline(always)]
 pub(crate) fn registers<S: Simd, const H: usize>(lanes: &Lanes, lane: usize) -> [S::f32s; H] {
-    let (whole, _) = S::as_simd_f32s(&lanes.0[lane..lane + H * S::F32_LANES]);
-    std::array::from_fn(|half| whole[half])
+    exactly::<S, H>(&lanes.0[lane..lane + H * S::F32_LANES])
+}
+
+/// Closures of the standard library's array functions are not always inlined, and then lose the CPU's vectors: copies and
+/// loops are.
+#[inline(always)]
+fn exactly<S: Simd, const H: usize>(values: &[f32]) -> [S::f32s; H] {
+    *S::as_simd_f32s(values).0.first_chunk().expect("as many registers as the slice was cut for")
 }
 
 /// `H` registers of a slice, zeros behind its end.
 #[inline(always)]
 pub(crate) fn read<S: Simd, const H: usize>(simd: S, values: &[f32]) -> [S::f32s; H] {
     if values.len() == H * S::F32_LANES {
-        let (whole, _) = S::as_simd_f32s(values);
-        return std::array::from_fn(|half| whole[half]);
+        return exactly::<S, H>(values);
     }
-    std::array::from_fn(|half| {
-        let from = values.len().min(half * S::F32_LANES);
-        simd.partial_load_f32s(&values[from..values.len().min(from + S::F32_LANES)])
-    })
+    let mut registers = [simd.splat_f32s(0.0); H];
+    for (register, values) in registers.iter_mut().zip(values.chunks(S::F32_LANES)) {
+        *register = simd.partial_load_f32s(values);
+    }
+    registers
 }
 
 /// `H` registers into a slice, as far as it reaches.

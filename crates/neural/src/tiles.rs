@@ -65,10 +65,7 @@ impl Tiles {
     /// Writes the first rows, `[rows × units]`.
     pub(crate) fn give(&self, rows: &mut [f32]) {
         for (tile, rows) in rows.chunks_mut(LANES * self.units).enumerate() {
-            let tile = self.tile(tile);
-            for (lane, row) in rows.chunks_exact_mut(tile.len()).enumerate() {
-                row.iter_mut().zip(tile).for_each(|(value, unit)| *value = unit.0[lane]);
-            }
+            give(self.tile(tile), rows);
         }
     }
 
@@ -80,7 +77,9 @@ impl Tiles {
                 let mut lanes = Lanes::ZERO.0;
                 for tile in 0..whole {
                     let values = &self.tile(tile)[unit].0;
-                    lanes = std::array::from_fn(|lane| lanes[lane] + values[lane]);
+                    for lane in 0..LANES {
+                        lanes[lane] += values[lane];
+                    }
                 }
                 if rest > 0 {
                     lanes.iter_mut().zip(&self.tile(whole)[unit].0[..rest]).for_each(|(lane, value)| *lane += value);
@@ -91,13 +90,22 @@ impl Tiles {
     }
 }
 
+/// Writes the first rows of a tile, `[rows × units]`.
+pub(crate) fn give(tile: &[Lanes], rows: &mut [f32]) {
+    for (lane, row) in rows.chunks_exact_mut(tile.len()).enumerate() {
+        row.iter_mut().zip(tile).for_each(|(value, unit)| *value = unit.0[lane]);
+    }
+}
+
 /// Sum of lanes, in halves: the order is fixed, whatever the CPU.
 #[inline(always)]
-fn folded(lanes: [f32; LANES]) -> f32 {
-    let lanes: [f32; 16] = std::array::from_fn(|lane| lanes[lane] + lanes[lane + 16]);
-    let lanes: [f32; 8] = std::array::from_fn(|lane| lanes[lane] + lanes[lane + 8]);
-    let lanes: [f32; 4] = std::array::from_fn(|lane| lanes[lane] + lanes[lane + 4]);
-    (lanes[0] + lanes[2]) + (lanes[1] + lanes[3])
+fn folded(mut lanes: [f32; LANES]) -> f32 {
+    for half in [16, 8, 4, 2, 1] {
+        for lane in 0..half {
+            lanes[lane] += lanes[lane + half];
+        }
+    }
+    lanes[0]
 }
 
 /// Values of a batch, `[units / 32][rows][32]`: what gradients of weights are computed from.
@@ -161,8 +169,12 @@ fn turn(from: [&[f32; LANES]; LANES], to: &mut [Lanes; LANES]) {
         || {
             for row in (0..LANES).step_by(SIDE) {
                 for column in (0..LANES).step_by(SIDE) {
-                    let block: [[f32; SIDE]; SIDE] =
-                        std::array::from_fn(|i| std::array::from_fn(|j| from[column + j][row + i]));
+                    let mut block = [[0.0; SIDE]; SIDE];
+                    for i in 0..SIDE {
+                        for j in 0..SIDE {
+                            block[i][j] = from[column + j][row + i];
+                        }
+                    }
                     for (i, values) in block.iter().enumerate() {
                         to[row + i].0[column..column + SIDE].copy_from_slice(values);
                     }
@@ -174,7 +186,23 @@ fn turn(from: [&[f32; LANES]; LANES], to: &mut [Lanes; LANES]) {
 
 /// Outputs of a layer, in blocks that fill the registers.
 trait Blocks {
-    fn block<S: Simd, const R: usize>(&mut self, simd: S, first: usize);
+    /// Lanes in use.
+    fn lanes(&self) -> usize;
+
+    /// `R` outputs from `first` on, in `H` registers of lanes from `lane` on.
+    fn part<S: Simd, const R: usize, const H: usize>(&mut self, simd: S, first: usize, lane: usize);
+
+    #[inline(always)]
+    fn block<S: Simd, const R: usize>(&mut self, simd: S, first: usize) {
+        let lanes = self.lanes();
+        for lane in (0..lanes).step_by(2 * S::F32_LANES) {
+            if lanes - lane > S::F32_LANES {
+                self.part::<S, R, 2>(simd, first, lane);
+            } else {
+                self.part::<S, R, 1>(simd, first, lane);
+            }
+        }
+    }
 }
 
 #[inline(always)]
@@ -230,30 +258,25 @@ impl WithSimd for Forward<'_> {
 }
 
 impl Blocks for Forward<'_> {
-    #[inline(always)]
-    fn block<S: Simd, const R: usize>(&mut self, simd: S, first: usize) {
-        for lane in (0..self.rows).step_by(2 * S::F32_LANES) {
-            if self.rows - lane > S::F32_LANES {
-                self.part::<S, R, 2>(simd, first, lane);
-            } else {
-                self.part::<S, R, 1>(simd, first, lane);
-            }
-        }
+    fn lanes(&self) -> usize {
+        self.rows
     }
-}
 
-impl Forward<'_> {
     #[inline(always)]
     fn part<S: Simd, const R: usize, const H: usize>(&mut self, simd: S, first: usize, lane: usize) {
         let inputs = self.input.len();
         let weights: [&[f32]; R] = std::array::from_fn(|row| &self.weights[(first + row) * inputs..][..inputs]);
-        let mut sums: Sums<S, R, H> = std::array::from_fn(|row| [simd.splat_f32s(self.bias[first + row]); H]);
+        let mut sums: Sums<S, R, H> = [[simd.splat_f32s(0.0); H]; R];
+        for (sums, bias) in sums.iter_mut().zip(&self.bias[first..first + R]) {
+            *sums = [simd.splat_f32s(*bias); H];
+        }
         chain(simd, weights, (self.input, lane), &mut sums);
         for (sums, output) in sums.iter_mut().zip(&mut self.output[first..first + R]) {
             for sum in &mut *sums {
+                // A NaN stays one.
                 *sum = match self.activation {
                     None => *sum,
-                    Some(Activation::Relu) => simd.max_f32s(*sum, simd.splat_f32s(0.0)),
+                    Some(Activation::Relu) => simd.max_f32s(simd.splat_f32s(0.0), *sum),
                     Some(Activation::Tanh) => tanh(simd, *sum),
                 };
             }
@@ -285,19 +308,10 @@ impl WithSimd for Backward<'_> {
 }
 
 impl Blocks for Backward<'_> {
-    #[inline(always)]
-    fn block<S: Simd, const R: usize>(&mut self, simd: S, first: usize) {
-        for lane in (0..self.rows).step_by(2 * S::F32_LANES) {
-            if self.rows - lane > S::F32_LANES {
-                self.part::<S, R, 2>(simd, first, lane);
-            } else {
-                self.part::<S, R, 1>(simd, first, lane);
-            }
-        }
+    fn lanes(&self) -> usize {
+        self.rows
     }
-}
 
-impl Backward<'_> {
     #[inline(always)]
     fn part<S: Simd, const R: usize, const H: usize>(&mut self, simd: S, first: usize, lane: usize) {
         let mut sums: Sums<S, R, H> = [[simd.splat_f32s(0.0); H]; R];
@@ -346,8 +360,8 @@ impl WithSimd for Outer<'_> {
         let Across { values, units: inputs, rows } = self.input;
         for (index, values) in values.chunks_exact(*rows).take(inputs.div_ceil(LANES)).enumerate() {
             let from = index * LANES;
-            let panel = Panel { gradient: self.gradient, values, inputs: *inputs, from, target: &mut *self.target };
-            in_blocks(simd, self.gradient.units, &mut { panel });
+            let mut panel = Panel { gradient: self.gradient, values, inputs: *inputs, from, target: &mut *self.target };
+            in_blocks(simd, self.gradient.units, &mut panel);
         }
     }
 }
@@ -363,39 +377,25 @@ struct Panel<'a> {
 }
 
 impl Blocks for Panel<'_> {
-    #[inline(always)]
-    fn block<S: Simd, const R: usize>(&mut self, simd: S, first: usize) {
-        let columns = LANES.min(self.inputs - self.from);
-        for lane in (0..columns).step_by(2 * S::F32_LANES) {
-            if columns - lane > S::F32_LANES {
-                self.part::<S, R, 2>(simd, first, (lane, columns));
-            } else {
-                self.part::<S, R, 1>(simd, first, (lane, columns));
-            }
-        }
+    fn lanes(&self) -> usize {
+        LANES.min(self.inputs - self.from)
     }
-}
 
-impl Panel<'_> {
     #[inline(always)]
-    fn part<S: Simd, const R: usize, const H: usize>(
-        &mut self,
-        simd: S,
-        first: usize,
-        (lane, columns): (usize, usize),
-    ) {
-        let places = lane..columns.min(lane + H * S::F32_LANES);
-        let place = |row: usize| (first + row) * self.inputs + self.from;
-        let mut sums: Sums<S, R, H> =
-            std::array::from_fn(|row| read::<S, H>(simd, &self.target[place(row)..][places.clone()]));
+    fn part<S: Simd, const R: usize, const H: usize>(&mut self, simd: S, first: usize, lane: usize) {
+        let (from, to) = (self.from + lane, self.inputs.min(self.from + lane + H * S::F32_LANES));
+        let target = &mut self.target[first * self.inputs..(first + R) * self.inputs];
+        let mut sums: Sums<S, R, H> = [[simd.splat_f32s(0.0); H]; R];
+        for (sums, target) in sums.iter_mut().zip(target.chunks_exact(self.inputs)) {
+            *sums = read::<S, H>(simd, &target[from..to]);
+        }
         for (tile, values) in self.values.chunks(LANES).enumerate() {
             let units = &self.gradient.tile(tile)[first..first + R];
             let gradients: [&[f32]; R] = std::array::from_fn(|row| units[row].0.as_slice());
             chain(simd, gradients, (values, lane), &mut sums);
         }
-        for (row, sums) in sums.iter().enumerate() {
-            let place = (first + row) * self.inputs + self.from;
-            write::<S, H>(sums, &mut self.target[place..][places.clone()]);
+        for (sums, target) in sums.iter().zip(target.chunks_exact_mut(self.inputs)) {
+            write::<S, H>(sums, &mut target[from..to]);
         }
     }
 }

@@ -74,7 +74,8 @@ const TANH_BELOW: [f32; 4] = [1.198_258_4e-6, 1.185_347_1e-4, 2.268_434_6e-3, 4.
 /// tanh as a quotient that is not yet divided.
 #[inline(always)]
 fn tanh_parts<S: Simd>(simd: S, x: S::f32s) -> (S::f32s, S::f32s) {
-    let x = simd.min_f32s(simd.max_f32s(x, simd.splat_f32s(-TANH_END)), simd.splat_f32s(TANH_END));
+    // In this order a NaN stays one.
+    let x = simd.min_f32s(simd.splat_f32s(TANH_END), simd.max_f32s(simd.splat_f32s(-TANH_END), x));
     let square = simd.mul_f32s(x, x);
     let horner = |coefficients: &[f32]| {
         let (first, rest) = coefficients.split_first().expect("a polynomial has coefficients");

@@ -61,6 +61,8 @@ fn agrees_with_libtorch(rows: usize, shape: &MlpShape<'_>) {
 fn values_and_gradients_are_those_of_libtorch() {
     let relu = MlpShape { inputs: 5, hidden: &[8, 6], outputs: 3, activation: Activation::Relu, orthogonal: None };
     agrees_with_libtorch(7, &relu);
+    agrees_with_libtorch(1, &relu);
+    agrees_with_libtorch(32, &relu);
     agrees_with_libtorch(75, &MlpShape { inputs: 41, hidden: &[70, 33], ..relu });
     agrees_with_libtorch(128, &MlpShape { inputs: 64, hidden: &[96, 32], outputs: 33, ..relu });
     let tanh = MlpShape { hidden: &[16], activation: Activation::Tanh, orthogonal: Some(0.01), ..relu };
@@ -149,4 +151,18 @@ fn a_tape_that_held_more_rows_tells_nothing_of_them() {
     let before = hidden(&used);
     assert_eq!(learn(&mut used, &input[..37 * 3]), learn(&mut mlp.tape(37), &input[..37 * 3]));
     assert_eq!(hidden(&used), before, "a row's hidden units are its own");
+}
+
+#[test]
+fn what_is_not_a_number_comes_through() {
+    for activation in [Activation::Relu, Activation::Tanh] {
+        let mut layout = Layout::default();
+        let shape = MlpShape { inputs: 2, hidden: &[3], outputs: 1, activation, orthogonal: None };
+        let mlp = Mlp::new(&mut layout, "net", &shape);
+        let weights = layout.draw(&mut ChaCha8Rng::seed_from_u64(9));
+        let mut tape = mlp.tape(2);
+        mlp.forward(&weights, &[0.1, 0.2, f32::NAN, 0.2], 2, &mut tape);
+        let output = tape.output(2);
+        assert!(output[0].is_finite() && output[1].is_nan(), "{output:?}");
+    }
 }
