@@ -166,7 +166,8 @@ pub fn learn(set: &AtRest, held: Place, steps: usize) -> Result<Learned, TrainEr
     let times = match held {
         Place::Disk => {
             let series = dataset::series(&set.path, symbols, &[])?;
-            let shelves = trainer::shelve(spec, &series, &set.folder)?;
+            let shelves = trainer::shelve(spec, &series, (&set.folder, &|| false))?;
+            let shelves = shelves.expect("nobody asks it to stop");
             step((spec, (&shelves).into()), began, steps)?
         }
         Place::Memory => {

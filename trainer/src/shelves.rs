@@ -48,13 +48,21 @@ pub struct Shelves {
     pub(crate) companions: Vec<Shelf>,
 }
 
+/// The folder on whose file system files are made, and whether to leave it at that.
+type Room<'a> = (&'a Path, &'a dyn Fn() -> bool);
+
 /// Prepares what a trial learns from, the traded symbol first among `series`, into files without a name on the file system of
-/// `folder`. Memory does not grow with the bars but for 8 bytes a training row of one symbol at a time.
+/// a folder. Memory does not grow with the bars but for 8 bytes a training row of one symbol at a time. `None` where `stop`
+/// said true, which is asked before each part of the bars.
 ///
 /// # Errors
 /// [`TrainError::Unshelvable`] for a trial that [`can_be_shelved`] says no of; [`TrainError::Scratch`] when the disk is full or
 /// fails; otherwise as [`crate::prepare_among`].
-pub fn shelve(spec: &TrialSpec, series: &[Series], folder: &Path) -> Result<Shelves, TrainError> {
+pub fn shelve(
+    spec: &TrialSpec,
+    series: &[Series],
+    (folder, stop): (&Path, &dyn Fn() -> bool),
+) -> Result<Option<Shelves>, TrainError> {
     let task = match &spec.task {
         TaskSpec::Supervised(task) if can_be_shelved(spec) => task,
         TaskSpec::Supervised(_) | TaskSpec::Rl(_) => return Err(TrainError::Unshelvable),
@@ -65,11 +73,14 @@ pub fn shelve(spec: &TrialSpec, series: &[Series], folder: &Path) -> Result<Shel
     };
     let mut companions = Vec::with_capacity(wanted);
     for (series, digest) in beside.iter().zip(&spec.companion_digests) {
-        let shelf = companion((spec, task), (series, *digest), folder);
-        companions.push(shelf.map_err(|source| source.of_companion(series.symbol()))?);
+        let shelf = companion((spec, task), (series, *digest), (folder, stop));
+        match shelf.map_err(|source| source.of_companion(series.symbol()))? {
+            Some(shelf) => companions.push(shelf),
+            None => return Ok(None),
+        }
     }
-    let (traded, split, feature_state) = traded((spec, task), own, folder)?;
-    Ok(Shelves { split, feature_state, traded, companions })
+    let traded = traded((spec, task), own, (folder, stop))?;
+    Ok(traded.map(|(traded, split, feature_state)| Shelves { split, feature_state, traded, companions }))
 }
 
 impl Shelves {
@@ -86,11 +97,11 @@ impl Shelves {
 fn traded(
     (spec, task): (&TrialSpec, &SupervisedSpec),
     series: &Series,
-    folder: &Path,
-) -> Result<(Shelf, SplitIndices, FeatureState), TrainError> {
+    (folder, stop): Room<'_>,
+) -> Result<Option<(Shelf, SplitIndices, FeatureState)>, TrainError> {
     let mut raw = Raw::new(series.calendar(), &spec.features, folder)?;
     let (mut splitter, mut anchor, mut standing) = (Splitter::new(&spec.data.split), None, None);
-    let actual = each_part(series, |bars| {
+    let actual = each_part(series, stop, |bars| {
         anchor = anchor.or(bars.first().map(|bar| bar.time));
         let mut test = None;
         for (place, bar) in bars.iter().enumerate() {
@@ -105,6 +116,7 @@ fn traded(
         }
         raw.push(behind)
     })?;
+    let Some(actual) = actual else { return Ok(None) };
     is_that(spec.data_digest, actual)?;
     let split = splitter.split()?;
     enough("train", split.train.start.max(raw.first())..split.train.end)?;
@@ -118,46 +130,52 @@ fn traded(
     let anchor = anchor.expect("splits that hold bars have a first one");
     let standing = standing.expect("a test split that holds bars was entered");
     let state = FeatureState::fitted(&spec.features, window, anchor, normaliser)?.on(series.calendar());
-    Ok((shelf, split, state.after(&standing, recent)))
+    Ok(Some((shelf, split, state.after(&standing, recent))))
 }
 
 fn companion(
     (spec, task): (&TrialSpec, &SupervisedSpec),
     (series, expected): (&Series, Digest),
-    folder: &Path,
-) -> Result<Shelf, TrainError> {
+    (folder, stop): Room<'_>,
+) -> Result<Option<Shelf>, TrainError> {
     let train = spec.data.split.train;
     let mut raw = Raw::new(series.calendar(), &spec.features, folder)?;
     let (mut from, mut is_over) = (0, false);
-    let actual = each_part(series, |bars| {
+    let actual = each_part(series, stop, |bars| {
         // What lies behind the split is read for the digest alone.
         let end = if is_over { 0 } else { bars.partition_point(|bar| bar.time <= train.to) };
         is_over = end < bars.len();
         from += bars[..end].partition_point(|bar| bar.time < train.from);
         raw.push(&bars[..end])
     })?;
+    let Some(actual) = actual else { return Ok(None) };
     is_that(expected, actual)?;
     let fitted = from.max(raw.first())..raw.bars();
     enough("train", fitted.clone())?;
     let normaliser = raw.fit(&fitted)?;
     let ready = raw.first() + task.window as usize - 1;
     let decided = companions::decided(from.max(ready), raw.bars(), task)?;
-    raw.shelve(&normaliser, (task, folder), (decided, 0..0)).map_err(TrainError::from)
+    Ok(Some(raw.shelve(&normaliser, (task, folder), (decided, 0..0))?))
 }
 
 fn is_that(expected: Digest, actual: Digest) -> Result<(), TrainError> {
     if expected == actual { Ok(()) } else { Err(TrainError::OtherData { expected, actual }) }
 }
 
-/// Calls `act` with the bars of a series, part by part. Returns the digest of all of them.
-fn each_part(series: &Series, mut act: impl FnMut(&[Bar]) -> Result<(), TrainError>) -> Result<Digest, TrainError> {
+/// Calls `act` with the bars of a series, part by part. Returns the digest of all of them; `None` where `stop` said true.
+fn each_part(
+    series: &Series,
+    stop: &dyn Fn() -> bool,
+    mut act: impl FnMut(&[Bar]) -> Result<(), TrainError>,
+) -> Result<Option<Digest>, TrainError> {
     let mut reader = series.read()?;
-    loop {
+    while !stop() {
         match reader.part()? {
             Part::Bars(bars) => act(&bars)?,
-            Part::End(digest) => return Ok(digest),
+            Part::End(digest) => return Ok(Some(digest)),
         }
     }
+    Ok(None)
 }
 
 #[cfg(test)]

@@ -99,7 +99,7 @@ fn what_a_training_on_shelved_bars_takes_does_not_grow_with_them() {
     let shelved = |each: u64| {
         let spec = at_rest(&path, each);
         let series = dataset::series(&path, &symbols(), &[]).unwrap();
-        let shelves = shelve(&spec, &series, folder.path()).unwrap();
+        let shelves = shelve(&spec, &series, (folder.path(), &|| false)).unwrap().unwrap();
         begin(&spec, (&shelves).into());
         (spec, peak_bytes())
     };

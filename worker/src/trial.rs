@@ -54,8 +54,13 @@ impl Trial {
         Self { whole_bytes_max, ..self }
     }
 
-    /// What a trial learns from: on disk where it is too large for memory.
-    fn prepared(&self, spec: &TrialSpec, encoder: Option<&Encoder>) -> Result<Prepared, Failure> {
+    /// What a trial learns from: on disk where it is too large for memory. `None` where `stop` said true before all was there.
+    fn prepared(
+        &self,
+        spec: &TrialSpec,
+        encoder: Option<&Encoder>,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Option<Prepared>, Failure> {
         let no_data = |error: DataError| failure(FailureClass::Data, &error);
         let refused = |error: TrainError| failure(error.class(), &error);
         if trainer::can_be_shelved(spec) {
@@ -63,8 +68,8 @@ impl Trial {
             let series = dataset::series(&path, &spec.data.symbols, &spec.data.repairs).map_err(no_data)?;
             let bars: u64 = series.iter().map(dataset::Series::bars).sum();
             if trainer::whole_bytes(spec, bars) > self.whole_bytes_max {
-                let shelves = trainer::shelve(spec, &series, &self.home).map_err(refused)?;
-                return Ok(Prepared::Shelved(Box::new(shelves)));
+                let shelves = trainer::shelve(spec, &series, (&self.home, stop)).map_err(refused)?;
+                return Ok(shelves.map(|shelves| Prepared::Shelved(Box::new(shelves))));
             }
         }
         let dataset = load(&self.home, spec).map_err(no_data)?;
@@ -75,7 +80,7 @@ impl Trial {
             }
             Some(encoder) => trainer::prepare_seeing(spec, &dataset, encoder),
         };
-        Ok(Prepared::Whole(Box::new(data.map_err(refused)?)))
+        Ok(Some(Prepared::Whole(Box::new(data.map_err(refused)?))))
     }
 
     /// The encoder that a trial asks for, with what it remembers if it is that of the attempt before.
@@ -195,7 +200,8 @@ impl Runner for Trial {
             serde_json::from_slice(&assignment.payload).map_err(|error| failure(FailureClass::Bug, &error))?;
         let encoder = spec.encoder.as_ref().map(|wanted| self.encoder(wanted)).transpose()?;
         let before = encoder.as_ref().map(remembered).unwrap_or_default();
-        let prepared = self.prepared(&spec, encoder.as_ref())?;
+        let prepared = self.prepared(&spec, encoder.as_ref(), &|| reporter.should_stop())?;
+        let Some(prepared) = prepared else { return Ok(Ended::Stopped) };
         check_calibration(&spec, &prepared)?;
         let market = prepared.whole().map(|data| (&spec, &data.dataset));
         let mut sink = StoreSink::new(&self.store, reporter, assignment, market);

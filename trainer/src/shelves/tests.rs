@@ -1,5 +1,7 @@
 //! What lies on disk is to the bit what memory would hold, and so is what is learned from it.
 
+use std::cell::Cell;
+
 use dataset::Dataset;
 use envs::Rows;
 use market::Interval;
@@ -41,7 +43,7 @@ fn at_rest(sets: &[Dataset]) -> (TempDir, Vec<Series>) {
 
 fn shelved(spec: &TrialSpec, sets: &[Dataset]) -> Result<Shelves, TrainError> {
     let (folder, series) = at_rest(sets);
-    shelve(spec, &series, folder.path())
+    Ok(shelve(spec, &series, (folder.path(), &|| false))?.expect("nobody asks it to stop"))
 }
 
 /// Barriers that look back and ahead, and all heads.
@@ -187,9 +189,27 @@ fn agents_folds_and_a_folder_that_is_not_there_are_refused_by_name() {
         assert!(matches!(error, TrainError::Unshelvable), "{error}");
     }
     let (_folder, series) = at_rest(&sets);
-    let error = shelve(&spec, &series, Path::new("nowhere")).unwrap_err();
+    let error = shelve(&spec, &series, (Path::new("nowhere"), &|| false)).unwrap_err();
     assert!(matches!(error, TrainError::Scratch(ScratchError::Io { .. })), "{error}");
     assert_eq!(error.class(), FailureClass::Bug, "another machine may have the room");
+}
+
+#[test]
+fn whoever_is_asked_to_stop_shelves_no_more() {
+    let sets = [set("OWN", bars(200, 0.5, 1)), set("ONE", bars(200, 0.5, 2))];
+    let (spec, (folder, series)) = (trial(&sets, fixtures::supervised()), at_rest(&sets));
+    let shelved = |stop_at: u32| {
+        let asked = Cell::new(0);
+        let stop = || {
+            asked.set(asked.get() + 1);
+            asked.get() == stop_at
+        };
+        let shelves = shelve(&spec, &series, (folder.path(), &stop)).unwrap();
+        (shelves.is_some(), asked.get())
+    };
+    // A part and an end of each symbol, the companion first.
+    assert_eq!([1, 2, 3, 4].map(shelved), [(false, 1), (false, 2), (false, 3), (false, 4)]);
+    assert_eq!(shelved(5), (true, 4));
 }
 
 #[test]

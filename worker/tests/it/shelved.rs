@@ -74,6 +74,17 @@ fn bars_that_do_not_fit_into_memory_give_the_bundle_that_they_give_in_memory() {
 }
 
 #[test]
+fn an_attempt_that_is_to_stop_does_so_before_all_bars_are_read() {
+    let home = home();
+    let asked = assignment(&canonical_json(&alone(home.path(), &json!({}))), Vec::new());
+    let mut reporter = Reporter::detached(Arc::new(AtomicBool::new(true)));
+    let ended = runner(home.path()).holding_at_most(0).run(&asked, &mut reporter).unwrap();
+    assert_eq!(ended, Ended::Stopped);
+    let kept = std::fs::read_dir(home.path().join("store/checkpoints")).map_or(0, Iterator::count);
+    assert_eq!(kept, 0, "it has learned nothing yet");
+}
+
+#[test]
 fn folds_hold_their_bars_in_memory_however_many_there_are() {
     let home = home();
     let folds = json!({"epochs": 2, "cross_validation": {"walk_forward": {"folds": 2}}});

@@ -164,7 +164,7 @@ fn reports_what_is_served((spec, data): (TrialSpec, TrainingData)) {
     let weighing = Weighing::new(&network, task_of(&spec), labels.directions());
     let mut loss = 0.0;
     for label in &labels.validation {
-        // One row at a time, as live does; training asked for all at once.
+        // One row at a time, as live does; training asked for many at once.
         let output = served.predict(&[data.window(label.bar).unwrap()]).unwrap().remove(0);
         let Output::Forecast { probabilities, .. } = output else { panic!("a forecaster forecasts") };
         assert!((probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-5);
