@@ -39,7 +39,7 @@ pub(crate) fn planted(number: u32) -> bool {
 """
 TEST = "simulation::tests::worlds_of_many_seeds_keep_every_promise"
 FOUND = re.compile(r"seed (\d+): (.*)")
-# A world without an end is a find as well.
+# A run without an end has found nothing that could be told.
 SECONDS_MAX = 600
 
 

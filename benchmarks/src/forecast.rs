@@ -22,7 +22,8 @@ const MINUTE: i64 = 60_000_000;
 /// Shares of the rows that are learned from, and compared by; the rest is for the test.
 const SHARES: [f64; 2] = [0.6, 0.15];
 
-fn time(index: usize) -> Timestamp {
+/// Time of a bar.
+pub(crate) fn time(index: usize) -> Timestamp {
     Timestamp::from_micros(FIRST + index as i64 * MINUTE)
 }
 

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use benchmarks::forecast::Planted;
 use benchmarks::forecast::speed::Mode as SpeedMode;
 use benchmarks::market::MarketKind;
+use benchmarks::shelved::Held;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use envs::ClassicKind;
 use envs::bench::Stepped;
@@ -415,6 +416,20 @@ pub(crate) enum Bench {
         /// Seconds to measure for.
         #[arg(long, default_value_t = 6.0)]
         seconds: f64,
+    },
+    /// Memory and time of a forecaster's training on many bars, those of a file that is made for it.
+    Shelved {
+        /// disk or memory: where rows lie while they are learned from.
+        #[arg(long, default_value = "disk")]
+        held: Held,
+        /// Bars of all symbols together.
+        #[arg(long, default_value_t = 25_000_000, value_parser = clap::value_parser!(u64).range(1 << 20..=1 << 31))]
+        bars: u64,
+        #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=256))]
+        symbols: u32,
+        /// Steps of the optimiser that are timed.
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+        steps: u32,
     },
     /// Forecasters on series whose best forecast is known.
     Learnable {

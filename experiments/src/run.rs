@@ -297,36 +297,41 @@ fn look(home: &Path, spec: &ExperimentSpec, facts: &mut Facts) -> Result<Bars, P
     }
 }
 
-/// The bars of the spec's symbols, refused where they are unfit, and what a spec can disagree with.
+/// The bars of the spec's symbols, refused where they are unfit, and what a spec can disagree with. Those beside the traded one
+/// are in memory one after the other: only their times and digests are kept.
 fn read(home: &Path, spec: &ExperimentSpec) -> Result<(Bars, DataFacts), PrepareError> {
     let path = dataset::resolve_below(home, &spec.data.source)?;
-    let sets = match spec.data.symbols.as_slice() {
-        [] => Vec::new(),
-        symbols => dataset::load_all(&path, symbols, &spec.data.repairs)?,
-    };
-    for set in &sets {
-        if set.interval != spec.data.interval {
-            return Err(PrepareError::Interval { path, held: set.interval, asked: spec.data.interval });
-        }
-        let report = dataset::check_set(set);
-        if !report.is_usable() {
-            return Err(PrepareError::Quality { symbol: set.symbol.clone(), path, report });
-        }
-    }
-    let mut sets = sets.into_iter();
-    let Some(traded) = sets.next() else {
+    let times = |set: &Dataset| set.bars.iter().map(|bar| bar.time).collect();
+    let Some((own, beside)) = spec.data.symbols.split_first() else {
         return Err(PrepareError::Data(DataError::Missing { path }));
     };
-    let times = |set: &Dataset| set.bars.iter().map(|bar| bar.time).collect();
-    let companions = sets.as_slice();
-    let found = DataFacts {
+    // A symbol that is not there is told before any is read.
+    dataset::series(&path, &spec.data.symbols, &spec.data.repairs)?;
+    let traded = usable((&path, own), spec)?;
+    let mut found = DataFacts {
         symbols: spec.data.symbols.clone(),
         times: times(&traded),
-        companions: companions.iter().map(times).collect(),
+        companions: Vec::with_capacity(beside.len()),
         warm_up_bars: backtest::warm_up_bars(&spec.features),
     };
-    let companions = companions.iter().map(|set| set.digest).collect();
+    let mut companions = Vec::with_capacity(beside.len());
+    for symbol in beside {
+        let set = usable((&path, symbol), spec)?;
+        found.companions.push(times(&set));
+        companions.push(set.digest);
+    }
     Ok((Bars { traded, companions }, found))
+}
+
+/// A symbol's bars, refused where they are unfit.
+fn usable((path, symbol): (&Path, &Symbol), spec: &ExperimentSpec) -> Result<Dataset, PrepareError> {
+    let (set, _) = dataset::load(path, symbol, &spec.data.repairs)?;
+    let path = path.to_owned();
+    if set.interval != spec.data.interval {
+        return Err(PrepareError::Interval { path, held: set.interval, asked: spec.data.interval });
+    }
+    let report = dataset::check_set(&set);
+    if report.is_usable() { Ok(set) } else { Err(PrepareError::Quality { symbol: symbol.clone(), path, report }) }
 }
 
 fn policy(spec: &ExperimentSpec) -> Policy {

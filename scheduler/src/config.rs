@@ -136,10 +136,33 @@ pub fn journal_path(home: &Path) -> PathBuf {
     home.join("journal.db")
 }
 
-/// Whether a home holds its journal itself.
-#[must_use]
-pub fn has_journal(home: &Path) -> bool {
-    journal_path(home).is_file()
+/// Whether the scheduler that last began on a home keeps its journal in a database.
+///
+/// # Errors
+/// [`SchedulerError::Home`].
+pub fn journals_elsewhere(home: &Path) -> Result<bool, SchedulerError> {
+    let path = elsewhere_path(home);
+    path.try_exists().map_err(|why| SchedulerError::Home { path, why })
+}
+
+/// Leaves word on a home of where its journal is, for whoever asks while no scheduler is at work.
+///
+/// # Errors
+/// [`SchedulerError::Home`].
+pub fn tell_journal(home: &Path, journal: &JournalAt) -> Result<(), SchedulerError> {
+    let path = elsewhere_path(home);
+    match journal {
+        // Not where: the address may hold a password.
+        JournalAt::Postgres(_) => write(&path, "the journal of this home is in a database\n"),
+        JournalAt::Home => match std::fs::remove_file(&path) {
+            Err(why) if why.kind() != std::io::ErrorKind::NotFound => Err(SchedulerError::Home { path, why }),
+            Ok(()) | Err(_) => Ok(()),
+        },
+    }
+}
+
+fn elsewhere_path(home: &Path) -> PathBuf {
+    home.join("journal.elsewhere")
 }
 
 /// Where a scheduler keeps what its journal came to: each home of several on one database for itself.

@@ -32,8 +32,8 @@ pub mod trial;
 
 pub use cluster::{Options, Quarantine, Quota, Recovery, Scope};
 pub use config::{
-    Config, JournalAt, SchedulerError, Transport, address, credentials, has_journal, identity_path, joined,
-    journal_path, token_path,
+    Config, JournalAt, SchedulerError, Transport, address, credentials, identity_path, joined, journal_path,
+    journals_elsewhere, tell_journal, token_path,
 };
 pub use driver::SweepError;
 pub use retry::{BACKOFF_MAX, WORKER_LOSSES_MAX};

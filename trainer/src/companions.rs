@@ -4,6 +4,8 @@
 //! deviation, because a move that is large for one share is a quiet day of another. Bars behind the training split are not
 //! looked at.
 
+use std::ops::Range;
+
 use dataset::Dataset;
 use envs::Rows;
 use features::Normaliser;
@@ -11,8 +13,7 @@ use market::{Bar, Symbol};
 use spec::{SupervisedSpec, TrialSpec};
 
 use crate::TrainError;
-use crate::labels::Labels;
-use crate::prepare::ROWS_MIN;
+use crate::labels::{Labels, Outcomes, enough};
 
 /// The training split of a symbol that is not traded.
 #[derive(Clone, Debug)]
@@ -53,10 +54,7 @@ impl Companion {
         let from = set.bars.partition_point(|bar| bar.time < train.from);
         let bars = set.bars[..end].to_vec();
         let matrix = features::compute_on(set.calendar, &spec.features, &bars)?;
-        let rows = (from.max(matrix.first)..end).len();
-        if rows < ROWS_MIN {
-            return Err(TrainError::TooFewRows { split: "train", rows, least: ROWS_MIN });
-        }
+        enough("train", from.max(matrix.first)..end)?;
         let rows = Rows::normalised(&matrix, &Normaliser::fit(&matrix, from..end), spec.task.window());
         Ok(Self { symbol: set.symbol.clone(), bars, from, rows })
     }
@@ -66,14 +64,15 @@ impl Companion {
     /// # Errors
     /// [`TrainError::Companion`] when there are too few.
     pub(crate) fn labels(&self, task: &SupervisedSpec) -> Result<Labels, TrainError> {
-        let end = self.bars.len().saturating_sub(task.horizon as usize);
-        let decided = self.from.max(self.rows.first_full())..end;
-        if decided.len() < ROWS_MIN {
-            let few = TrainError::TooFewRows { split: "train", rows: decided.len(), least: ROWS_MIN };
-            return Err(few.of_companion(&self.symbol));
-        }
-        Ok(Labels::over(&self.bars, task, (decided, std::iter::empty())))
+        let decided = decided(self.from.max(self.rows.first_full()), self.bars.len(), task);
+        let decided = decided.map_err(|few| few.of_companion(&self.symbol))?;
+        Ok(Labels::over(&Outcomes::over(&self.bars, task), (decided, std::iter::empty())))
     }
+}
+
+/// Bars that have a label, from `first` on, of a symbol that is looked at up to bar `end`.
+pub(crate) fn decided(first: usize, end: usize, task: &SupervisedSpec) -> Result<Range<usize>, TrainError> {
+    enough("train", first..end.saturating_sub(task.horizon as usize))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use spec::{BundleId, Bytes, Device, Digest, FailureClass, TrialId};
 
 use crate::checkpoint::CheckpointError;
 use crate::memory::is_out_of_memory;
+use crate::scratch::ScratchError;
 
 /// The receiver of checkpoints refuses one.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +103,20 @@ pub enum TrainError {
         /// Rows needed.
         least: usize,
     },
+    /// There are more rows than are shuffled.
+    #[error("the symbols have {rows} training rows, {most} are the most: leave symbols out, or shorten `train`")]
+    TooManyRows {
+        /// Rows of all symbols.
+        rows: usize,
+        /// Rows that can be learned from.
+        most: usize,
+    },
+    /// What is set aside on disk cannot be written, or not be had back.
+    #[error(transparent)]
+    Scratch(#[from] ScratchError),
+    /// The trial cannot learn from what lies on disk.
+    #[error("agents and cross-validations learn from bars in memory: prepare them whole")]
+    Unshelvable,
     /// The rows cannot be dealt into folds.
     #[error("the folds of the cross-validation cannot be dealt")]
     Folds(#[from] FoldError),
@@ -260,6 +275,7 @@ impl TrainError {
             | Self::OtherStart { .. }
             | Self::Sight(_)
             | Self::TooFewRows { .. }
+            | Self::TooManyRows { .. }
             | Self::Folds(_)
             | Self::FoldTooSmall { .. }
             | Self::Env { .. }
@@ -273,6 +289,8 @@ impl TrainError {
                 FailureClass::Oom
             }
             Self::Actions { .. }
+            | Self::Scratch(_)
+            | Self::Unshelvable
             | Self::Device(_)
             | Self::Checkpoint(_)
             | Self::Sink { .. }

@@ -12,7 +12,7 @@ use envs::Rows;
 use features::{FeatureState, Matrix, Normaliser};
 use spec::{CrossValidationSpec, DateRange, FOLD_ROWS_MIN, FoldScore, FoldWindow, Metric, SupervisedSpec, TrialSpec};
 
-use crate::labels::{Label, Labels};
+use crate::labels::{Label, Labels, Outcomes};
 use crate::{TrainError, TrainingData};
 
 /// Bars that a fold decides on, ascending.
@@ -98,11 +98,12 @@ impl<'a> Folds<'a> {
         let normaliser = Normaliser::fit(&self.matrix, fit.iter().copied());
         let window = self.data.rows.window;
         let rows = Rows::normalised(&self.matrix, &normaliser, window);
-        let labels = Labels::over(&dataset.bars, self.task, (fit.iter().copied(), stop.iter().copied()));
+        let outcomes = Outcomes::over(&dataset.bars, self.task);
+        let labels = Labels::over(&outcomes, (fit.iter().copied(), stop.iter().copied()));
         let features = FeatureState::fitted(&self.trial.features, window, dataset.bars[0].time, normaliser)?;
         Ok(Fold {
             rows,
-            test: labels.of(&dataset.bars, self.task, test.iter().copied()),
+            test: labels.of(&outcomes, test.iter().copied()),
             labels,
             tested: stretches(test),
             features: features.on(dataset.calendar),

@@ -1,9 +1,8 @@
 //! Learning algorithms: dataset in, checkpoints and weights out.
 //!
-//! [`prepare()`] turns bars into rows and labels, [`train`] learns from them, resuming bit for bit from any checkpoint it
-//! handed to its [`Sink`]. [`learn()`] does the same for an agent in any environment. Each algorithm is one file that reads
-//! like its paper. Knows no scheduler, wire or store, and
-//! reads no clock.
+//! [`prepare()`] turns bars into rows and labels, or [`shelve`] where they are larger than memory; [`train`] learns from them,
+//! resuming bit for bit from any checkpoint it handed to its [`Sink`]. [`learn()`] does the same for an agent in any
+//! environment. Each algorithm is one file that reads like its paper. Knows no scheduler, wire or store, and reads no clock.
 
 mod agent;
 mod algorithms;
@@ -21,6 +20,8 @@ mod folds;
 mod gae;
 mod labels;
 mod learn;
+mod lessons;
+mod material;
 mod memory;
 mod moments;
 mod off_policy;
@@ -32,7 +33,10 @@ mod probing;
 mod reference;
 mod replay;
 mod rollout;
+mod scratch;
 mod seeds;
+mod shelf;
+mod shelves;
 mod sink;
 mod trading;
 mod world;
@@ -46,10 +50,13 @@ pub use error::{LastGood, SinkError, TrainError};
 pub use gae::{Trace, advantages};
 pub use labels::{Label, Labels};
 pub use learn::{Learned, Problem, learn};
+pub use material::Material;
 pub use memory::MicroBatch;
 pub use moments::Moments;
 pub use prepare::{TrainingData, prepare, prepare_among, prepare_seeing};
 pub use replay::{Batch, Replay, Transition, Widths};
+pub use scratch::ScratchError;
+pub use shelves::{Shelves, WHOLE_BYTES_MAX, can_be_shelved, shelve, whole_bytes};
 pub use sink::{Ended, FoldModel, Kept, Sink, Trained};
 
 /// Runs a trial from the start or from a checkpoint. Killed anywhere and resumed from its last checkpoint, it ends in the
@@ -59,9 +66,9 @@ pub use sink::{Ended, FoldModel, Kept, Sink, Trained};
 /// # Errors
 /// [`TrainError`]; its [`TrainError::class`] says whether a retry can help. A checkpoint that cannot be used is
 /// [`TrainError::Checkpoint`]: try the one before.
-pub fn train(
+pub fn train<'d>(
     spec: &TrialSpec,
-    data: &TrainingData,
+    data: impl Into<Material<'d>>,
     start: Start<'_>,
     sink: &mut dyn Sink,
 ) -> Result<Ended, TrainError> {
@@ -73,9 +80,9 @@ pub fn train(
 ///
 /// # Errors
 /// As [`train`]; an agent's batches are never split.
-pub fn train_in(
+pub fn train_in<'d>(
     micro_batch: MicroBatch,
-    (spec, data): (&TrialSpec, &TrainingData),
+    (spec, data): (&TrialSpec, impl Into<Material<'d>>),
     start: Start<'_>,
     sink: &mut dyn Sink,
 ) -> Result<Ended, TrainError> {
@@ -87,11 +94,13 @@ pub fn train_in(
         Device::Cpu => {}
         Device::Cuda | Device::Auto => return Err(TrainError::Device(spec.device)),
     }
-    match &spec.task {
-        TaskSpec::Supervised(task) => {
-            memory::guarded(|| algorithms::supervised::train((spec, task, micro_batch), data, resume, sink))
+    let material: Material<'d> = data.into();
+    match (&spec.task, material) {
+        (TaskSpec::Supervised(task), material) => {
+            memory::guarded(|| algorithms::supervised::train((spec, task, micro_batch), material, resume, sink))
         }
-        TaskSpec::Rl(task) => trading::train((spec, task), data, resume, sink),
+        (TaskSpec::Rl(task), Material::Whole(data)) => trading::train((spec, task), data, resume, sink),
+        (TaskSpec::Rl(_), Material::Shelved(_)) => Err(TrainError::Unshelvable),
     }
 }
 

@@ -134,10 +134,19 @@ impl TrainingData {
     /// Decision bars of a split that have a full window and whose label ends inside the split.
     #[must_use]
     pub fn labelled(&self, split: &Range<usize>, horizon: usize) -> Range<usize> {
-        let last = (split.end + self.purge).min(self.dataset.bars.len());
-        let start = split.start.max(self.first_window());
-        start..split.end.min(last.saturating_sub(horizon)).max(start)
+        labelled(split, (self.dataset.bars.len(), self.purge), (self.first_window(), horizon))
     }
+}
+
+/// The same among so many bars, of whose splits so many are purged.
+pub(crate) fn labelled(
+    split: &Range<usize>,
+    (bars, purge): (usize, usize),
+    (first_window, horizon): (usize, usize),
+) -> Range<usize> {
+    let last = (split.end + purge).min(bars);
+    let start = split.start.max(first_window);
+    start..split.end.min(last.saturating_sub(horizon)).max(start)
 }
 
 #[cfg(test)]

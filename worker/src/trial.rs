@@ -2,6 +2,7 @@
 //! bundle in the store.
 
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -9,13 +10,15 @@ use artifacts::{Bundle, BundleKind, Parts, Store, StoreError};
 use backtest::calibration::{self, CalibrationError, Fitted};
 use backtest::{Backtest, BacktestError, Model, Setting};
 use dataset::{DataError, Dataset};
-use models::{Encoder, Remembered};
+use models::{Encoder, LearnedState, Remembered};
 use protocol::Assignment;
 use spec::{
-    CheckpointRef, EncoderUse, FailureClass, Finite, Metric, Progress, Rung, Series, TaskSpec, TrialEncoder,
-    TrialOutcome, TrialSpec, canonical_json,
+    CheckpointRef, EncoderUse, FailureClass, Finite, Metric, Progress, Rung, Series, SupervisedSpec, TaskSpec,
+    TrialEncoder, TrialOutcome, TrialSpec, canonical_json,
 };
-use trainer::{FoldModel, Kept, MicroBatch, Sink, SinkError, Start, TrainError, Trained, TrainingData};
+use trainer::{
+    FoldModel, Kept, Material, MicroBatch, Shelves, Sink, SinkError, Start, TrainError, Trained, TrainingData,
+};
 
 use crate::folds;
 use crate::machine::kernel;
@@ -30,6 +33,8 @@ pub struct Trial {
     home: PathBuf,
     store: Store,
     code_version: String,
+    /// What a training may hold of its bars in memory.
+    whole_bytes_max: u64,
     /// The encoder of the last attempt that had one: trials of a sweep see the same bars through the same encoder.
     encoder: Option<Encoder>,
 }
@@ -38,7 +43,44 @@ impl Trial {
     /// A runner that reads data from `home` and keeps artifacts in `store`.
     #[must_use]
     pub fn new(home: &Path, store: Store, code_version: &str) -> Self {
-        Self { home: home.to_owned(), store, code_version: code_version.to_owned(), encoder: None }
+        let (home, code_version) = (home.to_owned(), code_version.to_owned());
+        Self { home, store, code_version, whole_bytes_max: trainer::WHOLE_BYTES_MAX, encoder: None }
+    }
+
+    /// The same, with trainings that may hold so much of their bars in memory. What is larger lies on disk while a forecaster
+    /// learns from it, and ends in the same bundle.
+    #[must_use]
+    pub fn holding_at_most(self, whole_bytes_max: u64) -> Self {
+        Self { whole_bytes_max, ..self }
+    }
+
+    /// What a trial learns from: on disk where it is too large for memory. `None` where `stop` said true before all was there.
+    fn prepared(
+        &self,
+        spec: &TrialSpec,
+        encoder: Option<&Encoder>,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Option<Prepared>, Failure> {
+        let no_data = |error: DataError| failure(FailureClass::Data, &error);
+        let refused = |error: TrainError| failure(error.class(), &error);
+        if trainer::can_be_shelved(spec) {
+            let path = dataset::resolve_below(&self.home, &spec.data.source).map_err(no_data)?;
+            let series = dataset::series(&path, &spec.data.symbols, &spec.data.repairs).map_err(no_data)?;
+            let bars: u64 = series.iter().map(dataset::Series::bars).sum();
+            if trainer::whole_bytes(spec, bars) > self.whole_bytes_max {
+                let shelves = trainer::shelve(spec, &series, (&self.home, stop)).map_err(refused)?;
+                return Ok(shelves.map(|shelves| Prepared::Shelved(Box::new(shelves))));
+            }
+        }
+        let dataset = load(&self.home, spec).map_err(no_data)?;
+        let data = match encoder {
+            None => {
+                let companions = companions(&self.home, spec).map_err(no_data)?;
+                trainer::prepare_among(spec, &dataset, &companions)
+            }
+            Some(encoder) => trainer::prepare_seeing(spec, &dataset, encoder),
+        };
+        Ok(Some(Prepared::Whole(Box::new(data.map_err(refused)?))))
     }
 
     /// The encoder that a trial asks for, with what it remembers if it is that of the attempt before.
@@ -63,7 +105,7 @@ impl Trial {
     fn train(
         &self,
         spec: &TrialSpec,
-        data: &TrainingData,
+        data: Material<'_>,
         assignment: &Assignment,
         sink: &mut StoreSink<'_>,
     ) -> Result<trainer::Ended, Failure> {
@@ -101,7 +143,7 @@ impl Trial {
     fn hand_in(
         &self,
         spec: TrialSpec,
-        (data, encoder): (&TrainingData, Option<&Encoder>),
+        (judged, encoder): (&Judged<'_>, Option<&Encoder>),
         trained: Trained,
         degrade: u8,
     ) -> Result<TrialOutcome, Failure> {
@@ -119,8 +161,8 @@ impl Trial {
             code_version: self.code_version.clone(),
             metrics: trained.metrics,
         };
-        let calibration = calibrate(&Bundle::build(parts.clone()), data)?;
-        let state = data.learned.as_ref().map(serde_json::to_vec).transpose().map_err(as_json)?;
+        let calibration = calibrate(&Bundle::build(parts.clone()), judged)?;
+        let state = judged.learned.map(serde_json::to_vec).transpose().map_err(as_json)?;
         let whole = |parts: Parts| {
             let bundle = match &calibration {
                 Some(fitted) => Bundle::build(parts).calibrated(canonical_json(&fitted.calibration)),
@@ -132,7 +174,7 @@ impl Trial {
             }
         };
         // The figures are part of the bundle, so they are measured on its like without them.
-        let validation = validate(&whole(parts.clone()), (data, encoder));
+        let validation = validate(&whole(parts.clone()), (judged, encoder));
         let validation = validation.map_err(|error| failure(FailureClass::Bug, &error))?;
         let summary = validation.summary();
         parts.metrics.insert(Metric::ValidationSharpe, summary.sharpe);
@@ -156,18 +198,14 @@ impl Runner for Trial {
     fn run(&mut self, assignment: &Assignment, reporter: &mut Reporter) -> Result<Ended, Failure> {
         let mut spec: TrialSpec =
             serde_json::from_slice(&assignment.payload).map_err(|error| failure(FailureClass::Bug, &error))?;
-        let dataset = load(&self.home, &spec).map_err(|error| failure(FailureClass::Data, &error))?;
-        let companions = companions(&self.home, &spec).map_err(|error| failure(FailureClass::Data, &error))?;
         let encoder = spec.encoder.as_ref().map(|wanted| self.encoder(wanted)).transpose()?;
         let before = encoder.as_ref().map(remembered).unwrap_or_default();
-        let data = match &encoder {
-            None => trainer::prepare_among(&spec, &dataset, &companions),
-            Some(encoder) => trainer::prepare_seeing(&spec, &dataset, encoder),
-        };
-        let data = data.map_err(|error| failure(error.class(), &error))?;
-        check_calibration(&spec, &data)?;
-        let mut sink = StoreSink::new(&self.store, reporter, assignment, (&spec, &data.dataset));
-        let ended = self.train(&spec, &data, assignment, &mut sink)?;
+        let prepared = self.prepared(&spec, encoder.as_ref(), &|| reporter.should_stop())?;
+        let Some(prepared) = prepared else { return Ok(Ended::Stopped) };
+        check_calibration(&spec, &prepared)?;
+        let market = prepared.whole().map(|data| (&spec, &data.dataset));
+        let mut sink = StoreSink::new(&self.store, reporter, assignment, market);
+        let ended = self.train(&spec, prepared.material(), assignment, &mut sink)?;
         let (mut leftovers, held) = (sink.kept, sink.held);
         match ended {
             trainer::Ended::Stopped => Ok(match held {
@@ -179,7 +217,15 @@ impl Runner for Trial {
                 if let Some(parent) = &mut spec.parent {
                     parent.checkpoint = assignment.parent;
                 }
-                let mut outcome = self.hand_in(spec, (&data, encoder.as_ref()), *trained, degrade)?;
+                let dataset;
+                let judged = match &prepared {
+                    Prepared::Whole(data) => Judged::of(data),
+                    Prepared::Shelved(shelves) => {
+                        dataset = same(&self.home, &spec)?;
+                        Judged { dataset: &dataset, validation: shelves.split.validation.clone(), learned: None }
+                    }
+                };
+                let mut outcome = self.hand_in(spec, (&judged, encoder.as_ref()), *trained, degrade)?;
                 outcome.encoder = encoder.as_ref().map(|encoder| used(encoder, before));
                 leftovers.extend(held.and_then(|held| held.checkpoint));
                 // The result is in the store: what led to it is only space.
@@ -211,6 +257,17 @@ fn load(home: &Path, spec: &TrialSpec) -> Result<Dataset, DataError> {
     Ok(dataset::load(&path, symbol, &spec.data.repairs)?.0)
 }
 
+/// The bars that a trial learned from, after it.
+fn same(home: &Path, spec: &TrialSpec) -> Result<Dataset, Failure> {
+    let dataset = load(home, spec).map_err(|error| failure(FailureClass::Data, &error))?;
+    let (expected, actual) = (spec.data_digest, dataset.digest);
+    if expected == actual {
+        return Ok(dataset);
+    }
+    let error = TrainError::OtherData { expected, actual };
+    Err(failure(error.class(), &error))
+}
+
 /// The symbols that are learned from beside the traded one.
 fn companions(home: &Path, spec: &TrialSpec) -> Result<Vec<Dataset>, DataError> {
     let path = dataset::resolve_below(home, &spec.data.source)?;
@@ -220,24 +277,69 @@ fn companions(home: &Path, spec: &TrialSpec) -> Result<Vec<Dataset>, DataError> 
     }
 }
 
+/// What a trial learns from.
+enum Prepared {
+    Whole(Box<TrainingData>),
+    Shelved(Box<Shelves>),
+}
+
+impl Prepared {
+    /// Where all is in memory.
+    fn whole(&self) -> Option<&TrainingData> {
+        match self {
+            Self::Whole(data) => Some(data),
+            Self::Shelved(_) => None,
+        }
+    }
+
+    fn material(&self) -> Material<'_> {
+        match self {
+            Self::Whole(data) => Material::Whole(data),
+            Self::Shelved(shelves) => Material::Shelved(shelves),
+        }
+    }
+
+    /// Return, in units of the training labels, and direction of each validation row.
+    fn validation_outcomes(&self, task: &SupervisedSpec) -> Result<Vec<(f64, u8)>, TrainError> {
+        match self {
+            Self::Whole(data) => {
+                let labels = data.labels(task)?.validation;
+                Ok(labels.iter().map(|label| (f64::from(label.standardised_return), label.class)).collect())
+            }
+            Self::Shelved(shelves) => shelves.validation_outcomes(),
+        }
+    }
+}
+
+/// What the network of a trial is judged on: bars of the traded symbol, which a backtest holds whole.
+struct Judged<'a> {
+    dataset: &'a Dataset,
+    validation: Range<usize>,
+    learned: Option<&'a LearnedState>,
+}
+
+impl<'a> Judged<'a> {
+    fn of(data: &'a TrainingData) -> Self {
+        Self { dataset: &data.dataset, validation: data.split.validation.clone(), learned: data.learned.as_ref() }
+    }
+}
+
 /// Refuses a calibration that will not be possible, before the time of a training is spent on it.
-fn check_calibration(spec: &TrialSpec, data: &TrainingData) -> Result<(), Failure> {
+fn check_calibration(spec: &TrialSpec, prepared: &Prepared) -> Result<(), Failure> {
     let TaskSpec::Supervised(task) = &spec.task else { return Ok(()) };
     if task.calibration.is_none() {
         return Ok(());
     }
-    let labels = data.labels(task).map_err(|error| failure(error.class(), &error))?;
-    let outcomes: Vec<(f64, u8)> =
-        labels.validation.iter().map(|label| (f64::from(label.standardised_return), label.class)).collect();
+    let outcomes = prepared.validation_outcomes(task).map_err(|error| failure(error.class(), &error))?;
     calibration::check_outcomes(&outcomes).map_err(|error| uncalibrated(&error))
 }
 
 /// The calibration that the trial of a bundle asks for, fitted on validation; `None` where it asks for none.
-fn calibrate(bundle: &Bundle, data: &TrainingData) -> Result<Option<Fitted>, Failure> {
+fn calibrate(bundle: &Bundle, judged: &Judged<'_>) -> Result<Option<Fitted>, Failure> {
     let TaskSpec::Supervised(task) = &bundle.manifest().trial.task else { return Ok(None) };
     let Some(wanted) = &task.calibration else { return Ok(None) };
     let model = Model::load(bundle).map_err(|error| failure(FailureClass::Bug, &error))?;
-    model.calibrate(&on_validation(bundle, data), (task, wanted)).map(Some).map_err(|error| uncalibrated(&error))
+    model.calibrate(&on_validation(bundle, judged), (task, wanted)).map(Some).map_err(|error| uncalibrated(&error))
 }
 
 /// What a store does not give now it may give at the next attempt; what is lost or damaged there stays so.
@@ -268,19 +370,19 @@ fn uncalibrated(error: &CalibrationError) -> Failure {
     failure(class, error)
 }
 
-fn on_validation<'a>(bundle: &'a Bundle, data: &'a TrainingData) -> Setting<'a> {
+fn on_validation<'a>(bundle: &'a Bundle, judged: &Judged<'a>) -> Setting<'a> {
     let trial = &bundle.manifest().trial;
-    let range = data.split.validation.clone();
-    Setting { dataset: &data.dataset, range, env: &trial.env, strategy: &trial.strategy }
+    let range = judged.validation.clone();
+    Setting { dataset: judged.dataset, range, env: &trial.env, strategy: &trial.strategy }
 }
 
 /// What the learned network would have earned on validation, after costs.
-fn validate(bundle: &Bundle, (data, encoder): (&TrainingData, Option<&Encoder>)) -> Result<Backtest, BacktestError> {
+fn validate(bundle: &Bundle, (judged, encoder): (&Judged<'_>, Option<&Encoder>)) -> Result<Backtest, BacktestError> {
     let model = match encoder {
         None => Model::load(bundle)?,
         Some(encoder) => Model::sharing(bundle, encoder.embedding())?,
     };
-    model.run(&on_validation(bundle, data))
+    model.run(&on_validation(bundle, judged))
 }
 
 /// A series whose returns are all numbers: ruin makes the rest undefined, which is a loss of everything.
@@ -293,8 +395,8 @@ fn finite(mut series: Series) -> Series {
 struct StoreSink<'a> {
     store: &'a Store,
     reporter: &'a mut Reporter,
-    /// Where networks of folds trade.
-    market: (&'a TrialSpec, &'a Dataset),
+    /// Where networks of folds trade; `None` where no bars are held.
+    market: Option<(&'a TrialSpec, &'a Dataset)>,
     /// What the scheduler keeps, newest first.
     kept: Vec<CheckpointRef>,
     checkpointed: Option<Instant>,
@@ -327,7 +429,7 @@ impl<'a> StoreSink<'a> {
         store: &'a Store,
         reporter: &'a mut Reporter,
         assignment: &'a Assignment,
-        market: (&'a TrialSpec, &'a Dataset),
+        market: Option<(&'a TrialSpec, &'a Dataset)>,
     ) -> Self {
         let (rung, lent) = (assignment.rung, assignment.lent.as_slice());
         Self { store, reporter, market, kept: Vec::new(), checkpointed: None, began: None, rung, held: None, lent }
@@ -382,7 +484,8 @@ impl Sink for StoreSink<'_> {
     }
 
     fn trade(&mut self, fold: &FoldModel<'_>) -> Result<Option<f64>, SinkError> {
-        folds::sharpe(self.market, fold).map(Some).map_err(|error| SinkError(chain(&error)))
+        let sharpe = self.market.map(|market| folds::sharpe(market, fold)).transpose();
+        sharpe.map_err(|error| SinkError(chain(&error)))
     }
 
     fn should_stop(&self) -> bool {

@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 use benchmarks::clock::Moment;
 use benchmarks::forecast::speed::{self, Mode};
 use benchmarks::forecast::{Planted, learnable};
+use benchmarks::shelved::Held;
 use benchmarks::{agent, figures, gemm, market, recipes};
 use envs::bench::Stepped;
 use serde_json::json;
@@ -144,6 +145,23 @@ pub(crate) fn market(context: &Context, options: &BenchMarket) -> Result<Exit> {
 pub(crate) fn forecaster(mode: Mode, seconds: f64) -> Result<Exit> {
     let line = speed::run(mode, seconds).context("the benchmark network cannot be run")?;
     crate::view::line(&serde_json::to_value(line).context("the figures are no JSON")?);
+    Ok(Exit::Ok)
+}
+
+/// What a training takes of memory for its bars, beside what the process took before it.
+pub(crate) fn shelved(context: &Context, held: Held, (bars, symbols): (u64, u32), steps: u32) -> Result<Exit> {
+    let home = fresh_home(context)?;
+    let set = benchmarks::shelved::write(&home, bars, symbols).context("the bars cannot be written")?;
+    let before = peak_rss_mb("self").context("the system does not say how much memory is used")?;
+    let learned = benchmarks::shelved::learn(&set, held, steps as usize).context("the bars cannot be learned from")?;
+    let after = peak_rss_mb("self").context("the system does not say how much memory is used")?;
+    std::fs::remove_dir_all(&home).with_context(|| format!("{} cannot be removed", home.display()))?;
+    let mut line = serde_json::to_value(&learned).context("the figures are no JSON")?;
+    line["bench"] = json!("shelved");
+    line["rss_before_mb"] = json!(before);
+    line["rss_mb"] = json!(after);
+    line["rss_bytes_per_bar"] = json!(((after - before) * 1_048_576.0 / learned.bars as f64 * 10.0).round() / 10.0);
+    crate::view::line(&line);
     Ok(Exit::Ok)
 }
 

@@ -36,6 +36,7 @@ pub(crate) fn scheduler(
     let quota = shares(quota)?;
     let options = Options { scope: Scope::All, recovery: Recovery::Readopt, quota, ..Options::default() };
     let journal = journal.map_or(JournalAt::Home, |url| JournalAt::Postgres(url.to_owned()));
+    scheduler::tell_journal(context.home.path(), &journal)?;
     let config = Config { listen, transport, options, journal, ..Config::new(context.home.path()) };
     serving_runtime()?.block_on(async {
         let config = Config { tracer: traced::tracer("tradewind-scheduler")?, ..config };
@@ -194,7 +195,7 @@ fn drawn_id(credentials: &Credentials) -> Result<WorkerId> {
 
 /// Who knows what happened in a home.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Witness {
+enum Witness {
     /// Its own journal, also while nobody is at work.
     Journal,
     /// A scheduler: one that this home joined, or its own, which keeps its journal in a database.
@@ -202,16 +203,16 @@ pub(crate) enum Witness {
 }
 
 impl Witness {
-    pub(crate) fn of(context: &Context) -> Self {
+    fn of(context: &Context) -> Result<Self> {
         let home = context.home.path();
-        let in_a_database = || !scheduler::has_journal(home) && scheduler::address(home).is_some();
-        if scheduler::joined(home).is_some() || in_a_database() { Self::Scheduler } else { Self::Journal }
+        let elsewhere = scheduler::joined(home).is_some() || scheduler::journals_elsewhere(home)?;
+        Ok(if elsewhere { Self::Scheduler } else { Self::Journal })
     }
 }
 
 /// Lists experiments.
 pub(crate) fn list(context: &Context) -> Result<Exit> {
-    let experiments = match Witness::of(context) {
+    let experiments = match Witness::of(context)? {
         Witness::Scheduler => {
             runtime()?.block_on(async { Ok::<_, anyhow::Error>(connect(context, None).await?.list().await?) })?
         }
@@ -262,7 +263,7 @@ pub(crate) fn owner(view: &ExperimentView) -> String {
 
 /// Shows an experiment's trials.
 pub(crate) fn show(context: &Context, experiment: &ExperimentId) -> Result<Exit> {
-    let detail = match Witness::of(context) {
+    let detail = match Witness::of(context)? {
         Witness::Scheduler => runtime()?
             .block_on(async { Ok::<_, anyhow::Error>(connect(context, None).await?.show(experiment).await?) })?,
         Witness::Journal => scheduler::history(context.home.path())?

@@ -11,7 +11,7 @@ use scheduler::LogLine;
 use spec::ExperimentId;
 
 use crate::args::Logged;
-use crate::commands::cluster::{Witness, connect};
+use crate::commands::cluster::connect;
 use crate::commands::{Audience, Context, runtime};
 use crate::exit::{Exit, bad_input};
 use crate::view::line;
@@ -35,14 +35,16 @@ pub(crate) fn logs(context: &Context, of: &Logged, until: Until) -> Result<Exit>
         Logged::Trial(trial) => &trial.experiment,
     };
     let path = scheduler::log_path(context.home.path(), experiment);
-    if !is_known(context, experiment, &path)? {
+    let mut teller = Teller::new(context, experiment)?;
+    // What was measured for another home's scheduler is kept in the store, if anywhere.
+    if teller.ended()?.is_none() {
         return stored(context, of, experiment);
     }
     let mut reader = None;
     let mut text = Vec::new();
     loop {
         // Asked before reading: what is written until then is printed.
-        let ended = until == Until::Now || has_ended(context, experiment)?;
+        let ended = until == Until::Now || teller.ended()? == Some(true);
         if reader.is_none() {
             reader = std::fs::File::open(&path).ok().map(BufReader::new);
         }
@@ -90,24 +92,45 @@ pub(crate) fn keep(context: &Context, experiment: &ExperimentId) -> Result<()> {
     }
 }
 
-/// Whether an experiment is one of this home, so that its log lies or will lie here.
-fn is_known(context: &Context, experiment: &ExperimentId, path: &Path) -> Result<bool> {
-    match Witness::of(context) {
-        Witness::Journal => Ok(scheduler::history(context.home.path())?.experiment(experiment).is_some()),
-        Witness::Scheduler => path.try_exists().with_context(|| format!("log {} cannot be read", path.display())),
-    }
+/// Longest time, in looks, that a scheduler may be gone: its database or its lead may be on the way back.
+const LOOKS_MISSED_MAX: u32 = 60;
+
+/// Who is asked whether an experiment of this home has ended.
+enum Teller<'a> {
+    Journal { home: &'a Path, experiment: &'a ExperimentId },
+    Scheduler { runtime: tokio::runtime::Runtime, client: protocol::Client, missed: u32, experiment: &'a ExperimentId },
 }
 
-fn has_ended(context: &Context, experiment: &ExperimentId) -> Result<bool> {
-    match Witness::of(context) {
-        Witness::Journal => {
-            let ledger = scheduler::history(context.home.path())?;
-            Ok(ledger.experiment(experiment).is_none_or(|experiment| experiment.state.is_final()))
+impl<'a> Teller<'a> {
+    fn new(context: &'a Context, experiment: &'a ExperimentId) -> Result<Self> {
+        let home = context.home.path();
+        if !scheduler::journals_elsewhere(home)? {
+            return Ok(Self::Journal { home, experiment });
         }
-        Witness::Scheduler => runtime()?.block_on(async {
-            let detail = connect(context, None).await?.show(experiment).await?;
-            Ok(detail.experiment.state.is_final())
-        }),
+        let runtime = runtime()?;
+        let client = runtime.block_on(connect(context, None))?;
+        Ok(Self::Scheduler { runtime, client, missed: 0, experiment })
+    }
+
+    /// `None` of an experiment that is not known.
+    fn ended(&mut self) -> Result<Option<bool>> {
+        match self {
+            Self::Journal { home, experiment } => {
+                let ledger = scheduler::history(home)?;
+                Ok(ledger.experiment(experiment).map(|experiment| experiment.state.is_final()))
+            }
+            Self::Scheduler { runtime, client, missed, experiment } => match runtime.block_on(client.list()) {
+                Ok(listed) => {
+                    *missed = 0;
+                    Ok(listed.iter().find(|view| view.experiment == **experiment).map(|view| view.state.is_final()))
+                }
+                Err(error) if error.is_transient() && *missed < LOOKS_MISSED_MAX => {
+                    *missed += 1;
+                    Ok(Some(false))
+                }
+                Err(error) => Err(error.into()),
+            },
+        }
     }
 }
 

@@ -120,6 +120,9 @@ pub(crate) fn dispatch(cli: &Cli) -> Result<Exit> {
         Command::Bench(Bench::Rl(options)) => bench::rl(&context, options),
         Command::Bench(Bench::Market(options)) => bench::market(&context, options),
         Command::Bench(Bench::Forecaster { mode, seconds }) => bench::forecaster(*mode, *seconds),
+        Command::Bench(Bench::Shelved { held, bars, symbols, steps }) => {
+            bench::shelved(&context, *held, (*bars, *symbols), *steps)
+        }
         Command::Bench(Bench::Learnable { series, rows, epochs, seeds, first_seed }) => {
             bench::learnable(&context, *series, (*rows as usize, *epochs), *first_seed..first_seed + seeds)
         }

@@ -5,6 +5,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::processes::{Running, log, until};
 use crate::site::Site;
 
+/// All files beside checkpoints, half-written ones too.
+fn stored(site: &Site) -> usize {
+    std::fs::read_dir(site.home().join("store/checkpoints")).into_iter().flatten().count()
+}
+
 #[test]
 fn stopped_trials_leave_no_checkpoint_behind() {
     let site = Site::new();
@@ -12,7 +17,7 @@ fn stopped_trials_leave_no_checkpoint_behind() {
     let spec = site.spec(&[("trials: 24", "trials: 4"), ("batch: 8", "batch: 4"), ("direction: maximise", halved)]);
     let outcome = site.json(&["run", &spec]);
     assert!(outcome["trials"]["pruned"].as_u64() >= Some(2), "{outcome}");
-    assert!(site.checkpoints().is_empty());
+    assert_eq!(stored(&site), 0);
     assert_eq!(site.json(&["clean"])["checkpoints"], serde_json::json!({ "deleted": 0, "kept": 0 }));
 }
 
@@ -42,5 +47,5 @@ fn what_an_interrupted_run_goes_on_from_is_kept_until_it_has_ended() {
     let seen = log(&site, &id).len();
     site.json(&["resume", &id]);
     assert!(attempts(seen) > Some(1), "it began again: the checkpoint was lost");
-    assert!(site.checkpoints().is_empty(), "nothing goes on from a trial that has ended");
+    assert_eq!(stored(&site), 0, "nothing goes on from a trial that has ended");
 }

@@ -1,5 +1,7 @@
 //! A scheduler whose journal is in PostgreSQL, while its database ends and begins again.
 
+use std::io::Read as _;
+
 use protocol::ExperimentState;
 use scheduler::event::{Event, Record};
 use scheduler::journal::{Journal as _, PostgresJournal, fold};
@@ -45,6 +47,8 @@ fn a_scheduler_whose_database_is_restarted_leads_again_and_nothing_is_lost_or_do
     let across = submitted(&site, &short(&site, "across", 2), &[]);
     let acknowledged = records(&database);
 
+    let mut followed = site.start(&["logs", "-f", &across]);
+
     database.halt();
     let spec = short(&site, "during", 2);
     let hand_in = ["submit", spec.as_str(), "--scheduler", url.as_str()];
@@ -65,8 +69,13 @@ fn a_scheduler_whose_database_is_restarted_leads_again_and_nothing_is_lost_or_do
     assert_eq!(listed, [&before, &across, &during]);
     let shown: serde_json::Value = serde_json::from_slice(&site.run(&["show", &during, "--json"]).stdout).unwrap();
     assert_eq!((&shown["state"], shown["trials"].as_array().unwrap().len()), (&"succeeded".into(), 2));
-    let followed = site.run(&["logs", "-f", &during]);
-    assert!(followed.status.success() && !followed.stdout.is_empty(), "{}", text(&followed.stderr));
+    // It began before the database ended, and saw the end after.
+    let mut lines = String::new();
+    followed.stdout.take().unwrap().read_to_string(&mut lines).unwrap();
+    assert!(followed.wait().unwrap().success());
+    for trial in 0..2 {
+        assert!(lines.contains(&format!("{across}.{trial}")), "no word of trial {trial}: {lines}");
+    }
 
     let whole = records(&database);
     assert!(whole.starts_with(&acknowledged), "what was acknowledged is no longer there as it was");

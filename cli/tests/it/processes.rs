@@ -49,10 +49,18 @@ pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
 /// A scheduler on a home, and its address.
 pub(crate) fn scheduler(site: &Site, listen: &str, more: &[&str]) -> (Running, String) {
     let mut process = site.start(&[&["scheduler", "--listen", listen][..], more].concat());
+    let said = BufReader::new(process.stdout.take().unwrap()).lines();
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || said.map_while(Result::ok).try_for_each(|line| tell.send(line)));
     // One whose journal is in a database says first that it stands by.
-    let mut said = BufReader::new(process.stdout.take().unwrap()).lines();
-    let url = said.find_map(|line| line.unwrap().strip_prefix("scheduler at ").map(str::to_owned));
-    (Running(process), url.expect("it ended and did not say where it is"))
+    let mut before = Vec::new();
+    loop {
+        let line = told.recv_timeout(PATIENCE).unwrap_or_else(|why| panic!("{why}: it said only {before:?}"));
+        match line.strip_prefix("scheduler at ") {
+            Some(url) => return (Running(process), url.to_owned()),
+            None => before.push(line),
+        }
+    }
 }
 
 /// A worker of a scheduler.

@@ -2,7 +2,8 @@
 //!
 //! A [`Dataset`] is one symbol's bars with the digest of their content; whatever is trained names that digest. Scraped
 //! sources are import-only: CSV and Parquet come in through [`import`], adjusted over all prices, and only Parquet is trained
-//! on. Knows no models, no brokers and no clock.
+//! on. What is larger than memory is a [`Series`], whose bars come in parts, decoded in the background. Knows no models, no
+//! brokers and no clock.
 
 mod error;
 mod folds;
@@ -24,7 +25,8 @@ pub use quality::{
     Finding, FindingKind, QualityReport, Severity, Tally, check, check_on, check_set, page as quality_page,
 };
 pub use repair::Repaired;
-pub use split::{SplitIndices, split};
+pub use split::{SplitIndices, Splitter, split};
 pub use table::{
-    About, Dataset, about, load, load_all, read_parquet, resolve, resolve_below, symbols, verify, write_parquet,
+    About, Dataset, Part, Series, SeriesReader, about, load, load_all, read_parquet, resolve, resolve_below, series,
+    symbols, verify, write_parquet, write_series,
 };

@@ -2,6 +2,7 @@
 //! learned, what is judged and what follows outcomes as they become known take it from here.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use market::Bar;
 use spec::{LabelSpec, SupervisedSpec};
@@ -16,7 +17,7 @@ pub fn log_return(bars: &[Bar], from: usize, to: usize) -> f64 {
 /// horizon] for its value. `unit`: the deviation of the training split's returns over the horizon, log return.
 #[must_use]
 pub fn direction(bars: &[Bar], bar: usize, task: &SupervisedSpec, unit: f64) -> u8 {
-    Rule::of(task, unit).direction(&|at: usize| bars[at].close, bar)
+    Rule::of(task, unit).direction(&|at: usize| bars[at].close, &|at: usize| log_return(bars, at, at + 1), bar)
 }
 
 /// Bars before a decision whose closes its direction reads: where there are fewer, barriers are drawn by fewer returns than
@@ -32,7 +33,48 @@ pub const fn bars_before(task: &SupervisedSpec) -> usize {
 /// Deviation of the last `known` one-bar returns up to `bar`; of fewer where there are no more, 0 below two.
 #[must_use]
 pub fn trailing_deviation(bars: &[Bar], bar: usize, known: usize) -> f64 {
-    deviation(&|at: usize| bars[at].close, bar, known)
+    deviation(&|at: usize| log_return(bars, at, at + 1), bar, known)
+}
+
+/// Closes of bars one after the other, with the return from each to the next: what the outcomes of many bars are read from,
+/// to the same bits as from the bars, and each logarithm taken once.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Closes {
+    closes: Vec<f64>,
+    returns: Vec<f64>,
+}
+
+impl Closes {
+    /// Of closes in order of time.
+    #[must_use]
+    pub fn new(closes: Vec<f64>) -> Self {
+        let returns = closes.windows(2).map(|pair| (pair[1] / pair[0]).ln()).collect();
+        Self { closes, returns }
+    }
+
+    /// Those of bars.
+    #[must_use]
+    pub fn of(bars: &[Bar]) -> Self {
+        Self::new(bars.iter().map(|bar| bar.close).collect())
+    }
+
+    /// As [`log_return`].
+    #[must_use]
+    pub fn log_return(&self, from: usize, to: usize) -> f64 {
+        between(&|at: usize| self.closes[at], from, to)
+    }
+
+    /// The log returns from each of these bars to the next.
+    #[must_use]
+    pub fn returns(&self, bars: Range<usize>) -> &[f64] {
+        &self.returns[bars]
+    }
+
+    /// As [`direction`].
+    #[must_use]
+    pub fn direction(&self, bar: usize, task: &SupervisedSpec, unit: f64) -> u8 {
+        Rule::of(task, unit).direction(&|at: usize| self.closes[at], &|at: usize| self.returns[at], bar)
+    }
 }
 
 /// Directions of bars that close one after the other, each said once it is known. Keeps the closes that the next one reads,
@@ -62,7 +104,8 @@ impl Directions {
         }
         self.closes.push_back(close);
         let known = self.closes.len() == self.reach();
-        known.then(|| self.rule.direction(&|at: usize| self.closes[at], self.before))
+        let held = |at: usize| self.closes[at];
+        known.then(|| self.rule.direction(&held, &|at: usize| between(&held, at, at + 1), self.before))
     }
 
     /// Closes that one direction reads.
@@ -85,14 +128,15 @@ impl Rule {
         Self { labels: task.labels, flat_band: task.flat_band, horizon: task.horizon as usize, unit }
     }
 
-    fn direction(&self, close: &impl Fn(usize) -> f64, bar: usize) -> u8 {
+    /// `step`: the log return from a bar to the next.
+    fn direction(&self, close: &impl Fn(usize) -> f64, step: &impl Fn(usize) -> f64, bar: usize) -> u8 {
         match self.labels {
             LabelSpec::Horizon => {
                 let standardised = between(close, bar, bar + self.horizon) / self.unit;
                 u8::from(standardised >= -self.flat_band) + u8::from(standardised > self.flat_band)
             }
             LabelSpec::TripleBarrier { width, bars: known } => {
-                self.barrier_touched(close, bar, width * deviation(close, bar, known as usize))
+                self.barrier_touched(close, bar, width * deviation(step, bar, known as usize))
             }
         }
     }
@@ -122,9 +166,9 @@ fn between(close: &impl Fn(usize) -> f64, from: usize, to: usize) -> f64 {
     (close(to) / close(from)).ln()
 }
 
-fn deviation(close: &impl Fn(usize) -> f64, bar: usize, known: usize) -> f64 {
+fn deviation(step: &impl Fn(usize) -> f64, bar: usize, known: usize) -> f64 {
     let first = bar.saturating_sub(known);
-    let (count, returns) = (bar - first, || (first..bar).map(move |at| between(close, at, at + 1)));
+    let (count, returns) = (bar - first, || (first..bar).map(step));
     let mean = returns().sum::<f64>() / count.max(1) as f64;
     let variance = returns().map(|value| (value - mean).powi(2)).sum::<f64>();
     (variance / count.saturating_sub(1).max(1) as f64).sqrt()
@@ -148,6 +192,25 @@ mod tests {
     fn task(labels: LabelSpec, horizon: u32) -> SupervisedSpec {
         let task = serde_json::json!({"window": 4, "horizon": horizon, "epochs": 1, "learning_rate": 0.001});
         SupervisedSpec { labels, ..serde_json::from_value(task).unwrap() }
+    }
+
+    #[test]
+    fn closes_alone_give_the_bits_that_bars_give_wherever_they_begin() {
+        let bars = bars(120);
+        for labels in [LabelSpec::Horizon, LabelSpec::TripleBarrier { width: 0.7, bars: 9 }] {
+            let task = task(labels, 4);
+            // From the first bar, where fewer returns are known than asked for, and from as late as all of them are known.
+            for (from, first) in [(0, 0), (40, 40 + bars_before(&task))] {
+                let closes = Closes::of(&bars[from..]);
+                for at in first..bars.len() - 4 {
+                    assert_eq!(closes.direction(at - from, &task, 0.02), direction(&bars, at, &task, 0.02), "bar {at}");
+                    let (own, whole) = (closes.log_return(at - from, at - from + 4), log_return(&bars, at, at + 4));
+                    assert_eq!(own.to_bits(), whole.to_bits());
+                    let step = closes.returns(at - from..at - from + 1)[0];
+                    assert_eq!(step.to_bits(), log_return(&bars, at, at + 1).to_bits());
+                }
+            }
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Bars at rest: Parquet with the digest of each symbol's content.
 
+mod series;
 mod staged;
 mod write;
 
@@ -20,8 +21,9 @@ use crate::import::{Action, encode};
 use crate::repair::repair;
 use crate::{DataError, Repaired};
 
-pub use write::write_parquet;
+pub use series::{Part, Series, SeriesReader, series};
 pub(crate) use write::{Provenance, Writer};
+pub use write::{write_parquet, write_series};
 
 /// Prefix of the metadata keys that hold each symbol's digest.
 const DIGEST_KEY: &str = "tradewind.digest.";
@@ -37,6 +39,9 @@ const CALENDAR_KEY: &str = "tradewind.calendar";
 
 /// Metadata key of the adjustment.
 const ADJUSTMENT_KEY: &str = "tradewind.adjustment";
+
+/// What is wrong with a file that somebody else made to look like ours.
+const FOREIGN: &str = "a column has another type than an import writes";
 
 const NUMBERS: [&str; 5] = ["open", "high", "low", "close", "volume"];
 
@@ -196,25 +201,24 @@ fn read_all(path: &Path, symbols: &[Symbol]) -> Result<Vec<(Dataset, Vec<Action>
     let builder = open(path)?;
     let metadata = metadata(&builder);
     let about = About::of(path, &metadata)?;
-    let mut promised = Vec::with_capacity(symbols.len());
+    let mut kept = Vec::with_capacity(symbols.len());
     for symbol in symbols {
-        let Some(digest) = value(&metadata, &format!("{DIGEST_KEY}{symbol}")) else {
-            return Err(DataError::Symbol { path: path.to_owned(), symbol: symbol.clone(), held: about.symbols });
-        };
+        let digest = promised(path, (&about, &metadata), symbol)?;
         let actions = match value(&metadata, &format!("{ACTIONS_KEY}{symbol}")) {
             Some(text) => serde_json::from_str(&text).map_err(|error| format(error.to_string()))?,
             None => Vec::new(),
         };
-        promised.push((digest, actions));
+        kept.push((digest, actions));
     }
-    let reader = builder.build().map_err(|error| format(error.to_string()))?;
+    let groups = series::groups(builder.metadata(), symbols);
+    let reader = builder.with_row_groups(groups).build().map_err(|error| format(error.to_string()))?;
     let mut bars = vec![Vec::new(); symbols.len()];
     for batch in reader {
         decode(&batch.map_err(|error| format(error.to_string()))?, symbols, &mut bars)
-            .ok_or_else(|| format("a column has another type than an import writes".to_owned()))?;
+            .ok_or_else(|| format(FOREIGN.to_owned()))?;
     }
     let mut sets = Vec::with_capacity(symbols.len());
-    for ((symbol, bars), (digest, actions)) in symbols.iter().zip(bars).zip(promised) {
+    for ((symbol, bars), (digest, actions)) in symbols.iter().zip(bars).zip(kept) {
         let set = Dataset::new(symbol.clone(), about.interval, bars).on(about.calendar);
         if set.digest.to_string() != digest {
             return Err(DataError::Changed { path: path.to_owned(), symbol: symbol.clone() });
@@ -222,6 +226,15 @@ fn read_all(path: &Path, symbols: &[Symbol]) -> Result<Vec<(Dataset, Vec<Action>
         sets.push((set, actions));
     }
     Ok(sets)
+}
+
+/// The digest of a symbol's bars that was written at the import.
+fn promised(path: &Path, (about, metadata): (&About, &[KeyValue]), symbol: &Symbol) -> Result<String, DataError> {
+    let unknown = || {
+        let (symbol, held) = (symbol.clone(), about.symbols.clone());
+        DataError::Symbol { path: path.to_owned(), symbol, held }
+    };
+    value(metadata, &format!("{DIGEST_KEY}{symbol}")).ok_or_else(unknown)
 }
 
 fn open(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, DataError> {
@@ -267,19 +280,32 @@ impl<'a> Decoded<'a> {
     }
 }
 
-/// Appends the bars of each symbol to its own. Rows of a symbol mostly stand together, so the one before is tried first.
-fn decode(batch: &RecordBatch, symbols: &[Symbol], bars: &mut [Vec<Bar>]) -> Option<()> {
-    let decoded = Decoded::of(batch)?;
-    let mut last = 0;
-    for row in 0..batch.num_rows() {
-        let name = decoded.symbols.value(row);
-        if symbols[last].as_str() != name {
-            match symbols.iter().position(|symbol| symbol.as_str() == name) {
-                Some(place) => last = place,
-                None => continue,
-            }
+/// Finds symbols by their names. Rows of a symbol mostly stand together, so the one found last is tried first.
+struct Places<'a> {
+    symbols: &'a [Symbol],
+    last: usize,
+}
+
+impl<'a> Places<'a> {
+    const fn of(symbols: &'a [Symbol]) -> Self {
+        Self { symbols, last: 0 }
+    }
+
+    fn find(&mut self, name: &str) -> Option<usize> {
+        if self.symbols.get(self.last)?.as_str() != name {
+            self.last = self.symbols.iter().position(|symbol| symbol.as_str() == name)?;
         }
-        bars[last].push(decoded.bar(row));
+        Some(self.last)
+    }
+}
+
+/// Appends the bars of each symbol to its own.
+fn decode(batch: &RecordBatch, symbols: &[Symbol], bars: &mut [Vec<Bar>]) -> Option<()> {
+    let (decoded, mut places) = (Decoded::of(batch)?, Places::of(symbols));
+    for row in 0..batch.num_rows() {
+        if let Some(place) = places.find(decoded.symbols.value(row)) {
+            bars[place].push(decoded.bar(row));
+        }
     }
     Some(())
 }
@@ -319,8 +345,7 @@ fn each_bar(path: &Path, mut act: impl FnMut(&Symbol, &Bar)) -> Result<(), DataE
     let mut symbol: Option<Symbol> = None;
     for batch in reader {
         let batch = batch.map_err(|error| format(error.to_string()))?;
-        let decoded =
-            Decoded::of(&batch).ok_or_else(|| format("a column has another type than an import writes".to_owned()))?;
+        let decoded = Decoded::of(&batch).ok_or_else(|| format(FOREIGN.to_owned()))?;
         for row in 0..batch.num_rows() {
             let name = decoded.symbols.value(row);
             if symbol.as_ref().is_none_or(|symbol| symbol.as_str() != name) {

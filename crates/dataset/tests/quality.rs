@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test panics when it fails")]
 
-use dataset::{DataError, FindingKind, QualityReport, Severity, Tally, check, check_on, quality_page, split};
+use dataset::{DataError, FindingKind, QualityReport, Severity, Splitter, Tally, check, check_on, quality_page, split};
 use market::{Bar, Calendar, Interval, Symbol, Timestamp};
 use proptest::prelude::*;
 use spec::{DateRange, SplitSpec};
@@ -258,5 +258,29 @@ proptest! {
         }
         prop_assert_eq!(cut.validation.start as i64, first + 1 + i64::from(embargo));
         prop_assert_eq!(cut.test.start as i64, second + 1 + i64::from(embargo));
+    }
+
+    #[test]
+    fn bars_that_come_one_by_one_are_cut_as_those_that_are_there(
+        days in prop::collection::btree_set(0i64..120, 0..100), ends in (20i64..40, 60i64..80), embargo in 0u32..8,
+    ) {
+        let (first, second) = ends;
+        // The first and the last bars lie outside all splits.
+        let spec = SplitSpec { embargo, ..spec((5, first), (first + 1, second), (second + 1, 99)) };
+        let bars: Vec<Bar> =
+            days.iter().map(|day| Bar { time: Timestamp::from_micros(day * DAY), ..bar("2018-07-02") }).collect();
+        let mut splitter = Splitter::new(&spec);
+        let entries: Vec<usize> =
+            bars.iter().enumerate().filter(|(_, bar)| splitter.push(bar.time)).map(|(place, _)| place).collect();
+        match (split(&bars, &spec), splitter.split()) {
+            (Ok(whole), Ok(cut)) => {
+                prop_assert_eq!(&entries, &[whole.test.start]);
+                prop_assert_eq!(whole, cut);
+            }
+            (whole, cut) => {
+                let [whole, cut] = [whole, cut].map(|refused| refused.unwrap_err().to_string());
+                prop_assert_eq!(whole, cut);
+            }
+        }
     }
 }

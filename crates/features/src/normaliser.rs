@@ -1,5 +1,7 @@
 //! Fitted standardisation: mean and deviation of the training rows, and nothing later.
 
+use std::convert::Infallible;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Matrix, Profile};
@@ -27,21 +29,26 @@ impl Normaliser {
     #[must_use]
     pub fn fit(matrix: &Matrix, bars: impl Iterator<Item = usize> + Clone) -> Self {
         let rows = || bars.clone().filter_map(|bar| matrix.row(bar));
-        let count = rows().count().max(1) as f64;
-        let mut mean = vec![0.0; matrix.width];
-        for row in rows() {
-            mean.iter_mut().zip(row).for_each(|(sum, value)| *sum += value / count);
+        let column = |at: usize| Ok::<Vec<f64>, Infallible>(rows().map(|row| row[at]).collect());
+        let Ok(fitted) = Self::fit_columns(matrix.width, column);
+        fitted
+    }
+
+    /// Fits `width` columns, of which only the one that is asked for needs to be in memory. `values` gives the values of a
+    /// column in the complete rows, in their order.
+    ///
+    /// # Errors
+    /// The first that `values` gives.
+    pub fn fit_columns<E>(width: usize, mut values: impl FnMut(usize) -> Result<Vec<f64>, E>) -> Result<Self, E> {
+        let mut fitted = Self { mean: Vec::new(), std: Vec::new(), clip: CLIP, profiles: Vec::new() };
+        for column in 0..width {
+            let values = values(column)?;
+            let (mean, std) = standard(&values);
+            fitted.mean.push(mean);
+            fitted.std.push(std);
+            fitted.profiles.extend(Profile::of(values));
         }
-        let mut variance = vec![0.0; matrix.width];
-        for row in rows() {
-            for ((sum, value), mean) in variance.iter_mut().zip(row).zip(&mean) {
-                *sum += (value - mean) * (value - mean) / count;
-            }
-        }
-        let std = variance.iter().map(|variance| if *variance > 1e-24 { variance.sqrt() } else { 1.0 }).collect();
-        let column = |at: usize| Profile::of(rows().map(|row| row[at]).collect());
-        let profiles = (0..matrix.width).map_while(column).collect();
-        Self { mean, std, clip: CLIP, profiles }
+        Ok(fitted)
     }
 
     /// Columns that did not vary where they were fitted, by place: they teach nothing.
@@ -58,4 +65,12 @@ impl Normaliser {
             *out = ((value - mean) / std).clamp(-self.clip, self.clip) as f32;
         }
     }
+}
+
+/// Mean and population deviation; 1 where the values do not vary.
+fn standard(values: &[f64]) -> (f64, f64) {
+    let count = values.len().max(1) as f64;
+    let mean = values.iter().fold(0.0, |sum, value| sum + value / count);
+    let variance = values.iter().fold(0.0, |sum, value| sum + (value - mean) * (value - mean) / count);
+    (mean, if variance > 1e-24 { variance.sqrt() } else { 1.0 })
 }

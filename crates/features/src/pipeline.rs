@@ -215,19 +215,51 @@ pub fn compute(specs: &[FeatureSpec], bars: &[Bar]) -> Result<Matrix, FeatureErr
 /// As [`Pipeline::new`]; [`FeatureError::Defect`], [`FeatureError::Extreme`], [`FeatureError::OutOfOrder`] and
 /// [`FeatureError::Gap`] for bars no row may be made of.
 pub fn compute_on(calendar: Calendar, specs: &[FeatureSpec], bars: &[Bar]) -> Result<Matrix, FeatureError> {
-    let mut pipeline = Pipeline::new(specs)?;
-    let width = pipeline.width();
-    let expected = bars.len().saturating_sub(pipeline.warm_up);
+    let mut history = History::new(calendar, specs)?;
+    let width = history.pipeline.width();
+    let expected = bars.len().saturating_sub(history.pipeline.warm_up);
     let mut values = Vec::with_capacity((expected + BLOCK) * width);
-    let mut last = None;
-    for block in bars.chunks(BLOCK) {
-        for bar in block {
-            admit(calendar, bar, last)?;
-            last = Some(bar.time);
-        }
-        pipeline.push_block(block, &mut values);
-    }
+    history.push(bars, &mut values)?;
     Ok(Matrix { width, first: bars.len() - values.len() / width, values })
+}
+
+/// The pipeline over a history that comes in parts, which are taken in wherever it was cut: [`compute_on`] is one of them.
+#[derive(Clone, Debug)]
+pub struct History {
+    calendar: Calendar,
+    pub(crate) pipeline: Pipeline,
+    pub(crate) last: Option<Timestamp>,
+}
+
+impl History {
+    /// Before the first bar.
+    ///
+    /// # Errors
+    /// As [`Pipeline::new`].
+    pub fn new(calendar: Calendar, specs: &[FeatureSpec]) -> Result<Self, FeatureError> {
+        Ok(Self { calendar, pipeline: Pipeline::new(specs)?, last: None })
+    }
+
+    /// Columns of a row.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.pipeline.width()
+    }
+
+    /// Takes in the next bars and appends their complete rows, row-major. Bars without one are the first of all.
+    ///
+    /// # Errors
+    /// As [`compute_on`]; nothing may be taken in after one.
+    pub fn push(&mut self, bars: &[Bar], rows: &mut Vec<f64>) -> Result<(), FeatureError> {
+        for block in bars.chunks(BLOCK) {
+            for bar in block {
+                admit(self.calendar, bar, self.last)?;
+                self.last = Some(bar.time);
+            }
+            self.pipeline.push_block(block, rows);
+        }
+        Ok(())
+    }
 }
 
 /// Refuses a bar that is defective, does not come after `last`, or skips a session after it.

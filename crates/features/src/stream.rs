@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use spec::FeatureSpec;
 
 use crate::pipeline::{admit, skipped};
-use crate::{FeatureError, Normaliser, Pipeline, Readiness};
+use crate::{FeatureError, History, Normaliser, Pipeline, Readiness};
 
 /// All that a bundle carries of its features: what they are, how they were fitted, and where the recursion stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,6 +54,12 @@ impl FeatureState {
     #[must_use]
     pub fn on(self, calendar: Calendar) -> Self {
         Self { calendar, ..self }
+    }
+
+    /// The same after all bars of a history, whose last rows are `recent`: as a [`Stream`] would stand there.
+    #[must_use]
+    pub fn after(self, history: &History, recent: Vec<Vec<f32>>) -> Self {
+        Self { at: history.last, pipeline: history.pipeline.clone(), recent, ..self }
     }
 
     /// Values of a full window.

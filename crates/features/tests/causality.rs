@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test panics when it fails")]
 
 use features::{
-    FeatureError, FeatureState, Matrix, Normaliser, Panel, Pipeline, Stream, compute, compute_on, compute_panel,
-    warm_up_bars,
+    FeatureError, FeatureState, History, Matrix, Normaliser, Panel, Pipeline, Stream, compute, compute_on,
+    compute_panel, warm_up_bars,
 };
 use market::{Bar, Calendar, Timestamp};
 use proptest::prelude::*;
@@ -113,6 +113,56 @@ proptest! {
         let mut second = Stream::resume(serde_json::from_slice(&stored).unwrap());
         parts.extend(stream_windows(&mut second, &history, stop));
         prop_assert_eq!(whole, parts);
+    }
+
+    #[test]
+    fn a_history_in_parts_has_the_rows_of_the_whole_and_stands_where_a_stream_stands(
+        history in history(), cuts in prop::collection::vec(0usize..80, 0..4),
+    ) {
+        let matrix = compute(&specs(), &history).unwrap();
+        let mut ends: Vec<usize> = cuts.into_iter().map(|cut| cut.min(history.len())).collect();
+        ends.push(history.len());
+        ends.sort_unstable();
+        let mut parts = History::new(Calendar::Xnys, &specs()).unwrap();
+        let (mut rows, mut from) = (Vec::new(), 0);
+        for end in ends {
+            parts.push(&history[from..end], &mut rows).unwrap();
+            from = end;
+        }
+        let as_bits = |values: &[f64]| -> Vec<u64> { values.iter().map(|value| value.to_bits()).collect() };
+        prop_assert_eq!(as_bits(&rows), as_bits(&matrix.values));
+
+        let normaliser = Normaliser::fit(&matrix, 0..15);
+        let mut stream = fresh(normaliser.clone(), &history);
+        stream_windows(&mut stream, &history, 0);
+        let last = matrix.rows().saturating_sub(WINDOW);
+        let mut recent = vec![vec![0.0; matrix.width]; matrix.rows() - last];
+        for (row, raw) in recent.iter_mut().zip(matrix.values.chunks_exact(matrix.width).skip(last)) {
+            normaliser.apply(raw, row);
+        }
+        let state = FeatureState::fitted(&specs(), WINDOW, history[0].time, normaliser).unwrap().after(&parts, recent);
+        // As bytes, for what is no number yet equals nothing.
+        prop_assert_eq!(serde_json::to_vec(&state).unwrap(), serde_json::to_vec(&stream.state()).unwrap());
+    }
+
+    #[test]
+    fn a_fit_has_the_bits_of_sums_that_go_on_row_by_row(history in history()) {
+        let matrix = compute(&specs(), &history).unwrap();
+        let fitted = Normaliser::fit(&matrix, 0..25);
+        let rows: Vec<&[f64]> = (0..25).filter_map(|bar| matrix.row(bar)).collect();
+        let count = rows.len() as f64;
+        let (mut mean, mut variance) = (vec![0.0; matrix.width], vec![0.0; matrix.width]);
+        for row in &rows {
+            mean.iter_mut().zip(*row).for_each(|(sum, value)| *sum += value / count);
+        }
+        for row in &rows {
+            for ((sum, value), mean) in variance.iter_mut().zip(*row).zip(&mean) {
+                *sum += (value - mean) * (value - mean) / count;
+            }
+        }
+        let std = variance.iter().map(|variance| if *variance > 1e-24 { variance.sqrt() } else { 1.0 });
+        prop_assert_eq!((fitted.mean, fitted.std), (mean, std.collect::<Vec<f64>>()));
+        prop_assert_eq!(fitted.profiles.len(), matrix.width);
     }
 
     #[test]

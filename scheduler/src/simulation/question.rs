@@ -180,14 +180,14 @@ pub(super) fn give_no_hope(rng: &mut ChaCha8Rng, submission: &mut Submission) {
     submission.policy.deadline = rng.random_bool(0.7).then(|| at(BEGAN + rng.random_range(8 * SECOND..=45 * SECOND)));
 }
 
-/// Whether it fails as a whole without anybody's doing, and soon.
+/// Whether it fails as a whole, soon, without anybody's doing and however often it is tried again.
 fn is_hopeless(submission: &Submission) -> bool {
     let mut sweep = open(submission).expect("submissions of a world open");
     let Ask::Batch(payloads) = sweep.ask() else { return false };
     let ([payload], Ask::Done) = (payloads.as_slice(), sweep.ask()) else { return false };
     let script = Script::read(payload);
     let (end, _) = script.end(script.start(), &submission.policy.retry, 0);
-    script.temper != Temper::Hangs && matches!(end, End::Failed(_))
+    matches!(script.temper, Temper::Broken(_)) && matches!(end, End::Failed(_))
 }
 
 /// CPU cores of the largest trial, and of the largest worker.

@@ -26,10 +26,11 @@ use crate::checkpoint::{self, Saved};
 use crate::folds::{self, Fold, Folds};
 use crate::labels::Label;
 use crate::learn::{fill, put, put_adam, take_adam};
+use crate::lessons::Lessons;
 use crate::seeds::{self, Stream};
-use crate::{Ended, FoldModel, Kept, LastGood, MicroBatch, Sink, TrainError, Trained, TrainingData, memory};
+use crate::{Ended, FoldModel, Kept, LastGood, Material, MicroBatch, Sink, TrainError, Trained, TrainingData, memory};
 use losses::{TASKS, UNCERTAINTY_MAX, Weighing};
-use pool::{Beside, Embeddings, Pool, Row, folded};
+use pool::{Beside, Embeddings, Pool, folded};
 
 /// Optimiser steps between checkpoints inside an epoch: some seconds of work for the networks this is meant for.
 const CHECKPOINT_STEPS: u64 = 500;
@@ -40,6 +41,12 @@ const TILE: usize = 32;
 /// Rows that validation computes at once, by the predictor.
 const ASKED: usize = 32;
 
+/// Rows that validation holds the windows of at a time.
+const MEASURED: usize = 1_024;
+
+/// Rows of an epoch: their order is held as numbers of four bytes.
+const ROWS_MAX: usize = u32::MAX as usize;
+
 /// Copies of the weights at one time, at most: weights, gradient, two moments, the best, three in the order of kernels; and
 /// while a checkpoint is written those that go into it, as tensors and as bytes, or as many while validation loads a predictor.
 const COPIES: usize = 20;
@@ -47,6 +54,9 @@ const COPIES: usize = 20;
 const EPSILON: f32 = 1e-8;
 
 type Metrics = BTreeMap<Metric, f64>;
+
+/// Where an interrupted training stood.
+type Stood = Option<(State, Named)>;
 
 /// What is trained, and how many rows of it at once.
 type Asked<'a> = (&'a TrialSpec, &'a SupervisedSpec, MicroBatch);
@@ -92,12 +102,26 @@ impl State {
 /// Learns to forecast.
 pub(crate) fn train(
     asked: Asked<'_>,
-    data: &TrainingData,
+    material: Material<'_>,
     resume: Option<Saved<'_>>,
     sink: &mut dyn Sink,
 ) -> Result<Ended, TrainError> {
     let mut keeper = Keeper { sink, kept: LastGood::Start };
-    trainings(asked, data, resume, &mut keeper).map_err(|error| error.after(keeper.kept))
+    let trained = match material {
+        Material::Whole(data) => trainings(asked, data, resume, &mut keeper),
+        Material::Shelved(_) if asked.1.cross_validation.is_some() => Err(TrainError::Unshelvable),
+        Material::Shelved(shelves) => stood(resume, &mut keeper)
+            .and_then(|past| last(asked, (Pool::shelved(shelves), &shelves.feature_state), past, &mut keeper)),
+    };
+    trained.map_err(|error| error.after(keeper.kept))
+}
+
+/// Where an interrupted training stood, and what lay behind it.
+fn stood(resume: Option<Saved<'_>>, keeper: &mut Keeper<'_>) -> Result<(Past, Stood), TrainError> {
+    let saved = resume.map(checkpoint::read::<State>).transpose()?;
+    let Some((state, _)) = &saved else { return Ok((Past::default(), None)) };
+    keeper.kept = LastGood::Step(state.step());
+    Ok((state.past.clone(), saved))
 }
 
 /// All trainings of a trial: one for each fold, then the one whose network it hands in.
@@ -108,11 +132,7 @@ fn trainings(
     keeper: &mut Keeper<'_>,
 ) -> Result<Ended, TrainError> {
     let (trial, task, _) = asked;
-    let mut saved = resume.map(checkpoint::read::<State>).transpose()?;
-    let mut past = Past::default();
-    if let Some((state, _)) = &saved {
-        (past, keeper.kept) = (state.past.clone(), LastGood::Step(state.step()));
-    }
+    let (mut past, mut saved) = stood(resume, keeper)?;
     // What makes any of the trainings impossible is found before the first.
     let labels = data.labels(task)?;
     let companions = companions(data, task)?;
@@ -127,11 +147,21 @@ fn trainings(
             past = run.judged((&folds, &fold), keeper)?;
         }
     }
-    let mut run = Run::start(asked, Pool::new((&data.rows, &labels), &companions), past)?;
-    if !run.go(saved.take(), keeper)? {
+    last(asked, (Pool::new((&data.rows, &labels), &companions), &data.feature_state), (past, saved), keeper)
+}
+
+/// The training whose network is handed in.
+fn last(
+    asked: Asked<'_>,
+    (pool, features): (Pool<'_>, &FeatureState),
+    (past, saved): (Past, Stood),
+    keeper: &mut Keeper<'_>,
+) -> Result<Ended, TrainError> {
+    let mut run = Run::start(asked, pool, past)?;
+    if !run.go(saved, keeper)? {
         return Ok(Ended::Stopped);
     }
-    Ok(Ended::Finished(Box::new(run.finish(&data.feature_state))))
+    Ok(Ended::Finished(Box::new(run.finish(features))))
 }
 
 fn companions<'a>(data: &'a TrainingData, task: &SupervisedSpec) -> Result<Vec<Beside<'a>>, TrainError> {
@@ -166,9 +196,12 @@ struct Learner {
     panels: ForecasterPanels,
     tape: ForecasterTape,
     adam: Adam,
-    /// `[rows × input_width]`, and a key of each row's dropout.
+    /// `[rows × input_width]`, and of each row its label and a key of its dropout.
     input: Vec<f32>,
+    labels: Vec<Label>,
     keys: Vec<u64>,
+    /// Where rows are read through.
+    bytes: Vec<u8>,
 }
 
 impl Learner {
@@ -179,14 +212,15 @@ impl Learner {
         } else {
             NetworkKind::MultiTask { heads: task.heads }
         };
-        let (window, width) = (pool.rows.window, pool.rows.width);
+        let (window, width) = pool.shape;
         let spec = NetworkSpec { kind, model: trial.model.clone(), window, width };
         let mut layout = Layout::default();
         let network = Forecaster::new(&mut layout, &spec)?;
         let embeddings = Embeddings::add(&mut layout, &network, pool);
         let uncertainties = layout.add("uncertainties", &[TASKS], Draw::Constant(0.0));
         let tapes = network.tape_bytes(rows, Purpose::Learning) + network.tape_bytes(ASKED, Purpose::Asking);
-        memory::foresee(tapes + COPIES * layout.len() * size_of::<f32>())?;
+        let compared = MEASURED.min(pool.validation.len()) * spec.input_width();
+        memory::foresee(tapes + (COPIES * layout.len() + compared) * size_of::<f32>())?;
         let weights = layout.draw(&mut seeds::generator(trial.seed, Stream::Weights, 0));
         let options = AdamOptions { epsilon: EPSILON, norm_max: Some(task.gradient_norm_max) };
         let tape = match &embeddings {
@@ -196,6 +230,7 @@ impl Learner {
         let panels = network.panels();
         let (gradient, adam) = (vec![0.0; layout.len()], Adam::new(layout.len(), options));
         let (input, keys) = (vec![0.0; rows * spec.input_width()], Vec::with_capacity(rows));
+        let (labels, bytes) = (Vec::with_capacity(rows), Vec::new());
         Ok(Self {
             spec,
             layout,
@@ -208,7 +243,9 @@ impl Learner {
             tape,
             adam,
             input,
+            labels,
             keys,
+            bytes,
         })
     }
 
@@ -241,6 +278,9 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn start((trial, task, micro_batch): Asked<'a>, pool: Pool<'a>, past: Past) -> Result<Self, TrainError> {
+        if pool.len() > ROWS_MAX {
+            return Err(TrainError::TooManyRows { rows: pool.len(), most: ROWS_MAX });
+        }
         let learner = Learner::new((trial, task, tile(micro_batch, rows_per_step(task))), &pool)?;
         let weighing = Weighing::new(&learner.network, task, pool.directions());
         let (best, state) = (None, State { past, ..State::default() });
@@ -253,9 +293,12 @@ impl<'a> Run<'a> {
             self.restore(saved)?;
         }
         while !self.is_over() {
-            let mut order = self.order();
-            order.drain(..(self.state.batch * rows_per_step(self.task)).min(order.len()));
-            for rows in order.chunks(rows_per_step(self.task)) {
+            let (order, each) = (self.order(), rows_per_step(self.task));
+            let mut steps = order[(self.state.batch * each).min(order.len())..].chunks(each).peekable();
+            while let Some(rows) = steps.next() {
+                if let Some(next) = steps.peek() {
+                    self.pool.announce(next);
+                }
                 self.step(rows)?;
                 if keeper.sink.should_stop() {
                     self.hand_over(keeper)?;
@@ -277,13 +320,13 @@ impl<'a> Run<'a> {
     }
 
     /// The rows of the open epoch, in the order they are learned from.
-    fn order(&self) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..self.pool.len()).collect();
+    fn order(&self) -> Vec<u32> {
+        let mut order: Vec<u32> = (0..self.pool.len() as u32).collect();
         order.shuffle(&mut seeds::generator(self.trial.seed, Stream::Order, u64::from(self.state.epoch)));
         order
     }
 
-    fn step(&mut self, rows: &[usize]) -> Result<(), TrainError> {
+    fn step(&mut self, rows: &[u32]) -> Result<(), TrainError> {
         let step = self.state.steps;
         let factors = self.weighing.factors(&self.learner.uncertainties());
         let dropout = seeds::derive(self.trial.seed, Stream::Dropout, step);
@@ -295,7 +338,7 @@ impl<'a> Run<'a> {
             let keys = (0..tile.len()).map(|row| seeds::derive(dropout, Stream::Dropout, (index * width + row) as u64));
             self.learner.keys.clear();
             self.learner.keys.extend(keys);
-            let sums = self.tile(tile, (factors, rows.len()));
+            let sums = self.tile(tile, (factors, rows.len()))?;
             losses.iter_mut().zip(sums).for_each(|(sum, value)| *sum += value);
         }
         let means = losses.map(|loss| loss / rows.len() as f64);
@@ -318,13 +361,15 @@ impl<'a> Run<'a> {
     }
 
     /// Sums of the losses of some rows; adds the gradient of all tasks' means over `rows.1`.
-    fn tile(&mut self, rows: &[usize], weights_and_rows: ([f32; TASKS], usize)) -> [f64; TASKS] {
-        let Learner { network, weights, gradient, embeddings, panels, tape, input, keys, spec, .. } = &mut self.learner;
+    fn tile(&mut self, rows: &[u32], weights_and_rows: ([f32; TASKS], usize)) -> Result<[f64; TASKS], TrainError> {
+        let Learner { network, weights, gradient, embeddings, panels, tape, input, labels, keys, bytes, spec, .. } =
+            &mut self.learner;
         let (count, vectors, pool) = (rows.len(), Vectors::default(), &self.pool);
+        labels.clear();
         for (to, row) in input.chunks_exact_mut(spec.input_width()).zip(rows) {
-            to.copy_from_slice(pool.row(*row).window);
+            labels.push(pool.read(*row as usize, to, bytes)?);
         }
-        let symbols = || rows.iter().map(|row| pool.symbol(*row));
+        let symbols = || rows.iter().map(|row| pool.symbol(*row as usize));
         if let Some(embeddings) = embeddings {
             embeddings.look_up(weights, symbols(), tape.offsets());
         }
@@ -332,10 +377,9 @@ impl<'a> Run<'a> {
         let (outputs, d_outputs) = tape.outputs_and_gradient(count);
         let width = network.outputs();
         let mut losses = [0.0; TASKS];
-        for ((row, outputs), gradient) in
-            rows.iter().zip(outputs.chunks_exact(width)).zip(d_outputs.chunks_exact_mut(width))
+        for ((label, outputs), gradient) in
+            labels.iter().zip(outputs.chunks_exact(width)).zip(d_outputs.chunks_exact_mut(width))
         {
-            let Row { label, .. } = pool.row(*row);
             let own = self.weighing.row(label, outputs, weights_and_rows, gradient);
             losses.iter_mut().zip(own).for_each(|(sum, value)| *sum += value);
         }
@@ -343,7 +387,7 @@ impl<'a> Run<'a> {
         if let Some(embeddings) = embeddings {
             embeddings.learn(gradient, symbols(), tape.offsets());
         }
-        losses
+        Ok(losses)
     }
 
     /// The learning rate of a step.
@@ -367,7 +411,7 @@ impl<'a> Run<'a> {
     /// Validates and decides what is best.
     fn close_epoch(&mut self) -> Result<Metrics, TrainError> {
         let served = self.served(&self.learner.weights)?;
-        let (validation, accuracy) = self.measured(&served, &self.pool.labels.validation)?;
+        let (validation, accuracy) = self.measured(&served, self.pool.validation)?;
         if !validation.is_finite() {
             return Err(TrainError::not_finite("the validation loss", self.state.step()));
         }
@@ -394,7 +438,7 @@ impl<'a> Run<'a> {
     /// The tensors of the traded symbol's network as safetensors.
     fn to_bytes(&self, weights: &[f32]) -> Vec<u8> {
         let Learner { network, layout, embeddings, .. } = &self.learner;
-        network.to_bytes(layout, &folded(embeddings.as_ref(), weights), self.pool.labels.scales())
+        network.to_bytes(layout, &folded(embeddings.as_ref(), weights), self.pool.scales)
     }
 
     /// These weights as they would be served.
@@ -404,17 +448,25 @@ impl<'a> Run<'a> {
     }
 
     /// Mean loss and accuracy of what is served on these rows.
-    fn measured(&self, served: &Predictor, labels: &[Label]) -> Result<(f64, f64), TrainError> {
-        let rows: Vec<&[f32]> = labels.iter().filter_map(|label| self.pool.rows.ending(label.bar)).collect();
+    fn measured(&self, served: &Predictor, rows: Lessons<'_>) -> Result<(f64, f64), TrainError> {
         let (mut loss, mut right) = (0.0, 0_u32);
-        for (label, output) in labels.iter().zip(served.predict(&rows)?) {
-            loss += self.weighing.served(label, &output, self.pool.labels);
-            if let Output::Forecast { probabilities, .. } = output {
-                let said = probabilities.iter().copied().fold(f32::MIN, f32::max);
-                right += u32::from(probabilities[usize::from(label.class)] == said);
+        let (width, most) = (self.learner.spec.input_width(), MEASURED.min(rows.len()));
+        let (mut windows, mut labels, mut bytes) = (vec![0.0; most * width], Vec::with_capacity(most), Vec::new());
+        for first in (0..rows.len()).step_by(MEASURED) {
+            labels.clear();
+            for (row, window) in (first..rows.len()).zip(windows.chunks_exact_mut(width)) {
+                labels.push(rows.read(row, window, &mut bytes)?);
+            }
+            let inputs: Vec<&[f32]> = windows.chunks_exact(width).take(labels.len()).collect();
+            for (label, output) in labels.iter().zip(served.predict(&inputs)?) {
+                loss += self.weighing.served(label, &output, self.pool.scales);
+                if let Output::Forecast { probabilities, .. } = output {
+                    let said = probabilities.iter().copied().fold(f32::MIN, f32::max);
+                    right += u32::from(probabilities[usize::from(label.class)] == said);
+                }
             }
         }
-        let count = labels.len() as f64;
+        let count = rows.len() as f64;
         Ok((loss / count, f64::from(right) / count))
     }
 
@@ -447,7 +499,7 @@ impl<'a> Run<'a> {
     /// Judges the training of a fold, and adds it to those behind.
     fn judged(self, (folds, fold): (&Folds<'_>, &Fold), keeper: &mut Keeper<'_>) -> Result<Past, TrainError> {
         let served = self.served(self.best())?;
-        let (loss, _) = self.measured(&served, &fold.test)?;
+        let (loss, _) = self.measured(&served, Lessons::Whole(&fold.rows, &fold.test))?;
         if !loss.is_finite() {
             return Err(TrainError::not_finite("the loss of a fold", self.state.step()));
         }

@@ -19,6 +19,23 @@ fn over(horizon: u32, flat_band: f64) -> SupervisedSpec {
 }
 
 #[test]
+fn labels_are_in_the_unit_that_a_network_carries_so_that_calibration_and_live_sessions_read_the_same() {
+    let data = prepared(bars(COUNT, 0.5, 1));
+    for labels in [LabelSpec::Horizon, LabelSpec::TripleBarrier { width: 0.5, bars: 10 }] {
+        let task = SupervisedSpec { labels, ..over(3, 0.3) };
+        let made = data.labels(&task).unwrap();
+        let (scales, bars) = (made.scales(), &data.dataset.bars);
+        let carried = (f64::from(scales.returns), f64::from(scales.volatility));
+        assert_eq!((made.scale, made.volatility_scale), carried);
+        for label in made.train.iter().chain(&made.validation) {
+            let value = dataset::outcome::log_return(bars, label.bar, label.bar + 3);
+            assert_eq!(label.standardised_return, (value / carried.0) as f32);
+            assert_eq!(label.class, dataset::outcome::direction(bars, label.bar, &task, carried.0));
+        }
+    }
+}
+
+#[test]
 fn a_label_is_the_forward_log_return_in_training_deviations() {
     // Closes 1, e, 1, e, …: returns over one bar are ±1, their deviation is 1 where both signs are as frequent.
     let mut flat = bars(COUNT, 0.5, 3);

@@ -17,6 +17,7 @@ mod learned;
 mod members;
 mod memory;
 mod processes;
+mod shelved;
 mod traces;
 mod trial;
 

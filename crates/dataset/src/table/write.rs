@@ -16,7 +16,7 @@ use parquet::schema::types::ColumnPath;
 use spec::Digest;
 
 use super::staged::Staged;
-use super::{ACTIONS_KEY, ADJUSTMENT_KEY, CALENDAR_KEY, DIGEST_KEY, Dataset, INTERVAL_KEY, NUMBERS};
+use super::{ACTIONS_KEY, ADJUSTMENT_KEY, CALENDAR_KEY, Content, DIGEST_KEY, Dataset, INTERVAL_KEY, NUMBERS};
 use crate::DataError;
 use crate::import::Action;
 
@@ -59,6 +59,36 @@ pub fn write_parquet(path: &Path, sets: &[Dataset]) -> Result<(), DataError> {
         writer.end(&set.symbol, set.digest, &[])?;
     }
     writer.publish()
+}
+
+/// Writes symbols one after the other as their bars come, in memory that does not grow with them. Each is given with the
+/// number of bars that will come, for its digest begins with it. Returns the digests.
+///
+/// # Errors
+/// [`DataError::Io`]; [`DataError::Format`], too, where another number of bars comes.
+pub fn write_series<B: IntoIterator<Item = Bar>>(
+    path: &Path,
+    (interval, calendar): (Interval, Calendar),
+    series: impl IntoIterator<Item = (Symbol, u64, B)>,
+) -> Result<Vec<Digest>, DataError> {
+    let mut writer = Writer::new(path, Provenance { interval, calendar, adjustment: None })?;
+    let mut digests = Vec::new();
+    for (symbol, announced, bars) in series {
+        let (mut content, mut came) = (Content::new(&symbol, interval, announced), 0);
+        for bar in bars {
+            content.push(&bar);
+            writer.push(&symbol, &bar)?;
+            came += 1;
+        }
+        if came != announced {
+            return Err(writer.unwritten(format!("{announced} bars of {symbol} were announced, {came} came")));
+        }
+        let digest = content.digest();
+        writer.end(&symbol, digest, &[])?;
+        digests.push(digest);
+    }
+    writer.publish()?;
+    Ok(digests)
 }
 
 /// A file of bars on its way.

@@ -2,10 +2,10 @@
 //!
 //! Returns and variances are in the units of the training labels.
 
-use models::{CLASSES, Forecaster, ascending, bounded_exp, softmax};
+use models::{CLASSES, Forecaster, Scales, ascending, bounded_exp, softmax};
 use spec::{Imbalance, Output, QUANTILES, ReturnHead, Spread, SupervisedSpec, TaskWeights, VolatilityHead};
 
-use crate::labels::{Label, Labels};
+use crate::labels::Label;
 
 /// Where the return loss turns from square to linear, in standard deviations: returns have fat tails.
 const HUBER_BETA: f64 = 1.0;
@@ -145,25 +145,23 @@ impl Weighing {
     }
 
     /// The fixed sum of the losses of one served output: what epochs and trials are compared by.
-    pub(super) fn served(&self, label: &Label, output: &Output, labels: &Labels) -> f64 {
+    pub(super) fn served(&self, label: &Label, output: &Output, scales: Scales) -> f64 {
         let Output::Forecast { probabilities, expected_return, spread, volatility } = output else {
             return f64::NAN;
         };
         let direction = -f64::from(probabilities[usize::from(label.class)]).max(f64::from(f32::MIN_POSITIVE)).ln();
-        let wanted = f64::from(label.standardised_return);
-        let standardised = f64::from(*expected_return) / labels.scale;
+        let (wanted, unit) = (f64::from(label.standardised_return), f64::from(scales.returns));
+        let standardised = f64::from(*expected_return) / unit;
         let value = match spread {
             None => huber((standardised - wanted).abs()),
             Some(Spread::Deviation(deviation)) => {
-                let deviation = f64::from(*deviation) / labels.scale;
+                let deviation = f64::from(*deviation) / unit;
                 gaussian(deviation.ln(), (wanted - standardised) / deviation)
             }
-            Some(Spread::Quantiles(quantiles)) => {
-                pinball(wanted, quantiles.map(|quantile| f64::from(quantile) / labels.scale))
-            }
+            Some(Spread::Quantiles(quantiles)) => pinball(wanted, quantiles.map(|quantile| f64::from(quantile) / unit)),
         };
         let volatility = volatility.map_or(0.0, |volatility| {
-            let volatility = f64::from(volatility) / labels.volatility_scale;
+            let volatility = f64::from(volatility) / f64::from(scales.volatility);
             volatility.ln() + 0.5 * f64::from(label.variance) / (volatility * volatility)
         });
         direction + f64::from(self.return_weight) * value + volatility

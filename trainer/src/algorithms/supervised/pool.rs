@@ -8,10 +8,17 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use envs::Rows;
-use models::{CLASSES, Forecaster};
+use models::{CLASSES, Forecaster, Scales};
 use neural::{Draw, Layout, Offsets};
 
+use crate::Shelves;
 use crate::labels::{Label, Labels};
+use crate::lessons::Lessons;
+use crate::scratch::ScratchError;
+use crate::shelf::{Shelf, Split};
+
+/// Rows of the next mini-batch that the system is told of: enough to keep a disk at work while this one is learned from.
+const ANNOUNCED: usize = 4_096;
 
 /// A companion's rows and labels.
 pub(super) type Beside<'a> = (&'a Rows, Labels);
@@ -19,32 +26,50 @@ pub(super) type Beside<'a> = (&'a Rows, Labels);
 /// Training rows, counted through from those of the traded symbol to those of its last companion.
 #[derive(Debug)]
 pub(super) struct Pool<'a> {
-    /// Of the traded symbol.
-    pub(super) rows: &'a Rows,
-    /// Of the traded symbol, whose validation rows alone decide what is best.
-    pub(super) labels: &'a Labels,
-    companions: &'a [Beside<'a>],
+    lessons: Vec<Lessons<'a>>,
     /// One past the last row of each symbol.
     ends: Vec<usize>,
-}
-
-/// A row to learn from.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Row<'a> {
-    /// `[window × width]`.
-    pub(super) window: &'a [f32],
-    pub(super) label: &'a Label,
+    /// Rows of the traded symbol, which alone decide what is best.
+    pub(super) validation: Lessons<'a>,
+    /// In which the labels of the traded symbol are.
+    pub(super) scales: Scales,
+    /// Rows in a window, and values in a row.
+    pub(super) shape: (usize, usize),
+    directions: [usize; CLASSES],
 }
 
 impl<'a> Pool<'a> {
+    /// In memory.
     pub(super) fn new((rows, labels): (&'a Rows, &'a Labels), companions: &'a [Beside<'a>]) -> Self {
-        let counts = std::iter::once(labels.train.len()).chain(companions.iter().map(|(_, labels)| labels.train.len()));
-        let ends = counts.scan(0, |end, count| {
-            *end += count;
-            Some(*end)
-        });
-        let ends = ends.collect();
-        Self { rows, labels, companions, ends }
+        let beside = companions.iter().map(|(rows, labels)| Lessons::Whole(rows, &labels.train));
+        let lessons: Vec<_> = std::iter::once(Lessons::Whole(rows, &labels.train)).chain(beside).collect();
+        let mut directions = labels.directions();
+        companions.iter().for_each(|(_, labels)| add(&mut directions, labels.directions()));
+        Self {
+            ends: ends(&lessons),
+            lessons,
+            validation: Lessons::Whole(rows, &labels.validation),
+            scales: labels.scales(),
+            shape: (rows.window, rows.width),
+            directions,
+        }
+    }
+
+    /// On disk.
+    pub(super) fn shelved(shelves: &'a Shelves) -> Self {
+        let (traded, companions) = (&shelves.traded, &shelves.companions);
+        let all = std::iter::once(traded).chain(companions);
+        let lessons: Vec<_> = all.map(|shelf: &'a Shelf| Lessons::Shelved(shelf, Split::Train)).collect();
+        let mut directions = traded.directions();
+        companions.iter().for_each(|shelf| add(&mut directions, shelf.directions()));
+        Self {
+            ends: ends(&lessons),
+            lessons,
+            validation: Lessons::Shelved(traded, Split::Validation),
+            scales: traded.scales(),
+            shape: traded.shape(),
+            directions,
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -55,27 +80,46 @@ impl<'a> Pool<'a> {
         self.ends.partition_point(|end| *end <= row)
     }
 
+    /// Writes the window of a row, `[window × width]`; returns its label. `bytes` is a buffer.
+    ///
     /// # Panics
     /// Past the last row: a caller's bug.
-    pub(super) fn row(&self, row: usize) -> Row<'a> {
+    pub(super) fn read(&self, row: usize, window: &mut [f32], bytes: &mut Vec<u8>) -> Result<Label, ScratchError> {
+        let (lessons, row) = self.place(row);
+        lessons.read(row, window, bytes)
+    }
+
+    /// Says that these rows are read next.
+    pub(super) fn announce(&self, rows: &[u32]) {
+        for row in rows.iter().take(ANNOUNCED) {
+            let (lessons, row) = self.place(*row as usize);
+            lessons.announce(row);
+        }
+    }
+
+    /// A row among those of its symbol.
+    fn place(&self, row: usize) -> (Lessons<'a>, usize) {
         let symbol = self.symbol(row);
-        let (rows, labels) = match symbol.checked_sub(1) {
-            None => (self.rows, self.labels),
-            Some(companion) => (self.companions[companion].0, &self.companions[companion].1),
-        };
-        let from = symbol.checked_sub(1).map_or(0, |before| self.ends[before]);
-        let label = &labels.train[row - from];
-        Row { window: rows.ending(label.bar).expect("a labelled bar has a full window"), label }
+        (self.lessons[symbol], row - symbol.checked_sub(1).map_or(0, |before| self.ends[before]))
     }
 
     /// Rows of each direction.
-    pub(super) fn directions(&self) -> [usize; CLASSES] {
-        let mut counts = self.labels.directions();
-        for (_, labels) in self.companions {
-            counts.iter_mut().zip(labels.directions()).for_each(|(sum, count)| *sum += count);
-        }
-        counts
+    pub(super) const fn directions(&self) -> [usize; CLASSES] {
+        self.directions
     }
+}
+
+fn ends(lessons: &[Lessons<'_>]) -> Vec<usize> {
+    let mut end = 0;
+    let next = |lessons: &Lessons<'_>| {
+        end += lessons.len();
+        end
+    };
+    lessons.iter().map(next).collect()
+}
+
+fn add(sums: &mut [usize; CLASSES], counts: [usize; CLASSES]) {
+    sums.iter_mut().zip(counts).for_each(|(all, own)| *all += own);
 }
 
 /// Where the embeddings of the symbols lie in the flat buffer.

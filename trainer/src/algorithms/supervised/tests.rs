@@ -18,7 +18,11 @@ use crate::{CheckpointError, MicroBatch, Start, TrainError, TrainingData, prepar
 mod folds;
 
 fn setting(turning: f64, dropout: f64, task: SupervisedSpec) -> (TrialSpec, TrainingData) {
-    let data = fixtures::dataset(bars(400, turning, 1));
+    setting_of(400, (turning, dropout), task)
+}
+
+fn setting_of(count: usize, (turning, dropout): (f64, f64), task: SupervisedSpec) -> (TrialSpec, TrainingData) {
+    let data = fixtures::dataset(bars(count, turning, 1));
     let spec = fixtures::trial(&data, TaskSpec::Supervised(task), cnn_lstm(dropout));
     let data = prepare(&spec, &data).unwrap();
     (spec, data)
@@ -145,7 +149,13 @@ fn another_seed_is_another_training_and_dropout_is_at_work() {
 
 #[test]
 fn what_training_reports_is_to_the_bit_what_the_served_network_says() {
-    let (spec, data) = setting(0.8, 0.3, fixtures::supervised());
+    reports_what_is_served(setting(0.8, 0.3, fixtures::supervised()));
+    // More rows to compare by than are held at a time.
+    let task = SupervisedSpec { epochs: 1, ..fixtures::supervised() };
+    reports_what_is_served(setting_of(6_000, (0.8, 0.3), task));
+}
+
+fn reports_what_is_served((spec, data): (TrialSpec, TrainingData)) {
     let trained = finished(train(&spec, &data, Start::Anew, &mut Recorder::default()));
     let bundle = BundleId(Digest::of(b"any"));
     let served = Predictor::from_parts(&trained.network, &trained.weights, bundle).unwrap();
@@ -154,11 +164,11 @@ fn what_training_reports_is_to_the_bit_what_the_served_network_says() {
     let weighing = Weighing::new(&network, task_of(&spec), labels.directions());
     let mut loss = 0.0;
     for label in &labels.validation {
-        // One row at a time, as live does; training asked for all at once.
+        // One row at a time, as live does; training asked for many at once.
         let output = served.predict(&[data.window(label.bar).unwrap()]).unwrap().remove(0);
         let Output::Forecast { probabilities, .. } = output else { panic!("a forecaster forecasts") };
         assert!((probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-5);
-        loss += weighing.served(label, &output, &labels);
+        loss += weighing.served(label, &output, labels.scales());
     }
     let loss = loss / labels.validation.len() as f64;
     assert_eq!(loss.to_bits(), trained.metrics[&Metric::ValidationLoss].to_bits());
@@ -201,7 +211,8 @@ fn a_loss_that_is_no_number_ends_the_attempt_as_nan() {
     let task = SupervisedSpec { return_weight: f64::INFINITY, ..fixtures::supervised() };
     let (spec, data) = setting(0.5, 0.0, task);
     let whole = MicroBatch::Whole;
-    let error = super::train((&spec, task_of(&spec), whole), &data, None, &mut Recorder::default()).unwrap_err();
+    let asked = (&spec, task_of(&spec), whole);
+    let error = super::train(asked, (&data).into(), None, &mut Recorder::default()).unwrap_err();
     assert!(matches!(error, TrainError::NotFinite { step: 0, .. }), "{error}");
     assert_eq!(error.class(), FailureClass::Nan);
 }

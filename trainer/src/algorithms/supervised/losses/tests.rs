@@ -6,6 +6,7 @@ use spec::HeadSpec;
 
 use super::*;
 use crate::fixtures;
+use crate::labels::Labels;
 
 fn labels() -> Labels {
     let label = |index: usize| Label {
@@ -81,7 +82,7 @@ fn what_is_learned_by_is_what_is_served_by() {
         for label in &labels.train {
             let losses = weighing.row(label, &at, ([1.0; TASKS], 1), &mut vec![0.0; at.len()]);
             let wanted = losses[0] + 0.7 * losses[1] + losses[2];
-            let served = weighing.served(label, &network.read(&at, labels.scales()), &labels);
+            let served = weighing.served(label, &network.read(&at, labels.scales()), labels.scales());
             // The weight is 0.7 in f32.
             assert!((served - wanted).abs() < 1e-5 * wanted.abs().max(1.0), "{heads:?}: {served} is not {wanted}");
         }

@@ -61,7 +61,7 @@ fn a_fold_is_to_the_bit_a_trial_on_its_rows_judged_where_that_never_looked() {
         let mut loss = 0.0;
         for label in &fold.test {
             let output = served.predict(&[fold.rows.ending(label.bar).unwrap()]).unwrap().remove(0);
-            loss += weighing.served(label, &output, &fold.labels);
+            loss += weighing.served(label, &output, fold.labels.scales());
         }
         assert_eq!((loss / fold.test.len() as f64).to_bits(), score.loss.to_bits(), "fold {index}");
         assert_eq!(score.test_rows, fold.test.len() as u64);
