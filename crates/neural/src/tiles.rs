@@ -6,6 +6,8 @@
 //! bits of a row depend neither on its batch nor on how wide the CPU's vectors are. A gradient of weights is one chain over
 //! the rows of its batch.
 
+use std::ops::Range;
+
 use pulp::{Simd, WithSimd};
 
 use crate::elementary::vectorised;
@@ -189,7 +191,7 @@ trait Blocks {
     /// Lanes in use.
     fn lanes(&self) -> usize;
 
-    /// `R` outputs from `first` on, in `H` registers of lanes from `lane` on.
+    /// The chains of `R` values from `first` on, in `H` registers of lanes from `lane` on.
     fn part<S: Simd, const R: usize, const H: usize>(&mut self, simd: S, first: usize, lane: usize);
 
     #[inline(always)]
@@ -298,24 +300,48 @@ pub(crate) struct Backward<'a> {
     pub(crate) target: &'a mut [Lanes],
 }
 
+/// Outputs after which the next inputs take their turn: as many rows of weights, each in a page of its own, fit the first
+/// cache of page addresses. A chain goes on from what it stored, so its bits do not depend on this.
+const STRETCH_MAX: usize = 128;
+
+/// Some outputs' part in the chains of all inputs.
+struct Stretch<'a> {
+    layer: Backward<'a>,
+    outputs: Range<usize>,
+}
+
 impl WithSimd for Backward<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(mut self, simd: S) {
-        in_blocks(simd, self.target.len(), &mut self);
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (inputs, outputs) = (self.target.len(), self.gradient.len());
+        let mut stretch = Stretch { layer: self, outputs: 0..0 };
+        for from in (0..outputs).step_by(STRETCH_MAX) {
+            stretch.outputs = from..outputs.min(from + STRETCH_MAX);
+            in_blocks(simd, inputs, &mut stretch);
+        }
     }
 }
 
-impl Blocks for Backward<'_> {
+impl Blocks for Stretch<'_> {
     fn lanes(&self) -> usize {
-        self.rows
+        self.layer.rows
     }
 
     #[inline(always)]
     fn part<S: Simd, const R: usize, const H: usize>(&mut self, simd: S, first: usize, lane: usize) {
+        let Backward { weights, inputs, gradient, through, target, .. } = &mut self.layer;
+        let stretch = self.outputs.clone();
+        let target = &mut target[first..first + R];
         let mut sums: Sums<S, R, H> = [[simd.splat_f32s(0.0); H]; R];
-        for (weights, gradient) in self.weights[first..].chunks(self.inputs).zip(self.gradient) {
+        if stretch.start > 0 {
+            for (sums, target) in sums.iter_mut().zip(&*target) {
+                *sums = registers::<S, H>(target, lane);
+            }
+        }
+        let rows = weights[stretch.start * *inputs + first..].chunks(*inputs);
+        for (weights, gradient) in rows.zip(&gradient[stretch.clone()]) {
             let gradient = registers::<S, H>(gradient, lane);
             let weights = weights.first_chunk::<R>().expect("a block lies within its row of weights");
             for row in 0..R {
@@ -325,7 +351,7 @@ impl Blocks for Backward<'_> {
                 }
             }
         }
-        if let Some((activation, outputs)) = self.through {
+        if let (Some((activation, outputs)), true) = (&*through, stretch.end == gradient.len()) {
             let (zero, one) = (simd.splat_f32s(0.0), simd.splat_f32s(1.0));
             for (sums, outputs) in sums.iter_mut().zip(&outputs[first..first + R]) {
                 let outputs = registers::<S, H>(outputs, lane);
@@ -337,7 +363,7 @@ impl Blocks for Backward<'_> {
                 }
             }
         }
-        for (sums, target) in sums.iter().zip(&mut self.target[first..first + R]) {
+        for (sums, target) in sums.iter().zip(target) {
             write::<S, H>(sums, &mut target.0[lane..lane + H * S::F32_LANES]);
         }
     }
