@@ -22,6 +22,27 @@ const STRETCH: usize = 16_384;
 /// Numbers of a label at rest: return, variance, direction.
 const LABEL: usize = 3;
 
+/// The folder on whose file system files are made, and who says whether to stop.
+pub(crate) type Room<'a> = (&'a Path, Stop<'a>);
+
+/// Says whether to stop: asked between blocks, and between stretches of bars.
+pub(crate) type Stop<'a> = &'a dyn Fn() -> bool;
+
+/// Why a symbol does not come onto its shelf.
+#[derive(Debug)]
+pub(crate) enum Unfinished {
+    /// It was asked to stop.
+    Stopped,
+    /// The disk fails.
+    Failed(ScratchError),
+}
+
+impl From<ScratchError> for Unfinished {
+    fn from(error: ScratchError) -> Self {
+        Self::Failed(error)
+    }
+}
+
 /// What labelled bars are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Split {
@@ -101,15 +122,16 @@ impl Raw {
     }
 
     /// Fits on those of these bars that have a row.
-    pub(crate) fn fit(&mut self, bars: &Range<usize>) -> Result<Normaliser, ScratchError> {
-        Normaliser::fit_columns(self.history.width(), |column| self.column(column, bars))
+    pub(crate) fn fit(&mut self, bars: &Range<usize>, stop: Stop<'_>) -> Result<Normaliser, Unfinished> {
+        Normaliser::fit_columns(self.history.width(), |column| self.column(column, bars, stop))
     }
 
-    fn column(&mut self, column: usize, bars: &Range<usize>) -> Result<Vec<f64>, ScratchError> {
+    fn column(&mut self, column: usize, bars: &Range<usize>, stop: Stop<'_>) -> Result<Vec<f64>, Unfinished> {
         let first = self.first();
         let wanted = bars.start.saturating_sub(first)..bars.end.saturating_sub(first);
         let mut values: Vec<f64> = Vec::with_capacity(wanted.len());
         for block in &self.blocks {
+            goes_on(block.first, stop)?;
             let from = wanted.start.max(block.first);
             let to = wanted.end.min(block.first + block.rows);
             if from < to {
@@ -126,20 +148,20 @@ impl Raw {
     pub(crate) fn shelve(
         mut self,
         normaliser: &Normaliser,
-        (task, folder): (&SupervisedSpec, &Path),
+        (task, (folder, stop)): (&SupervisedSpec, Room<'_>),
         (train, validation): (Range<usize>, Range<usize>),
-    ) -> Result<Shelf, ScratchError> {
+    ) -> Result<Shelf, Unfinished> {
         let mut numbers = Scratch::new(folder)?;
-        self.normalise(normaliser, &mut numbers)?;
+        self.normalise(normaliser, &mut numbers, stop)?;
         let scales = units(|act| {
-            self.stretches(task, &train, &mut |outcomes, bars| {
+            self.stretches((task, stop), &train, &mut |outcomes, bars| {
                 bars.for_each(|bar| act(outcomes.of(bar)));
                 Ok(())
             })
         })?;
         let (labels, mut directions, mut bytes) = (numbers.end(), [0; CLASSES], Vec::new());
         for (split, labelled) in [(Split::Train, &train), (Split::Validation, &validation)] {
-            self.stretches(task, labelled, &mut |outcomes, bars| {
+            self.stretches((task, stop), labelled, &mut |outcomes, bars| {
                 let mut all = Vec::with_capacity(LABEL * bars.len());
                 for bar in bars {
                     let label = outcomes.label(bar, scales);
@@ -155,10 +177,11 @@ impl Raw {
         Ok(Shelf { numbers, first, width, window, train, validation, labels, scales, directions })
     }
 
-    fn normalise(&mut self, normaliser: &Normaliser, into: &mut Scratch) -> Result<(), ScratchError> {
+    fn normalise(&mut self, normaliser: &Normaliser, into: &mut Scratch, stop: Stop<'_>) -> Result<(), Unfinished> {
         let width = self.history.width();
         let mut raw = vec![0.0; width];
         for block in &self.blocks {
+            goes_on(block.first, stop)?;
             let mut columns = vec![0.0_f64; block.rows * width];
             self.rows.read(block.at, &mut columns, &mut self.bytes)?;
             let mut rows = vec![0.0_f32; block.rows * width];
@@ -173,8 +196,14 @@ impl Raw {
     }
 
     /// Calls `act` with stretches of these bars, in order, and with what their outcomes are read from.
-    fn stretches(&mut self, task: &SupervisedSpec, bars: &Range<usize>, act: &mut Act<'_>) -> Result<(), ScratchError> {
+    fn stretches(
+        &mut self,
+        (task, stop): (&SupervisedSpec, Stop<'_>),
+        bars: &Range<usize>,
+        act: &mut Act<'_>,
+    ) -> Result<(), Unfinished> {
         for start in bars.clone().step_by(STRETCH) {
+            goes_on(start - bars.start, stop)?;
             let end = (start + STRETCH).min(bars.end);
             let first = start.saturating_sub(bars_before(task));
             let mut closes = vec![0.0_f64; end + task.horizon as usize - first];
@@ -183,6 +212,11 @@ impl Raw {
         }
         Ok(())
     }
+}
+
+/// Asks whether to stop, but not before anything is `done`: few bars are soon done with.
+fn goes_on(done: usize, stop: Stop<'_>) -> Result<(), Unfinished> {
+    if done > 0 && stop() { Err(Unfinished::Stopped) } else { Ok(()) }
 }
 
 /// What is done with a stretch of bars and their outcomes.

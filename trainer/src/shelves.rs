@@ -13,7 +13,7 @@ use spec::{Digest, SupervisedSpec, TaskSpec, TrialSpec};
 
 use crate::labels::{Label, enough};
 use crate::prepare::labelled;
-use crate::shelf::{Raw, Shelf, Split};
+use crate::shelf::{Raw, Room, Shelf, Split, Stop, Unfinished};
 use crate::{TrainError, companions};
 
 /// What a training may hold of its bars in memory: above, they are shelved.
@@ -48,12 +48,9 @@ pub struct Shelves {
     pub(crate) companions: Vec<Shelf>,
 }
 
-/// The folder on whose file system files are made, and whether to leave it at that.
-type Room<'a> = (&'a Path, &'a dyn Fn() -> bool);
-
 /// Prepares what a trial learns from, the traded symbol first among `series`, into files without a name on the file system of
 /// a folder. Memory does not grow with the bars but for 8 bytes a training row of one symbol at a time. `None` where `stop`
-/// said true, which is asked before each part of the bars.
+/// said true, which is asked before each part of the bars, and between blocks of what is made of them.
 ///
 /// # Errors
 /// [`TrainError::Unshelvable`] for a trial that [`can_be_shelved`] says no of; [`TrainError::Scratch`] when the disk is full or
@@ -120,12 +117,13 @@ fn traded(
     is_that(spec.data_digest, actual)?;
     let split = splitter.split()?;
     enough("train", split.train.start.max(raw.first())..split.train.end)?;
-    let normaliser = raw.fit(&split.train)?;
+    let Some(normaliser) = unless_stopped(raw.fit(&split.train, stop))? else { return Ok(None) };
     let (window, horizon) = (task.window as usize, task.horizon as usize);
     let (bars, ready) = ((raw.bars(), spec.data.split.purge as usize), (raw.first() + window - 1, horizon));
     let decided = |name: &'static str, split: &Range<usize>| enough(name, labelled(split, bars, ready));
     let splits = (decided("train", &split.train)?, decided("validation", &split.validation)?);
-    let shelf = raw.shelve(&normaliser, (task, folder), splits)?;
+    let shelf = unless_stopped(raw.shelve(&normaliser, (task, (folder, stop)), splits))?;
+    let Some(shelf) = shelf else { return Ok(None) };
     let recent = shelf.rows(split.test.start.saturating_sub(window)..split.test.start)?;
     let anchor = anchor.expect("splits that hold bars have a first one");
     let standing = standing.expect("a test split that holds bars was entered");
@@ -152,10 +150,19 @@ fn companion(
     is_that(expected, actual)?;
     let fitted = from.max(raw.first())..raw.bars();
     enough("train", fitted.clone())?;
-    let normaliser = raw.fit(&fitted)?;
+    let Some(normaliser) = unless_stopped(raw.fit(&fitted, stop))? else { return Ok(None) };
     let ready = raw.first() + task.window as usize - 1;
     let decided = companions::decided(from.max(ready), raw.bars(), task)?;
-    Ok(Some(raw.shelve(&normaliser, (task, folder), (decided, 0..0))?))
+    unless_stopped(raw.shelve(&normaliser, (task, (folder, stop)), (decided, 0..0)))
+}
+
+/// `None` where it was asked to stop.
+fn unless_stopped<T>(made: Result<T, Unfinished>) -> Result<Option<T>, TrainError> {
+    match made {
+        Ok(made) => Ok(Some(made)),
+        Err(Unfinished::Stopped) => Ok(None),
+        Err(Unfinished::Failed(error)) => Err(error.into()),
+    }
 }
 
 fn is_that(expected: Digest, actual: Digest) -> Result<(), TrainError> {
@@ -165,7 +172,7 @@ fn is_that(expected: Digest, actual: Digest) -> Result<(), TrainError> {
 /// Calls `act` with the bars of a series, part by part. Returns the digest of all of them; `None` where `stop` said true.
 fn each_part(
     series: &Series,
-    stop: &dyn Fn() -> bool,
+    stop: Stop<'_>,
     mut act: impl FnMut(&[Bar]) -> Result<(), TrainError>,
 ) -> Result<Option<Digest>, TrainError> {
     let mut reader = series.read()?;

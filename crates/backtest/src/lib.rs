@@ -14,6 +14,7 @@ mod outcome;
 mod parity;
 mod run;
 mod setting;
+mod windows;
 
 pub use baseline::{buy_and_hold, zero};
 pub use model::{Model, warm_up_bars};

@@ -8,7 +8,8 @@ use market::Timestamp;
 use models::{Embedding, Predictor, Sight};
 use spec::FeatureSpec;
 
-use crate::{Backtest, BacktestError, Parity, Setting, forecast_rows, parity, run};
+use crate::windows::in_batches;
+use crate::{Backtest, BacktestError, Parity, Setting, parity, run};
 
 /// A loaded bundle.
 #[derive(Debug)]
@@ -58,19 +59,29 @@ impl Model {
     /// Whether the rows of `setting` are predicted alike alone and in company; a policy's rows without a position.
     ///
     /// # Errors
-    /// As [`forecast_rows`] and [`parity()`].
+    /// As [`crate::forecast_rows`] and [`parity()`].
     pub fn parity(&self, setting: &Setting<'_>) -> Result<Parity, BacktestError> {
-        let mut rows = forecast_rows(&self.sight, setting.dataset, setting.range.clone())?;
-        if self.predictor.spec().observes_position() {
-            for row in &mut rows {
-                let mut observed = vec![0.0; row.len() + observation::POSITION_WIDTH];
-                observation::write(row, &observation::Position::default(), &mut observed);
-                *row = observed;
-            }
-        }
-        let rows: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
-        Ok(parity(&self.predictor, &rows)?)
+        let mut all = Parity { rows: 0, mismatches: 0 };
+        in_batches((&self.sight, setting.dataset), setting.range.clone(), |_, windows| {
+            let found = if self.predictor.spec().observes_position() {
+                let rows: Vec<Vec<f32>> = windows.iter().map(|window| without_position(window)).collect();
+                parity(&self.predictor, &rows.iter().map(Vec::as_slice).collect::<Vec<_>>())?
+            } else {
+                parity(&self.predictor, windows)?
+            };
+            all.rows += found.rows;
+            all.mismatches += found.mismatches;
+            Ok(())
+        })?;
+        Ok(all)
     }
+}
+
+/// What a policy sees that holds nothing.
+fn without_position(window: &[f32]) -> Vec<f32> {
+    let mut observed = vec![0.0; window.len() + observation::POSITION_WIDTH];
+    observation::write(window, &observation::Position::default(), &mut observed);
+    observed
 }
 
 /// Bars that pass before a pipeline of `features` has its first row; 0 where the features are faulty themselves.

@@ -10,15 +10,15 @@ use spec::{Output, Spread};
 pub struct Parity {
     /// Rows compared.
     pub rows: usize,
-    /// Rows whose bits differ between one batch of all (as training and backtests predict), alone (as live does), and in
-    /// small shuffled batches (as serving does).
+    /// Rows whose bits differ between a large batch (as training and backtests predict), alone (as live does), and in small
+    /// shuffled batches (as serving does).
     pub mismatches: usize,
 }
 
 /// Sizes of the shuffled batches, in turn: one, odd, even and large.
 const BATCHES: [usize; 5] = [3, 1, 8, 2, 17];
 
-/// Predicts every row in three ways and compares the bits.
+/// Predicts every row in three ways and compares the bits; the large batch is all `rows`.
 ///
 /// # Errors
 /// [`ModelError`] when the network cannot take the rows.

@@ -4,7 +4,7 @@
 
 mod fixture;
 
-use backtest::{Setting, buy_and_hold, forecast_rows, parity, run, zero};
+use backtest::{Model, Setting, buy_and_hold, forecast_rows, parity, run, zero};
 use dataset::Dataset;
 use fixture::{Kind, TRAINED};
 use market::{Bar, Interval, Money, Quantity, Symbol, Timestamp};
@@ -13,6 +13,9 @@ use proptest::prelude::*;
 use spec::{Decision, EnvSpec, Reason, StrategySpec, TrialSpec};
 
 const BARS: usize = 260;
+
+/// Two whole batches of windows and a part of one.
+const LONG: usize = 2_500;
 
 fn flat_market(closes: &[f64]) -> Dataset {
     let bar = |(day, &close): (usize, &f64)| Bar {
@@ -91,6 +94,30 @@ fn a_row_is_predicted_the_same_in_any_batch() {
     let rows = forecast_rows(&fixture::sight(Kind::Forecaster, &data), &data, TRAINED..BARS).unwrap();
     let found = parity(&predictor, &rows.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap();
     assert_eq!((found.rows, found.mismatches), (BARS - TRAINED, 0));
+}
+
+#[test]
+fn a_history_of_several_batches_is_decided_on_as_row_by_row() {
+    let data = fixture::bars(LONG);
+    let (bundle, trial) = (fixture::bundle(Kind::Forecaster, 7, &data), fixture::trial(Kind::Forecaster));
+    let (predictor, sight) = (Predictor::load(&bundle).unwrap(), fixture::sight(Kind::Forecaster, &data));
+    let setting = Setting { range: 0..LONG, ..setting(&data, &trial, LONG) };
+    let (mut stream, mut rows, mut alone) = (sight.from_anchor().unwrap(), Vec::new(), Vec::new());
+    for bar in &data.bars {
+        let Some(row) = stream.push(bar).unwrap() else {
+            alone.push(Decision { bar: bar.time, target: None, reason: Reason::WarmUp });
+            continue;
+        };
+        let output = predictor.predict(&[row]).unwrap().remove(0);
+        let prediction = predictor.prediction(bar.time, row, output);
+        alone.push(strategy::decide(&trial.strategy, &trial.env, &prediction));
+        rows.push(row.to_vec());
+    }
+    assert_eq!(rows.len(), LONG - 17);
+    assert!(run(&predictor, &sight, &setting).unwrap().decisions == alone, "decisions differ");
+    assert!(forecast_rows(&sight, &data, 0..LONG).unwrap() == rows, "windows differ");
+    let found = Model::load(&bundle).unwrap().parity(&setting).unwrap();
+    assert_eq!((found.rows, found.mismatches), (rows.len(), 0));
 }
 
 #[test]

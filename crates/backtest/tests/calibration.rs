@@ -8,14 +8,17 @@ use artifacts::Bundle;
 use backtest::calibration::{CalibrationError, CalibrationFigures, Fitted};
 use backtest::{Model, Setting};
 use dataset::Dataset;
-use dataset::outcome::direction;
+use dataset::outcome::{direction, log_return};
 use fixture::{Kind, TRAINED};
 use market::Bar;
-use models::SpreadFit;
+use models::{Predictor, Sight, SpreadFit, moments};
 use spec::{CalibrationSpec, Imbalance, LabelSpec, Output, SupervisedSpec, TaskSpec, TrialSpec, canonical_json};
 
 const VALIDATED: usize = 520;
 const BARS: usize = 1_000;
+
+/// Two whole batches of windows and a part of one.
+const LONG: usize = 2_500;
 
 const WANTED: CalibrationSpec = CalibrationSpec { coverage: 0.9, rate: 0.02, passes: 8 };
 
@@ -32,7 +35,11 @@ struct Ground {
 
 impl Ground {
     fn new() -> Self {
-        let data = fixture::bars(BARS);
+        Self::of(BARS)
+    }
+
+    fn of(bars: usize) -> Self {
+        let data = fixture::bars(bars);
         let bundle = fixture::bundle(Kind::Forecaster, 7, &data);
         Self { trial: fixture::trial(Kind::Forecaster), bundle, data }
     }
@@ -90,6 +97,31 @@ fn figures_on_later_rows_hang_together() {
     let without = serde_json::to_value(CalibrationFigures { followed: None, ..figures }).unwrap();
     assert!(without.get("followed").is_none());
     assert_eq!(serde_json::from_value::<CalibrationFigures>(without).unwrap().followed, None);
+}
+
+#[test]
+fn rows_of_several_batches_are_fitted_on_and_judged_as_row_by_row() {
+    let (ground, range) = (Ground::of(LONG), TRAINED..LONG);
+    let fitted = ground.fit(range.clone()).unwrap();
+    let figures = ground.judged(&fitted, range);
+    let whole = ground.bundle.clone().calibrated(canonical_json(&fitted.calibration));
+    let predictor = Predictor::load(&whole).unwrap();
+    let mut stream = Sight::load(&whole).unwrap().from_anchor().unwrap();
+    let (mut scores, mut aleatoric, mut epistemic) = (Vec::new(), 0.0, 0.0);
+    // The last bar has no outcome yet.
+    for (at, bar) in ground.data.bars[..LONG - 1].iter().enumerate() {
+        let Some(row) = stream.push(bar).unwrap().filter(|_| at >= TRAINED) else { continue };
+        let said = predictor.predict(&[row]).unwrap().remove(0);
+        let (expected, deviation) = moments(&said).unwrap();
+        scores.push((log_return(&ground.data.bars, at, at + 1) - expected).abs() / deviation);
+        let parts = predictor.uncertainty(row, &said).unwrap().unwrap();
+        aleatoric += f64::from(parts.aleatoric);
+        epistemic += f64::from(parts.epistemic);
+    }
+    assert_eq!((figures.rows, scores.len()), (LONG - 1 - TRAINED, LONG - 1 - TRAINED));
+    assert!(fitted.calibration.scores == scores, "forecasts or outcomes differ");
+    let rows = scores.len() as f64;
+    assert_eq!([figures.aleatoric, figures.epistemic], [aleatoric / rows, epistemic / rows]);
 }
 
 #[test]

@@ -189,22 +189,40 @@ fn agents_folds_and_a_folder_that_is_not_there_are_refused_by_name() {
     assert_eq!(error.class(), FailureClass::Bug, "another machine may have the room");
 }
 
+/// Whether all was shelved where `stop` said true when it was asked that often, and how often it was asked.
+fn stopped_at(spec: &TrialSpec, (folder, series): &(TempDir, Vec<Series>), stop_at: u32) -> (bool, u32) {
+    let asked = Cell::new(0);
+    let stop = || {
+        asked.set(asked.get() + 1);
+        asked.get() == stop_at
+    };
+    let shelves = shelve(spec, series, (folder.path(), &stop)).unwrap();
+    (shelves.is_some(), asked.get())
+}
+
 #[test]
 fn whoever_is_asked_to_stop_shelves_no_more() {
     let sets = [set("OWN", bars(200, 0.5, 1)), set("ONE", bars(200, 0.5, 2))];
-    let (spec, (folder, series)) = (trial(&sets, fixtures::supervised()), at_rest(&sets));
-    let shelved = |stop_at: u32| {
-        let asked = Cell::new(0);
-        let stop = || {
-            asked.set(asked.get() + 1);
-            asked.get() == stop_at
-        };
-        let shelves = shelve(&spec, &series, (folder.path(), &stop)).unwrap();
-        (shelves.is_some(), asked.get())
-    };
+    let (spec, at_rest) = (trial(&sets, fixtures::supervised()), at_rest(&sets));
+    let shelved = |stop_at| stopped_at(&spec, &at_rest, stop_at);
     // A part and an end of each symbol, the companion first.
     assert_eq!([1, 2, 3, 4].map(shelved), [(false, 1), (false, 2), (false, 3), (false, 4)]);
     assert_eq!(shelved(5), (true, 4));
+}
+
+#[test]
+fn whoever_is_asked_to_stop_with_all_bars_read_fits_normalises_and_labels_no_more_of_many() {
+    let sets = [set("OWN", bars(MANY, 0.5, 1))];
+    let (spec, at_rest) = (trial(&sets, fixtures::supervised()), at_rest(&sets));
+    // Three parts and the end.
+    let read = 4;
+    let (whole, all) = stopped_at(&spec, &at_rest, u32::MAX);
+    // The test split begins a block of its own: four blocks of each of two columns and of all rows; then two stretches of the
+    // training split, twice for the units and once for the labels.
+    assert_eq!((whole, all), (true, read + 2 * 3 + 3 + 2 + 1));
+    for stop_at in read + 1..=all {
+        assert_eq!(stopped_at(&spec, &at_rest, stop_at), (false, stop_at));
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use statistics::calibration::scores::{brier, crps_gaussian, crps_quantiles};
 
 use super::CalibrationError;
 use super::rows::{Row, rows};
-use crate::{BacktestError, Model, Setting};
+use crate::{Model, Setting};
 
 /// Bins of calibration errors.
 const BINS: usize = 15;
@@ -126,7 +126,14 @@ impl Model {
     ) -> Result<Option<CalibrationFigures>, CalibrationError> {
         let calibrated = self.predictor.calibration().zip(self.predictor.return_unit());
         let Some((calibration, unit)) = calibrated else { return Ok(None) };
-        let rows = rows(self, setting, task)?;
+        let (mut aleatoric, mut epistemic) = (0.0, 0.0);
+        let rows = rows(self, setting, task, |window, said| {
+            if let Some(parts) = self.predictor.uncertainty(window, &calibration.apply(said.clone()))? {
+                aleatoric += f64::from(parts.aleatoric);
+                epistemic += f64::from(parts.epistemic);
+            }
+            Ok(())
+        })?;
         if rows.len() < 3 {
             return Ok(None);
         }
@@ -143,7 +150,6 @@ impl Model {
         let followed: Vec<_> = adapted.iter().map(|adapted| adapted.probabilities.map(f64::from)).collect();
         let held = |ends: &[Ends], places: &[usize]| coverage(calibration.coverage, &rows, ends, places);
         let all: Vec<usize> = (0..rows.len()).collect();
-        let (aleatoric, epistemic) = self.mean_uncertainty(&rows, &said)?;
         Ok(Some(CalibrationFigures {
             rows: rows.len(),
             before: ScoreFigures::of(&rows, &raw),
@@ -154,21 +160,10 @@ impl Model {
             followed: (followed != directions(&said)).then(|| FollowedFigures::of(&rows, &followed)),
             adaptive: held(&adaptive, &all),
             terciles: thirds(setting, &rows).map(|places| held(&adaptive, &places)),
-            aleatoric,
-            epistemic,
+            aleatoric: aleatoric / rows.len() as f64,
+            epistemic: epistemic / rows.len() as f64,
             reliability: drawn(reliability::bins(&named, BINS)),
         }))
-    }
-
-    fn mean_uncertainty(&self, rows: &[Row], said: &[Output]) -> Result<(f64, f64), BacktestError> {
-        let (mut aleatoric, mut epistemic) = (0.0, 0.0);
-        for (row, said) in rows.iter().zip(said) {
-            if let Some(parts) = self.predictor.uncertainty(&row.window, said)? {
-                aleatoric += f64::from(parts.aleatoric);
-                epistemic += f64::from(parts.epistemic);
-            }
-        }
-        Ok((aleatoric / rows.len() as f64, epistemic / rows.len() as f64))
     }
 }
 

@@ -36,7 +36,7 @@ impl Model {
         setting: &Setting<'_>,
         (task, wanted): (&SupervisedSpec, &CalibrationSpec),
     ) -> Result<Fitted, CalibrationError> {
-        let rows = rows(self, setting, task)?;
+        let rows = rows(self, setting, task, |_, _| Ok(()))?;
         let outcomes: Vec<(f64, u8)> = rows.iter().map(|row| (row.outcome, row.class)).collect();
         check_outcomes(&outcomes)?;
         let (temperature, bias) = directions(&rows, task, base_rates(self, setting, task)?);

@@ -5,15 +5,13 @@ use models::CLASSES;
 use spec::{Output, SupervisedSpec};
 
 use super::CalibrationError;
-use crate::run::Windows;
+use crate::windows::in_batches;
 use crate::{BacktestError, Model, Setting};
 
 /// A forecast with what came of it.
 pub(super) struct Row {
     /// The bar it was made at.
     pub(super) bar: usize,
-    /// `[input_width]`.
-    pub(super) window: Vec<f32>,
     /// What the network itself said, before any calibration.
     pub(super) said: Output,
     /// Log return over the horizon.
@@ -22,21 +20,28 @@ pub(super) struct Row {
     pub(super) class: u8,
 }
 
-/// The rows of `setting`'s bars whose window is full and whose outcome is in the data, in order of time.
-pub(super) fn rows(model: &Model, setting: &Setting<'_>, task: &SupervisedSpec) -> Result<Vec<Row>, CalibrationError> {
+/// The rows of `setting`'s bars whose window is full and whose outcome is in the data, in order of time. Windows are not kept:
+/// `see` is shown each, with what the network itself said of it.
+pub(super) fn rows(
+    model: &Model,
+    setting: &Setting<'_>,
+    task: &SupervisedSpec,
+    mut see: impl FnMut(&[f32], &Output) -> Result<(), BacktestError>,
+) -> Result<Vec<Row>, CalibrationError> {
     let unit = model.predictor.return_unit().ok_or(CalibrationError::NoForecast)?;
     let (bars, horizon) = (&setting.dataset.bars, task.horizon as usize);
-    let windows = Windows::over(&model.sight, setting.dataset, setting.range.clone())?;
-    let first = setting.range.start + windows.warming();
-    let known = bars.len().saturating_sub(horizon).saturating_sub(first);
-    let inputs: Vec<&[f32]> = windows.ready().take(known).collect();
-    let said = model.predictor.outputs(&inputs).map_err(BacktestError::Model)?;
-    let row = |(place, (window, said)): (usize, (&&[f32], Output))| {
-        let bar = first + place;
-        let (outcome, class) = (log_return(bars, bar, bar + horizon), direction(bars, bar, task, unit));
-        Row { bar, window: window.to_vec(), said, outcome, class }
-    };
-    Ok(inputs.iter().zip(said).enumerate().map(row).collect())
+    let known = setting.range.start..setting.range.end.min(bars.len().saturating_sub(horizon));
+    let mut rows = Vec::with_capacity(known.len());
+    in_batches((&model.sight, setting.dataset), known, |first, windows| {
+        let outputs = model.predictor.outputs(windows)?;
+        for ((bar, &window), said) in (first..).zip(windows).zip(outputs) {
+            see(window, &said)?;
+            let (outcome, class) = (log_return(bars, bar, bar + horizon), direction(bars, bar, task, unit));
+            rows.push(Row { bar, said, outcome, class });
+        }
+        Ok(())
+    })?;
+    Ok(rows)
 }
 
 /// How often each direction came, of all bars up to the end of `setting`'s: those it was trained on and any before them too,
