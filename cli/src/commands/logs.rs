@@ -93,7 +93,7 @@ pub(crate) fn keep(context: &Context, experiment: &ExperimentId) -> Result<()> {
 }
 
 /// Longest time, in looks, that a scheduler may be gone: its database or its lead may be on the way back.
-const LOOKS_MISSED_MAX: u32 = 60;
+const LOOKS_MISSED_MAX: u32 = 240;
 
 /// Who is asked whether an experiment of this home has ended.
 enum Teller<'a> {
