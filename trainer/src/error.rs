@@ -267,6 +267,8 @@ impl TrainError {
     pub fn class(&self) -> FailureClass {
         match self {
             Self::Companion { source, .. } => source.class(),
+            // The machine's fault, not the data's: another may read them.
+            Self::Data(DataError::Io { .. }) => FailureClass::Bug,
             Self::Data(_)
             | Self::Feature(_)
             | Self::OtherData { .. }

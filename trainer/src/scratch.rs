@@ -126,6 +126,11 @@ impl Scratch {
         Ok(())
     }
 
+    /// Waits until all is on the disk: what cannot be written is known before anything is learned from it.
+    pub(crate) fn settle(&self) -> Result<(), ScratchError> {
+        self.file.sync_data().map_err(|source| ScratchError::of(&self.folder, ("writing", self.end), source))
+    }
+
     /// Says that these bytes will be read soon: the system brings them in while others are worked on. No result depends on it.
     pub(crate) fn announce(&self, at: u64, length: usize) {
         if let Some(length) = NonZeroU64::new(length as u64) {

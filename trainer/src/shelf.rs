@@ -174,6 +174,7 @@ impl Raw {
             })?;
         }
         let (first, width, window) = (self.first(), self.history.width(), task.window as usize);
+        numbers.settle()?;
         Ok(Shelf { numbers, first, width, window, train, validation, labels, scales, directions })
     }
 

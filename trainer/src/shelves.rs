@@ -19,10 +19,12 @@ use crate::{TrainError, companions};
 /// What a training may hold of its bars in memory: above, they are shelved.
 pub const WHOLE_BYTES_MAX: u64 = 1 << 30;
 
-/// What a training would hold in memory of so many bars, of all its symbols: the bars, their rows and labels.
+/// What a training would hold in memory of so many bars, of all its symbols, while it is prepared: the bars twice, their features
+/// as they are and normalised, and labels.
 #[must_use]
 pub fn whole_bytes(spec: &TrialSpec, bars: u64) -> u64 {
-    let row = size_of::<Bar>() + spec.features.len() * size_of::<f32>() + size_of::<Label>();
+    let feature = size_of::<f64>() + size_of::<f32>();
+    let row = 2 * size_of::<Bar>() + spec.features.len() * feature + size_of::<Label>();
     bars.saturating_mul(row as u64)
 }
 

@@ -61,8 +61,8 @@ impl Trial {
         encoder: Option<&Encoder>,
         stop: &dyn Fn() -> bool,
     ) -> Result<Option<Prepared>, Failure> {
-        let no_data = |error: DataError| failure(FailureClass::Data, &error);
         let refused = |error: TrainError| failure(error.class(), &error);
+        let no_data = |error: DataError| refused(error.into());
         if trainer::can_be_shelved(spec) {
             let path = dataset::resolve_below(&self.home, &spec.data.source).map_err(no_data)?;
             let series = dataset::series(&path, &spec.data.symbols, &spec.data.repairs).map_err(no_data)?;

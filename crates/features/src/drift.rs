@@ -39,7 +39,7 @@ impl Profile {
     /// Of finite values; `None` without any.
     #[must_use]
     pub fn of(mut values: Vec<f64>) -> Option<Self> {
-        values.sort_by(f64::total_cmp);
+        values.sort_unstable_by(f64::total_cmp);
         let (least, most) = (*values.first()?, *values.last()?);
         let deciles = (1..BINS).map(|decile| quantile(&values, decile as f64 / BINS as f64)).collect();
         let mut profile = Self { rows: values.len() as u64, least, most, deciles, shares: Vec::new() };

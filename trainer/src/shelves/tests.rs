@@ -230,6 +230,6 @@ fn a_set_is_as_large_as_its_bars_rows_and_labels() {
     let sets = [set("OWN", bars(200, 0.5, 1))];
     let spec = trial(&sets, fixtures::supervised());
     // Six numbers of eight bytes, two features of four, and a label of 24.
-    assert_eq!(whole_bytes(&spec, 1_000), 1_000 * (48 + 8 + 24));
+    assert_eq!(whole_bytes(&spec, 1_000), 1_000 * (2 * 48 + 2 * 12 + 24));
     assert_eq!(whole_bytes(&spec, u64::MAX), u64::MAX);
 }

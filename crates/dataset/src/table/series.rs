@@ -187,7 +187,12 @@ impl Series {
             return Ok(all.then_some(set.digest));
         }
         let format = |why: String| DataError::Format { path: self.path.clone(), why };
-        let builder = open(&self.path)?.with_row_groups(self.groups.clone()).with_batch_size(PART);
+        let changed = || DataError::Changed { path: self.path.clone(), symbol: self.symbol.clone() };
+        let builder = open(&self.path)?;
+        if self.groups.iter().any(|group| *group >= builder.metadata().num_row_groups()) {
+            return Err(changed());
+        }
+        let builder = builder.with_row_groups(self.groups.clone()).with_batch_size(PART);
         let mut content = Content::new(&self.symbol, self.interval, self.bars);
         for batch in builder.build().map_err(|error| format(error.to_string()))? {
             let batch = batch.map_err(|error| format(error.to_string()))?;
@@ -200,11 +205,7 @@ impl Series {
             }
         }
         let digest = content.digest();
-        if digest.to_string() == self.promised {
-            Ok(Some(digest))
-        } else {
-            Err(DataError::Changed { path: self.path.clone(), symbol: self.symbol.clone() })
-        }
+        if digest.to_string() == self.promised { Ok(Some(digest)) } else { Err(changed()) }
     }
 }
 
