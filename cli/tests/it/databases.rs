@@ -1,6 +1,6 @@
 //! A scheduler whose journal is in PostgreSQL, while its database ends and begins again.
 
-use std::io::Read as _;
+use std::io::{BufRead as _, BufReader, Read as _};
 
 use protocol::ExperimentState;
 use scheduler::event::{Event, Record};
@@ -48,6 +48,9 @@ fn a_scheduler_whose_database_is_restarted_leads_again_and_nothing_is_lost_or_do
     let acknowledged = records(&database);
 
     let mut followed = site.start(&["logs", "-f", &across]);
+    let mut told = BufReader::new(followed.stdout.take().unwrap());
+    let mut lines = String::new();
+    assert!(told.read_line(&mut lines).unwrap() > 0, "it follows from before the database ends");
 
     database.halt();
     let spec = short(&site, "during", 2);
@@ -69,9 +72,7 @@ fn a_scheduler_whose_database_is_restarted_leads_again_and_nothing_is_lost_or_do
     assert_eq!(listed, [&before, &across, &during]);
     let shown: serde_json::Value = serde_json::from_slice(&site.run(&["show", &during, "--json"]).stdout).unwrap();
     assert_eq!((&shown["state"], shown["trials"].as_array().unwrap().len()), (&"succeeded".into(), 2));
-    // It began before the database ended, and saw the end after.
-    let mut lines = String::new();
-    followed.stdout.take().unwrap().read_to_string(&mut lines).unwrap();
+    told.read_to_string(&mut lines).unwrap();
     assert!(followed.wait().unwrap().success());
     for trial in 0..2 {
         assert!(lines.contains(&format!("{across}.{trial}")), "no word of trial {trial}: {lines}");
