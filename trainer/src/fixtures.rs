@@ -181,3 +181,16 @@ pub(crate) fn assert_resumes_exactly(spec: &TrialSpec, data: &TrainingData, stop
         assert_same(&actual, &expected, &format!("stopped after step {step}"));
     }
 }
+
+/// Daily bars of a symbol.
+pub(crate) fn set(symbol: &str, bars: Vec<Bar>) -> Dataset {
+    Dataset::new(symbol.to_owned().try_into().unwrap(), Interval::Day, bars)
+}
+
+/// A forecaster's trial that trades the first set and learns from all.
+pub(crate) fn trial_of(sets: &[Dataset], task: SupervisedSpec) -> TrialSpec {
+    let mut of_all = trial(&sets[0], TaskSpec::Supervised(task), cnn_lstm(0.0));
+    of_all.data.symbols = sets.iter().map(|set| set.symbol.clone()).collect();
+    of_all.companion_digests = sets[1..].iter().map(|set| set.digest).collect();
+    of_all
+}

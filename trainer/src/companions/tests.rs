@@ -1,29 +1,17 @@
 //! Several symbols: what one has too few rows to teach is learned from others, and no symbol is taken for another.
 
 use dataset::Dataset;
-use market::{Bar, Interval};
+use market::Bar;
 use models::Predictor;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 use spec::{BundleId, Digest, FailureClass, FeatureSpec, Metric, SupervisedSpec, TaskSpec, TrialSpec};
 
-use crate::fixtures::{self, Recorder, assert_resumes_exactly, bars, finished};
+use crate::fixtures::{self, Recorder, assert_resumes_exactly, bars, finished, set, trial_of};
 use crate::{Start, TrainError, Trained, TrainingData, prepare, prepare_among, train};
 
-fn set(symbol: &str, bars: Vec<Bar>) -> Dataset {
-    Dataset::new(symbol.to_owned().try_into().unwrap(), Interval::Day, bars)
-}
-
-/// A trial that trades the first set and learns from all.
-fn trial(sets: &[Dataset], task: SupervisedSpec) -> TrialSpec {
-    let mut trial = fixtures::trial(&sets[0], TaskSpec::Supervised(task), fixtures::cnn_lstm(0.0));
-    trial.data.symbols = sets.iter().map(|set| set.symbol.clone()).collect();
-    trial.companion_digests = sets[1..].iter().map(|set| set.digest).collect();
-    trial
-}
-
 fn setting(sets: &[Dataset], task: SupervisedSpec) -> (TrialSpec, TrainingData) {
-    let trial = trial(sets, task);
+    let trial = trial_of(sets, task);
     let data = prepare_among(&trial, &sets[0], &sets[1..]).unwrap();
     (trial, data)
 }
@@ -83,7 +71,7 @@ fn symbols_that_drift_apart_are_told_apart_by_what_is_learned_of_each() {
     // takes all for one symbol is right in 20 % of rows, and who knows the symbol in 80 %.
     let companion = |seed: u64| set(&format!("S{seed}"), drifting(0.2, seed));
     let sets: Vec<Dataset> = std::iter::once(set("OWN", drifting(0.8, 1))).chain((2..6).map(companion)).collect();
-    let mut trial = trial(&sets, SupervisedSpec { epochs: 10, patience: 10, ..fixtures::supervised() });
+    let mut trial = trial_of(&sets, SupervisedSpec { epochs: 10, patience: 10, ..fixtures::supervised() });
     trial.features = vec![FeatureSpec::VolumeZ { bars: 20 }];
     let data = prepare_among(&trial, &sets[0], &sets[1..]).unwrap();
     let trained = finished(train(&trial, &data, Start::Anew, &mut Recorder::default()));
@@ -126,7 +114,7 @@ fn what_is_measured_is_what_the_network_says_that_is_handed_in() {
 #[test]
 fn companions_that_are_not_the_trials_or_too_young_are_refused_by_name() {
     let sets = [set("OWN", bars(200, 0.5, 1)), set("ONE", bars(200, 0.5, 2))];
-    let trial = trial(&sets, fixtures::supervised());
+    let trial = trial_of(&sets, fixtures::supervised());
     let refused = |companions: &[Dataset]| {
         let error = prepare_among(&trial, &sets[0], companions).unwrap_err();
         assert_eq!(error.class(), FailureClass::Data);

@@ -4,7 +4,6 @@ use std::cell::Cell;
 
 use dataset::Dataset;
 use envs::Rows;
-use market::Interval;
 use spec::{
     CrossValidationSpec, FailureClass, FeatureSpec, HeadSpec, LabelSpec, RateSchedule, ReturnHead, TaskWeights,
     VolatilityHead,
@@ -12,24 +11,12 @@ use spec::{
 use tempfile::TempDir;
 
 use super::*;
-use crate::fixtures::{self, Recorder, assert_same, bars, finished};
+use crate::fixtures::{self, Recorder, assert_same, bars, finished, set, trial_of};
 use crate::lessons::Lessons;
 use crate::{ScratchError, Start, prepare_among, train};
 
 /// More bars than are read, set aside or labelled at a time: each is cut within the training split and within validation.
 const MANY: usize = 45_000;
-
-fn set(symbol: &str, bars: Vec<Bar>) -> Dataset {
-    Dataset::new(symbol.to_owned().try_into().unwrap(), Interval::Day, bars)
-}
-
-/// A trial that trades the first set and learns from all.
-fn trial(sets: &[Dataset], task: SupervisedSpec) -> TrialSpec {
-    let mut trial = fixtures::trial(&sets[0], TaskSpec::Supervised(task), fixtures::cnn_lstm(0.0));
-    trial.data.symbols = sets.iter().map(|set| set.symbol.clone()).collect();
-    trial.companion_digests = sets[1..].iter().map(|set| set.digest).collect();
-    trial
-}
 
 /// The sets in a file, and their series in the trial's order.
 fn at_rest(sets: &[Dataset]) -> (TempDir, Vec<Series>) {
@@ -75,7 +62,7 @@ fn assert_shelved(shelf: &Shelf, split: Split, (rows, labels): (&Rows, &[Label])
 fn windows_labels_units_and_feature_state_are_those_of_memory_wherever_the_bars_were_cut() {
     let sets = [set("OWN", bars(MANY, 0.6, 1)), set("ONE", bars(MANY, 0.4, 2))];
     for task in [everything(), fixtures::supervised()] {
-        let mut spec = trial(&sets, task.clone());
+        let mut spec = trial_of(&sets, task.clone());
         spec.features = vec![FeatureSpec::LogReturn { bars: 3 }, FeatureSpec::Sma { bars: 50 }];
         // Rows stand before the first that is fitted on, and bars before the first that is decided on.
         spec.data.split.train.from = sets[0].bars[200].time;
@@ -99,7 +86,7 @@ fn windows_labels_units_and_feature_state_are_those_of_memory_wherever_the_bars_
 fn a_training_from_disk_ends_in_the_bytes_of_one_from_memory_and_goes_on_from_its_checkpoints() {
     let three = [set("OWN", bars(400, 0.8, 1)), set("ONE", bars(400, 0.8, 2)), set("TWO", bars(300, 0.2, 3))];
     for (sets, task) in [(&three[..1], everything()), (&three[..], fixtures::supervised())] {
-        let spec = TrialSpec { model: fixtures::cnn_lstm(0.3), ..trial(sets, task) };
+        let spec = TrialSpec { model: fixtures::cnn_lstm(0.3), ..trial_of(sets, task) };
         let whole = prepare_among(&spec, &sets[0], &sets[1..]).unwrap();
         let shelves = shelved(&spec, sets).unwrap();
         let mut sink = Recorder::default();
@@ -125,7 +112,7 @@ fn what_a_companion_does_after_the_training_split_changes_nothing_from_disk_eith
     let task = SupervisedSpec { horizon: 5, flat_band: 0.3, ..fixtures::supervised() };
     let weights = |companion: Dataset| {
         let sets = [own.clone(), companion];
-        let spec = trial(&sets, task.clone());
+        let spec = trial_of(&sets, task.clone());
         finished(train(&spec, &shelved(&spec, &sets).unwrap(), Start::Anew, &mut Recorder::default())).weights
     };
     assert_eq!(weights(set("ONE", bars(200, 0.5, 2))), weights(set("ONE", later)));
@@ -139,7 +126,7 @@ fn refusal(spec: &TrialSpec, sets: &[Dataset]) -> (String, FailureClass) {
 #[test]
 fn what_memory_refuses_is_refused_in_the_same_words() {
     let sets = [set("OWN", bars(200, 0.5, 1)), set("ONE", bars(200, 0.5, 2))];
-    let spec = trial(&sets, fixtures::supervised());
+    let spec = trial_of(&sets, fixtures::supervised());
     let whole = |spec: &TrialSpec, sets: &[Dataset]| {
         let error = prepare_among(spec, &sets[0], &sets[1..]).unwrap_err();
         (crate::chain(&error), error.class())
@@ -152,14 +139,14 @@ fn what_memory_refuses_is_refused_in_the_same_words() {
     let mut gap = bars(200, 0.5, 1);
     gap.drain(50..60);
     let gap = [set("OWN", gap)];
-    let of_gap = trial(&gap, fixtures::supervised());
+    let of_gap = trial_of(&gap, fixtures::supervised());
     let refused =
         [(&spec, &changed[..]), (&spec, &other[..]), (&spec, &sets[..1]), (&of_young, &young[..]), (&of_gap, &gap[..])];
     for (spec, sets) in refused {
         assert_eq!(refusal(spec, sets), whole(spec, sets));
     }
     // Labels are asked for when training begins, and on disk at once.
-    let long = trial(&sets[..1], SupervisedSpec { horizon: 35, ..fixtures::supervised() });
+    let long = trial_of(&sets[..1], SupervisedSpec { horizon: 35, ..fixtures::supervised() });
     assert!(refusal(&long, &sets[..1]).0.starts_with("split validation keeps 5 rows"));
 }
 
@@ -167,7 +154,7 @@ fn what_memory_refuses_is_refused_in_the_same_words() {
 fn agents_folds_and_a_folder_that_is_not_there_are_refused_by_name() {
     let sets = [set("OWN", bars(200, 0.5, 1))];
     let folds = Some(CrossValidationSpec::Blocks { folds: 3 });
-    let folded = trial(&sets, SupervisedSpec { cross_validation: folds, ..fixtures::supervised() });
+    let folded = trial_of(&sets, SupervisedSpec { cross_validation: folds, ..fixtures::supervised() });
     let mut agent = folded.clone();
     let text = r#"{"window": 3, "steps": 100, "algorithm": {"ppo": {"learning_rate": 0.01}}}"#;
     agent.task = TaskSpec::Rl(serde_json::from_str(text).unwrap());
@@ -175,7 +162,7 @@ fn agents_folds_and_a_folder_that_is_not_there_are_refused_by_name() {
         assert!(!can_be_shelved(spec));
         assert!(matches!(shelved(spec, &sets), Err(TrainError::Unshelvable)));
     }
-    let spec = trial(&sets, fixtures::supervised());
+    let spec = trial_of(&sets, fixtures::supervised());
     assert!(can_be_shelved(&spec));
     // What is shelved for one trial teaches no other kind.
     let shelves = shelved(&spec, &sets).unwrap();
@@ -203,7 +190,7 @@ fn stopped_at(spec: &TrialSpec, (folder, series): &(TempDir, Vec<Series>), stop_
 #[test]
 fn whoever_is_asked_to_stop_shelves_no_more() {
     let sets = [set("OWN", bars(200, 0.5, 1)), set("ONE", bars(200, 0.5, 2))];
-    let (spec, at_rest) = (trial(&sets, fixtures::supervised()), at_rest(&sets));
+    let (spec, at_rest) = (trial_of(&sets, fixtures::supervised()), at_rest(&sets));
     let shelved = |stop_at| stopped_at(&spec, &at_rest, stop_at);
     // A part and an end of each symbol, the companion first.
     assert_eq!([1, 2, 3, 4].map(shelved), [(false, 1), (false, 2), (false, 3), (false, 4)]);
@@ -216,7 +203,7 @@ fn whoever_is_asked_to_stop_shelves_no_more() {
 #[test]
 fn whoever_is_asked_to_stop_with_all_bars_read_fits_normalises_and_labels_no_more_of_many() {
     let sets = [set("OWN", bars(MANY, 0.5, 1))];
-    let (spec, at_rest) = (trial(&sets, fixtures::supervised()), at_rest(&sets));
+    let (spec, at_rest) = (trial_of(&sets, fixtures::supervised()), at_rest(&sets));
     // Three parts and the end.
     let read = 4;
     let (whole, all) = stopped_at(&spec, &at_rest, u32::MAX);
@@ -231,7 +218,7 @@ fn whoever_is_asked_to_stop_with_all_bars_read_fits_normalises_and_labels_no_mor
 #[test]
 fn a_set_is_as_large_as_its_bars_rows_and_labels() {
     let sets = [set("OWN", bars(200, 0.5, 1))];
-    let spec = trial(&sets, fixtures::supervised());
+    let spec = trial_of(&sets, fixtures::supervised());
     // Six numbers of eight bytes, two features of four, and a label of 24.
     assert_eq!(whole_bytes(&spec, 1_000), 1_000 * (2 * 48 + 2 * 12 + 24));
     assert_eq!(whole_bytes(&spec, u64::MAX), u64::MAX);
