@@ -74,6 +74,10 @@ pub(crate) struct Driver {
     batches: VecDeque<Range<u32>>,
     /// The rung that the oldest batch is judged at next.
     rung: u32,
+    /// Those of it that are known to have reached that rung, among the trials before `looked`.
+    reached: Vec<(u32, Option<Finite>)>,
+    /// Trials before this have reached that rung or never will: a large batch is not gone through for each word of it.
+    looked: u32,
     /// Trials before this have ended, when last looked at: a large batch is not gone through for each of its ends.
     seen: u32,
     /// Of an asynchronous sweep: trials not told yet, with the rungs at which each was judged.
@@ -96,6 +100,8 @@ impl Driver {
             phase: Phase::Asking,
             batches: VecDeque::new(),
             rung: 0,
+            reached: Vec::new(),
+            looked: 0,
             seen: 0,
             open: BTreeMap::new(),
             told: Vec::new(),
@@ -181,20 +187,24 @@ impl Driver {
     fn judge(&mut self, experiment: &Experiment, driven: &mut Driven) -> Result<bool, SweepError> {
         let Some(batch) = self.batches.front().cloned() else { return Ok(false) };
         let rung = self.rung as usize;
-        let mut reached = Vec::new();
-        for index in batch {
+        self.looked = self.looked.max(batch.start);
+        while self.looked < batch.end {
+            let index = self.looked;
             let Some(trial) = experiment.trials.get(index as usize) else { return Ok(false) };
             match trial.rungs.get(rung) {
-                Some(value) => reached.push((index, *value)),
+                Some(value) => self.reached.push((index, *value)),
                 None if trial.state.is_final() || self.rung(index, rung).is_none() => {}
                 None => return Ok(false),
             }
+            self.looked += 1;
         }
-        if reached.is_empty() {
+        if self.reached.is_empty() {
             return Ok(false);
         }
+        let reached = std::mem::take(&mut self.reached);
         self.decide(experiment, (self.rung, &reached), driven)?;
         self.rung += 1;
+        self.looked = batch.start;
         Ok(true)
     }
 
@@ -320,3 +330,6 @@ fn outcome(experiment: &Experiment, index: u32) -> Option<SweepOutcome> {
         | TrialState::Paused { .. } => None,
     }
 }
+
+#[cfg(test)]
+mod tests;
