@@ -1,7 +1,7 @@
-//! The calling side, for workers and clients alike. A broken connection is made anew by the next call.
+//! The calling side, for workers and clients alike. A call that gets no answer gives its connection up: the next makes
+//! another.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use spec::{AttemptId, CheckpointRef, ExperimentId, Owner, Progress, Span, TrialId, WorkerId};
@@ -96,16 +96,28 @@ type Line = SchedulerClient<InterceptedService<Channel, Bearer>>;
 #[derive(Clone)]
 pub struct Client {
     url: String,
-    /// One for each address.
-    lines: Vec<Line>,
-    /// The one that answered last. A call that gets no answer moves on, so that its repetition finds who took over.
-    current: Arc<AtomicUsize>,
+    endpoints: Arc<[Endpoint]>,
+    bearer: Bearer,
+    current: Arc<Mutex<Current>>,
+}
+
+/// What the next call goes over. One that gets no answer moves on to the next address, so that its repetition finds who took
+/// over; and never stays with a connection, for who stopped may keep it open and refuse whatever comes.
+struct Current {
+    place: usize,
+    line: Line,
 }
 
 /// The updates of a [`Client::watch`].
 pub struct Updates {
     url: String,
     inner: tonic::Streaming<wire::Document>,
+}
+
+fn line(channel: Channel, bearer: &Bearer) -> Line {
+    SchedulerClient::with_interceptor(channel, bearer.clone())
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX)
 }
 
 fn timed<T>(message: T, limit: Duration) -> Request<T> {
@@ -141,24 +153,30 @@ impl Client {
             }
         };
         let connected = tokio::time::timeout(patience.as_duration(), tries).await;
-        let (current, channel) =
+        let (place, channel) =
             connected.map_err(|_| ClientError::Unreachable { url: url.to_owned(), why: why.clone() })??;
-        let bearer = match &credentials {
+        let bearer = Bearer(match &credentials {
             Credentials::Token(token) => Some(bearer(token)),
             Credentials::Member(_) => None,
-        };
-        let line = |(place, endpoint): (usize, &Endpoint)| {
-            let channel = if place == current { channel.clone() } else { endpoint.connect_lazy() };
-            SchedulerClient::with_interceptor(channel, Bearer(bearer.clone()))
-                .max_decoding_message_size(MESSAGE_BYTES_MAX)
-                .max_encoding_message_size(MESSAGE_BYTES_MAX)
-        };
-        let lines = endpoints.iter().enumerate().map(line).collect();
-        Ok(Self { url: url.to_owned(), lines, current: Arc::new(AtomicUsize::new(current)) })
+        });
+        let current = Arc::new(Mutex::new(Current { place, line: line(channel, &bearer) }));
+        Ok(Self { url: url.to_owned(), endpoints: endpoints.into(), bearer, current })
     }
 
     fn line(&self) -> Line {
-        self.lines[self.current.load(Ordering::Relaxed) % self.lines.len()].clone()
+        self.current().line.clone()
+    }
+
+    /// Nothing that holds the lock leaves it half done.
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives up the connection.
+    fn move_on(&self) {
+        let mut current = self.current();
+        current.place = (current.place + 1) % self.endpoints.len();
+        current.line = line(self.endpoints[current.place].connect_lazy(), &self.bearer);
     }
 
     /// Where it is connected to.
@@ -407,7 +425,7 @@ impl Client {
     fn heard<T>(&self, reply: Result<tonic::Response<T>, Status>) -> Result<T, ClientError> {
         heard(&self.url, reply).inspect_err(|error| {
             if error.is_transient() {
-                self.current.fetch_add(1, Ordering::Relaxed);
+                self.move_on();
             }
         })
     }
@@ -439,3 +457,6 @@ impl Updates {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
