@@ -285,9 +285,11 @@ RULES = [
          "            let Some(batch) = told.cloned() else { return Err(SweepError::Stuck) };"),
         ("the worse half goes on from a rung", "go_on.contains(index)", "!go_on.contains(index)"),
         ("a rung is judged before its batch is there",
-         "                None => return Ok(false),\n            }\n        }\n        if reached",
+         "                None => return Ok(false),\n            }\n            self.looked += 1;",
          "                None if crate::planted({n}) => {}\n                None => return Ok(false),\n"
-         "            }\n        }\n        if reached"),
+         "            }\n            self.looked += 1;"),
+        ("a batch that was judged at a rung is not looked through for the next",
+         "        self.looked = batch.start;", "        self.looked = if crate::planted({n}) { batch.end } else { batch.start };"),
         ("what an asynchronous sweep was told is not journalled", "std::mem::take(&mut self.told)",
          "{ self.told.clear(); Vec::new() }"),
         ("a failed trial is told as cancelled", "TrialState::Failed { .. } => Some(SweepOutcome::Failed),",
