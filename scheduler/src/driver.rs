@@ -1,7 +1,7 @@
 //! Asks and tells one sweep, in an order that depends on outcomes alone. Live and after a restart it is the same code:
 //! payloads that the ledger holds already are compared, later ones are new.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 
 use protocol::{Descent, TrialState};
@@ -219,6 +219,7 @@ impl Driver {
         for Child { parent, payload } in children {
             self.join(experiment, (rung, parent, payload), &mut driven.new)?;
         }
+        let go_on: BTreeSet<u32> = go_on.into_iter().collect();
         for (index, _) in reached {
             if holds(experiment, *index, rung).is_some() {
                 driven.judged.push((*index, if go_on.contains(index) { Change::Resume } else { Change::Prune }));

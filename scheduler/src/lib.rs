@@ -37,6 +37,6 @@ pub use config::{
 };
 pub use driver::SweepError;
 pub use retry::{BACKOFF_MAX, WORKER_LOSSES_MAX};
-pub use server::{Handle, history, serve, start, surplus};
+pub use server::{Handle, History, history, serve, start, surplus};
 pub use side_log::{LogLine, log_path};
 pub use sweep::{Ask, Child, Judgement, OpenError, Pace, Sweep, SweepOutcome, Sweeps};

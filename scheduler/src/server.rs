@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -187,9 +187,39 @@ pub async fn serve(
 /// # Errors
 /// [`SchedulerError::Journal`]. A home without a journal has an empty ledger.
 pub fn history(home: &Path) -> Result<Ledger, SchedulerError> {
-    let path = config::journal_path(home);
-    let snapshot = snapshot::beside(&path);
-    recorded(home)?.map_or(Ok(Ledger::default()), |journal| Ok(snapshot::resume(&snapshot, &journal)?.ledger))
+    let mut history = History::of(home);
+    history.look()?;
+    Ok(history.known.ledger)
+}
+
+/// What the journal of a home tells, looked at again and again: each look reads what was journalled since the last.
+#[derive(Debug)]
+pub struct History {
+    home: PathBuf,
+    known: Snapshot,
+}
+
+impl History {
+    /// Of this home; nothing is read yet.
+    #[must_use]
+    pub fn of(home: &Path) -> Self {
+        Self { home: home.to_owned(), known: Snapshot::default() }
+    }
+
+    /// What it tells now, read beside a scheduler that may be running.
+    ///
+    /// # Errors
+    /// As [`history`]; the next look begins anew then.
+    pub fn look(&mut self) -> Result<&Ledger, SchedulerError> {
+        let known = std::mem::take(&mut self.known);
+        let Some(journal) = recorded(&self.home)? else { return Ok(&self.known.ledger) };
+        let followed = if known.records == 0 { None } else { known.follow(&journal)? };
+        self.known = match followed {
+            Some(followed) => followed,
+            None => snapshot::resume(&snapshot::beside(&config::journal_path(&self.home)), &journal)?,
+        };
+        Ok(&self.known.ledger)
+    }
 }
 
 /// Checkpoints that no trial in the journal of `home` can need any more, read beside a scheduler that may be running.

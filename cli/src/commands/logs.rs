@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use artifacts::StoreError;
-use scheduler::LogLine;
+use scheduler::{History, LogLine};
 use spec::ExperimentId;
 
 use crate::args::Logged;
@@ -97,7 +96,7 @@ const LOOKS_MISSED_MAX: u32 = 240;
 
 /// Who is asked whether an experiment of this home has ended.
 enum Teller<'a> {
-    Journal { home: &'a Path, experiment: &'a ExperimentId },
+    Journal { history: History, experiment: &'a ExperimentId },
     Scheduler { runtime: tokio::runtime::Runtime, client: protocol::Client, missed: u32, experiment: &'a ExperimentId },
 }
 
@@ -105,7 +104,7 @@ impl<'a> Teller<'a> {
     fn new(context: &'a Context, experiment: &'a ExperimentId) -> Result<Self> {
         let home = context.home.path();
         if !scheduler::journals_elsewhere(home)? {
-            return Ok(Self::Journal { home, experiment });
+            return Ok(Self::Journal { history: History::of(home), experiment });
         }
         let runtime = runtime()?;
         let client = runtime.block_on(connect(context, None))?;
@@ -115,9 +114,9 @@ impl<'a> Teller<'a> {
     /// `None` of an experiment that is not known.
     fn ended(&mut self) -> Result<Option<bool>> {
         match self {
-            Self::Journal { home, experiment } => {
-                let ledger = scheduler::history(home)?;
-                Ok(ledger.experiment(experiment).map(|experiment| experiment.state.is_final()))
+            Self::Journal { history, experiment } => {
+                let known = history.look()?.experiment(experiment);
+                Ok(known.map(|experiment| experiment.state.is_final()))
             }
             Self::Scheduler { runtime, client, missed, experiment } => match runtime.block_on(client.list()) {
                 Ok(listed) => {

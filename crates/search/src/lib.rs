@@ -29,7 +29,7 @@ pub use nsga2::Nsga2;
 pub use pareto::{dominates, pareto_front};
 pub use point::{Point, Value};
 pub use population::{Member, Population, Step};
-pub use rung::{Bracket, Halving, Median, Rungs, Stage, Verdict};
+pub use rung::{Bracket, Halving, Median, MedianAt, Rungs, Stage, Verdict};
 pub use sampler::{Ask, Sampler};
 pub use space::{AXES_MAX, Axis, Condition, Domain, LEVELS_MAX, Scale, Space, SpaceError};
 pub use tpe::Tpe;

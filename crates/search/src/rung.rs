@@ -75,22 +75,57 @@ impl Median {
     /// complete: then the answer does not depend on who came first.
     #[must_use]
     pub fn verdict(&self, rungs: &Rungs, trial: u32, rung: u32) -> Verdict {
-        let at_rung = rungs.ranking(rung);
-        if rung < self.rung_min || at_rung.len() < self.trials_min.max(2) as usize {
+        self.at(rungs, rung).verdict(trial)
+    }
+
+    /// The rule at one rung, for as many verdicts as there are trials: what they showed is put in order once.
+    #[must_use]
+    pub fn at<'r>(&self, rungs: &'r Rungs, rung: u32) -> MedianAt<'r> {
+        let mut at = MedianAt { rungs, rung, means: Vec::new() };
+        let reached: Vec<u32> = rungs.0.get(&rung).map_or_else(Vec::new, |values| values.keys().copied().collect());
+        if rung >= self.rung_min && reached.len() >= self.trials_min.max(2) as usize {
+            at.means = reached.into_iter().map(|trial| at.mean(trial)).collect();
+            at.means.sort_by(f64::total_cmp);
+        }
+        at
+    }
+}
+
+/// The median rule at one rung.
+#[derive(Clone, Debug)]
+pub struct MedianAt<'r> {
+    rungs: &'r Rungs,
+    rung: u32,
+    /// Of each trial that reached the rung, ascending; none where nobody is stopped.
+    means: Vec<f64>,
+}
+
+impl MedianAt<'_> {
+    /// What becomes of `trial`, as [`Median::verdict`] says.
+    #[must_use]
+    pub fn verdict(&self, trial: u32) -> Verdict {
+        let own = self.rungs.value(trial, self.rung).map(|_| {
+            let own = self.mean(trial);
+            self.means.partition_point(|mean| mean.total_cmp(&own).is_lt())
+        });
+        let others = self.means.len() - usize::from(own.is_some() && !self.means.is_empty());
+        if others == 0 {
             return Verdict::Continue;
         }
-        let so_far = |trial: u32| {
-            (0..=rung)
-                .filter_map(move |rung| rungs.value(trial, rung))
-                .map(|v| if v.is_nan() { f64::INFINITY } else { v })
-        };
-        let mean = |trial: u32| so_far(trial).sum::<f64>() / so_far(trial).count().max(1) as f64;
-        let mut others: Vec<f64> = at_rung.into_iter().filter(|other| *other != trial).map(mean).collect();
-        others.sort_by(f64::total_cmp);
-        let (low, high) = (others[(others.len() - 1) / 2], others[others.len() / 2]);
+        let other = |place: usize| self.means[place + usize::from(own.is_some_and(|own| own <= place))];
+        let (low, high) = (other((others - 1) / 2), other(others / 2));
         let median = if low == high { low } else { 0.5 * (low + high) };
-        let best = so_far(trial).fold(f64::INFINITY, f64::min);
+        let best = self.so_far(trial).fold(f64::INFINITY, f64::min);
         if best > median { Verdict::Stop } else { Verdict::Continue }
+    }
+
+    fn so_far(&self, trial: u32) -> impl Iterator<Item = f64> {
+        let shown = (0..=self.rung).filter_map(move |rung| self.rungs.value(trial, rung));
+        shown.map(|value| if value.is_nan() { f64::INFINITY } else { value })
+    }
+
+    fn mean(&self, trial: u32) -> f64 {
+        self.so_far(trial).sum::<f64>() / self.so_far(trial).count().max(1) as f64
     }
 }
 

@@ -3,7 +3,7 @@
 //! of the question and of outcomes: never of time, of the number of workers or of restarts. An asynchronous sweep asks
 //! whenever a point has ended, and so for a function of the order of ends as well, which the journal keeps.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use scheduler::{Ask, Judgement, OpenError, Pace, Sweep, SweepOutcome};
 use search::{History, Observation, Outcome, Point, Rungs, SpaceError};
@@ -341,6 +341,7 @@ impl Sweep for ExperimentSweep {
                 (rungs::go_on((&sweep.pruner, sweep.mode), &self.shown, &points, rung), Vec::new())
             }
         };
+        let kept: BTreeSet<u32> = kept.into_iter().collect();
         let go_on = reached.iter().map(|(index, _)| *index).filter(|index| kept.contains(&(index / seeds))).collect();
         Judgement { go_on, children }
     }

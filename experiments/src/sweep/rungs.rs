@@ -44,8 +44,8 @@ pub(super) fn go_on((pruner, mode): (&Pruner, Mode), all: &Rungs, batch: &[u32],
         // A population is bred, not pruned.
         Pruner::None | Pruner::Population { .. } => batch.to_vec(),
         Pruner::Median { startup, .. } => {
-            let rule = Median { trials_min: startup, rung_min: 0 };
-            let stays = |point: &u32| rule.verdict(all, *point, rung) == Verdict::Continue;
+            let rule = Median { trials_min: startup, rung_min: 0 }.at(all, rung);
+            let stays = |point: &u32| rule.verdict(*point) == Verdict::Continue;
             batch.iter().copied().filter(stays).collect()
         }
         Pruner::SuccessiveHalving { factor, .. } if mode == Mode::Asynchronous => {

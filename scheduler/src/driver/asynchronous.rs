@@ -60,14 +60,13 @@ impl Driver {
         Ok(())
     }
 
-    /// Judges each open trial at the rungs it reached. What was decided before the last restart comes first, so that what
-    /// waits is measured against all of it.
+    /// Judges each open trial at the rungs it has come to. What was decided before the last restart comes first, so that
+    /// what waits is measured against all of it.
     fn judge_each(&mut self, experiment: &Experiment, driven: &mut Driven) -> Result<(), SweepError> {
-        let waits = |index: &u32| {
-            let reached = experiment.trials.get(*index as usize).map_or(0, |trial| trial.rungs.len() as u32);
-            reached > 0 && holds(experiment, *index, reached - 1).is_some()
-        };
-        let mut order: Vec<u32> = self.open.keys().copied().collect();
+        let reached = |index: u32| experiment.trials.get(index as usize).map_or(0, |trial| trial.rungs.len() as u32);
+        let waits = |index: &u32| holds(experiment, *index, reached(*index) - 1).is_some();
+        let news = self.open.iter().filter(|(index, judged)| reached(**index) > **judged);
+        let mut order: Vec<u32> = news.map(|(index, _)| *index).collect();
         order.sort_by_key(waits);
         order.into_iter().try_for_each(|index| self.judge_one(experiment, index, driven))
     }

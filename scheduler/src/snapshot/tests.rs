@@ -239,3 +239,22 @@ fn a_snapshot_is_kept_beside_a_journal_that_grows_and_not_beside_a_short_one() {
     let resumed = resume(&beside(&path), &journal).unwrap();
     assert!((resumed.ledger, resumed.last) == fold(&journal).unwrap());
 }
+
+#[test]
+fn each_look_at_a_history_tells_what_came_since_and_another_journal_in_its_place_is_read_anew() {
+    let home = tempfile::tempdir().unwrap();
+    let path = crate::config::journal_path(home.path());
+    let mut history = crate::History::of(home.path());
+    assert_eq!(*history.look().unwrap(), Ledger::default(), "there is no journal yet");
+    let records = life();
+    let mut journal = SqliteJournal::open(&path).unwrap();
+    for part in records.chunks(3) {
+        journal.append(part).unwrap();
+        assert_eq!(*history.look().unwrap(), fold(&journal).unwrap().0);
+    }
+    drop(journal);
+    std::fs::remove_file(&path).unwrap();
+    let mut another = SqliteJournal::open(&path).unwrap();
+    another.append(&records[..1]).unwrap();
+    assert_eq!(*history.look().unwrap(), fold(&another).unwrap().0);
+}

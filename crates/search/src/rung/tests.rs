@@ -1,5 +1,7 @@
 //! The rules on small tables.
 
+use proptest::prelude::*;
+
 use super::*;
 
 fn table(rows: &[(u32, &[f64])]) -> Rungs {
@@ -89,4 +91,44 @@ fn brackets_follow_the_algorithm_of_hyperband() {
         assert!((900..=2000).contains(&cost), "{cost}");
     }
     assert_eq!(sizes(u32::MAX, 2).len(), 32);
+}
+
+/// The rule as the paper puts it, anew for each trial.
+fn plainly(rule: Median, rungs: &Rungs, trial: u32, rung: u32) -> Verdict {
+    let reached = rungs.ranking(rung);
+    if rung < rule.rung_min || reached.len() < rule.trials_min.max(2) as usize {
+        return Verdict::Continue;
+    }
+    let shown = |trial: u32| -> Vec<f64> {
+        let values = (0..=rung).filter_map(|rung| rungs.value(trial, rung));
+        values.map(|value| if value.is_nan() { f64::INFINITY } else { value }).collect()
+    };
+    let mean = |trial: u32| shown(trial).iter().sum::<f64>() / shown(trial).len().max(1) as f64;
+    let mut others: Vec<f64> = reached.into_iter().filter(|other| *other != trial).map(mean).collect();
+    others.sort_by(f64::total_cmp);
+    let (low, high) = (others[(others.len() - 1) / 2], others[others.len() / 2]);
+    let median = if low == high { low } else { 0.5 * (low + high) };
+    if shown(trial).into_iter().fold(f64::INFINITY, f64::min) > median { Verdict::Stop } else { Verdict::Continue }
+}
+
+proptest! {
+    #[test]
+    fn many_verdicts_at_one_rung_are_those_of_each_trial_by_itself(
+        // Few values, so that there are ties; nine stands for what is no number.
+        rows in proptest::collection::vec(proptest::collection::vec(0_u8..10, 0..4), 0..12),
+        (trials_min, rung_min, rung) in (0_u32..6, 0_u32..3, 0_u32..4),
+    ) {
+        let rule = Median { trials_min, rung_min };
+        let mut rungs = Rungs::new();
+        for (trial, values) in (0..).zip(&rows) {
+            for (rung, value) in (0..).zip(values) {
+                rungs.report(trial, rung, if *value == 9 { f64::NAN } else { f64::from(*value) });
+            }
+        }
+        let at = rule.at(&rungs, rung);
+        // One more than there are: who is not at the rung is compared with all.
+        for trial in 0..=rows.len() as u32 {
+            prop_assert_eq!(at.verdict(trial), plainly(rule, &rungs, trial, rung));
+        }
+    }
 }
