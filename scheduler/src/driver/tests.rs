@@ -1,4 +1,4 @@
-//! What the end of one trial costs beside a batch of many.
+//! What words of single trials cost in a batch of many, and what becomes of them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -67,12 +67,11 @@ fn a_batch_is_gone_through_once_and_not_for_each_of_its_ends() {
 }
 
 #[test]
-fn a_batch_is_gone_through_once_for_all_arrivals_at_a_rung() {
-    let (asked, judged) = ends(vec![Share(500_000)], |trial| {
+fn arrivals_at_a_rung_are_kept_until_the_last_and_each_is_judged_once() {
+    let (_, judged) = ends(vec![Share(500_000)], |trial| {
         let checkpoint = CheckpointRef { digest: spec::Digest::of(b"held"), step: 1 };
         trial.rungs.push(Finite::new(0.5));
         trial.state = TrialState::Paused { rung: 0, checkpoint };
     });
-    assert!(asked <= 3 * TRIALS, "{asked} questions for {TRIALS} trials");
-    assert_eq!(judged, TRIALS as usize, "each is judged, once");
+    assert_eq!(judged, TRIALS as usize);
 }
