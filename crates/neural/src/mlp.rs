@@ -190,7 +190,7 @@ impl Mlp {
                     None => tape.across.take_rows(&input[..rows * layer.inputs], layer.inputs),
                 }
                 let gradient = &tape.gradients[index];
-                gradient.add_sums(rows, &mut sums[layer.bias.clone()]);
+                gradient.add_sums(vectors, rows, &mut sums[layer.bias.clone()]);
                 vectors.run(Outer { gradient, input: &tape.across, target: &mut sums[layer.weight.clone()] });
             }
             let matrix = &weights[layer.weight.clone()];

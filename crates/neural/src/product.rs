@@ -106,14 +106,14 @@ impl WithSimd for Product<'_> {
             let count = most.min(rows - row);
             let target = &mut target[row * panels.outputs..(row + count) * panels.outputs];
             match count {
-                8 => some_rows::<S, 8>(simd, row, parts, (panels, begin), target),
-                7 => some_rows::<S, 7>(simd, row, parts, (panels, begin), target),
-                6 => some_rows::<S, 6>(simd, row, parts, (panels, begin), target),
-                5 => some_rows::<S, 5>(simd, row, parts, (panels, begin), target),
-                4 => some_rows::<S, 4>(simd, row, parts, (panels, begin), target),
-                3 => some_rows::<S, 3>(simd, row, parts, (panels, begin), target),
-                2 => some_rows::<S, 2>(simd, row, parts, (panels, begin), target),
-                _ => some_rows::<S, 1>(simd, row, parts, (panels, begin), target),
+                8 => some_rows::<S, 8>(simd, (row, 0), parts, (panels, begin), target),
+                7 => some_rows::<S, 7>(simd, (row, 0), parts, (panels, begin), target),
+                6 => some_rows::<S, 6>(simd, (row, 0), parts, (panels, begin), target),
+                5 => some_rows::<S, 5>(simd, (row, 0), parts, (panels, begin), target),
+                4 => some_rows::<S, 4>(simd, (row, 0), parts, (panels, begin), target),
+                3 => few_rows::<S, 3, 2>(simd, row, parts, (panels, begin), target),
+                2 => few_rows::<S, 2, 2>(simd, row, parts, (panels, begin), target),
+                _ => few_rows::<S, 1, 4>(simd, row, parts, (panels, begin), target),
             }
             row += count;
         }
@@ -123,18 +123,18 @@ impl WithSimd for Product<'_> {
 /// `H` registers of sums for each of `R` rows.
 pub(crate) type Sums<S, const R: usize, const H: usize> = [[<S as Simd>::f32s; H]; R];
 
-/// `R` rows against all panels.
+/// `R` rows against the panels from `behind` on.
 #[inline(always)]
 fn some_rows<S: Simd, const R: usize>(
     simd: S,
-    first: usize,
+    (first, behind): (usize, usize),
     parts: &[Part<'_>],
     (panels, begin): (&Panels, Begin<'_>),
     target: &mut [f32],
 ) {
     let width = 2 * S::F32_LANES;
     let outputs = panels.outputs;
-    for (index, panel) in panels.values.chunks_exact(panels.inner).enumerate() {
+    for (index, panel) in panels.values.chunks_exact(panels.inner).enumerate().skip(behind) {
         for lane in (0..LANES).step_by(width) {
             let from = index * LANES + lane;
             if from >= outputs {
@@ -163,6 +163,49 @@ fn some_rows<S: Simd, const R: usize>(
     }
 }
 
+/// Few rows against all panels, `P` at once: a multiply-add takes four cycles and two can begin in each, so less than eight
+/// chains side by side leave the processor waiting.
+#[inline(always)]
+fn few_rows<S: Simd, const R: usize, const P: usize>(
+    simd: S,
+    first: usize,
+    parts: &[Part<'_>],
+    (panels, begin): (&Panels, Begin<'_>),
+    target: &mut [f32],
+) {
+    let (outputs, inner) = (panels.outputs, panels.inner);
+    let whole = outputs / LANES / P * P;
+    for index in (0..whole).step_by(P) {
+        for lane in (0..LANES).step_by(2 * S::F32_LANES) {
+            let from = |panel: usize| (index + panel) * LANES + lane;
+            let mut sums: [Sums<S, R, 2>; P] = [[[simd.splat_f32s(0.0); 2]; R]; P];
+            for (panel, sums) in sums.iter_mut().enumerate() {
+                match begin {
+                    Begin::Zero => {}
+                    Begin::Bias(bias) => *sums = [exactly::<S, 2>(&bias[from(panel)..][..2 * S::F32_LANES]); R],
+                    Begin::Target => {
+                        for (row, sums) in sums.iter_mut().enumerate() {
+                            *sums = exactly::<S, 2>(&target[row * outputs + from(panel)..][..2 * S::F32_LANES]);
+                        }
+                    }
+                }
+            }
+            for part in parts {
+                let rows: [&[f32]; R] = std::array::from_fn(|row| part.row(first + row));
+                let panels: [&[Lanes]; P] =
+                    std::array::from_fn(|panel| &panels.values[(index + panel) * inner + part.inner..][..part.width]);
+                chains(simd, rows, (panels, lane), &mut sums);
+            }
+            for (panel, sums) in sums.iter().enumerate() {
+                for (row, sums) in sums.iter().enumerate() {
+                    write::<S, 2>(sums, &mut target[row * outputs + from(panel)..][..2 * S::F32_LANES]);
+                }
+            }
+        }
+    }
+    some_rows::<S, R>(simd, (first, whole), parts, (panels, begin), target);
+}
+
 /// Adds the products of a panel's rows, in their order, from `lane` on.
 #[inline(always)]
 pub(crate) fn chain<S: Simd, const R: usize, const H: usize>(
@@ -179,6 +222,35 @@ pub(crate) fn chain<S: Simd, const R: usize, const H: usize>(
             let input = simd.splat_f32s(rows[row][k]);
             for half in 0..H {
                 own[row][half] = simd.mul_add_f32s(input, outputs[half], own[row][half]);
+            }
+        }
+    }
+    *sums = own;
+}
+
+/// The same for `P` panels side by side.
+#[inline(always)]
+fn chains<S: Simd, const R: usize, const P: usize>(
+    simd: S,
+    rows: [&[f32]; R],
+    (panels, lane): ([&[Lanes]; P], usize),
+    sums: &mut [Sums<S, R, 2>; P],
+) {
+    let length = panels[0].len();
+    let rows: [&[f32]; R] = std::array::from_fn(|row| &rows[row][..length]);
+    let panels: [&[Lanes]; P] = std::array::from_fn(|panel| &panels[panel][..length]);
+    let mut own = *sums;
+    for k in 0..length {
+        let mut outputs = [[simd.splat_f32s(0.0); 2]; P];
+        for panel in 0..P {
+            outputs[panel] = registers::<S, 2>(&panels[panel][k], lane);
+        }
+        for row in 0..R {
+            let input = simd.splat_f32s(rows[row][k]);
+            for panel in 0..P {
+                for half in 0..2 {
+                    own[panel][row][half] = simd.mul_add_f32s(input, outputs[panel][half], own[panel][row][half]);
+                }
             }
         }
     }
@@ -217,3 +289,6 @@ pub(crate) fn write<S: Simd, const H: usize>(sums: &[S::f32s; H], values: &mut [
     let flat: &[f32] = pulp::bytemuck::cast_slice(sums);
     values.copy_from_slice(&flat[..values.len()]);
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,7 @@ use pulp::{Simd, WithSimd};
 use crate::elementary::vectorised;
 use crate::mlp::Activation;
 use crate::product::{LANES, Lanes, Sums, chain, read, registers, write};
-use crate::vectors::tanh;
+use crate::vectors::{Vectors, tanh};
 
 /// Values of a batch: `[rows / 32][units][32]`. Lanes behind the last row hold what was there before.
 #[derive(Clone, Debug)]
@@ -72,23 +72,62 @@ impl Tiles {
     }
 
     /// Adds the sum of each unit's values over the first `rows` rows.
-    pub(crate) fn add_sums(&self, rows: usize, sums: &mut [f32]) {
-        let (whole, rest) = (rows / LANES, rows % LANES);
-        vectorised(|| {
-            for (unit, sum) in sums.iter_mut().enumerate() {
-                let mut lanes = Lanes::ZERO.0;
-                for tile in 0..whole {
-                    let values = &self.tile(tile)[unit].0;
-                    for lane in 0..LANES {
-                        lanes[lane] += values[lane];
+    pub(crate) fn add_sums(&self, vectors: Vectors, rows: usize, sums: &mut [f32]) {
+        vectors.run(RowSums { tiles: self, rows, sums });
+    }
+}
+
+/// Sums over the rows of a batch.
+struct RowSums<'a> {
+    tiles: &'a Tiles,
+    rows: usize,
+    sums: &'a mut [f32],
+}
+
+impl WithSimd for RowSums<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        // Units that lie side by side in a tile are read together: those of the next tile are far behind.
+        const SIDE: usize = 4;
+        let together = self.sums.len() / SIDE * SIDE;
+        for first in (0..together).step_by(SIDE) {
+            self.units::<S, SIDE>(simd, first);
+        }
+        for unit in together..self.sums.len() {
+            self.units::<S, 1>(simd, unit);
+        }
+    }
+}
+
+impl RowSums<'_> {
+    #[inline(always)]
+    fn units<S: Simd, const U: usize>(&mut self, simd: S, first: usize) {
+        let (whole, rest) = (self.rows / LANES, self.rows % LANES);
+        let mut lanes = [Lanes::ZERO; U];
+        for lane in (0..LANES).step_by(2 * S::F32_LANES) {
+            let mut sums: Sums<S, U, 2> = [[simd.splat_f32s(0.0); 2]; U];
+            for tile in 0..whole {
+                let values = &self.tiles.tile(tile)[first..first + U];
+                for unit in 0..U {
+                    let values = registers::<S, 2>(&values[unit], lane);
+                    for half in 0..2 {
+                        sums[unit][half] = simd.add_f32s(sums[unit][half], values[half]);
                     }
                 }
-                if rest > 0 {
-                    lanes.iter_mut().zip(&self.tile(whole)[unit].0[..rest]).for_each(|(lane, value)| *lane += value);
-                }
-                *sum += folded(lanes);
             }
-        });
+            for (lanes, sums) in lanes.iter_mut().zip(&sums) {
+                write::<S, 2>(sums, &mut lanes.0[lane..lane + 2 * S::F32_LANES]);
+            }
+        }
+        for (unit, mut lanes) in lanes.into_iter().enumerate() {
+            if rest > 0 {
+                let values = &self.tiles.tile(whole)[first + unit].0[..rest];
+                lanes.0.iter_mut().zip(values).for_each(|(lane, value)| *lane += value);
+            }
+            self.sums[first + unit] += folded(lanes.0);
+        }
     }
 }
 
