@@ -30,6 +30,9 @@ const SCHEMA: &str = "
         BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
 ";
 
+/// Bytes of the log beside the journal when SQLite moves it into the journal and begins it anew: its thousand pages.
+const LOG_BYTES: u32 = 1_000 * 4_096;
+
 /// A journal file.
 pub struct SqliteJournal {
     path: PathBuf,
@@ -55,6 +58,8 @@ impl SqliteJournal {
                 // One transaction: a crash in between leaves an empty file, which is made again.
                 connection.execute_batch(&format!("BEGIN; {SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;"))?;
             }
+            // Without room the journal is only slower; on a full disk the first append says so.
+            let _ = make_room(&connection);
             Ok(connection)
         };
         let connection = open().map_err(|error| explain(&name, &error))?;
@@ -159,6 +164,21 @@ impl Journal for SqliteJournal {
         }
         Ok(())
     }
+}
+
+/// Makes the log as long as it will ever be: to sync a file that grows takes a file system up to twice as long as one that
+/// is overwritten. What is rolled back stays in the log's file and never reaches the journal.
+fn make_room(connection: &Connection) -> Result<(), rusqlite::Error> {
+    let cache: i64 = connection.pragma_query_value(None, "cache_size", |row| row.get(0))?;
+    // Few pages fit, so the rest is written to the log at once.
+    connection.pragma_update(None, "cache_size", 8)?;
+    let filled = connection.unchecked_transaction().and_then(|transaction| {
+        transaction.execute_batch("CREATE TABLE room (bytes BLOB) STRICT")?;
+        transaction.execute("INSERT INTO room VALUES (zeroblob(?1))", [LOG_BYTES])?;
+        transaction.rollback()
+    });
+    connection.pragma_update(None, "cache_size", cache)?;
+    filled
 }
 
 /// Takes the lock beside the journal.

@@ -188,6 +188,23 @@ fn a_journal_of_another_format_a_missing_record_and_a_foreign_file_are_refused()
 }
 
 #[test]
+fn the_log_beside_a_journal_does_not_grow_while_it_is_written_and_its_room_is_no_part_of_the_journal() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("journal.db");
+    let bytes = |path: &Path| std::fs::metadata(path).unwrap().len();
+    let mut journal = SqliteJournal::open(&path).unwrap();
+    journal.append(&[submitted()]).unwrap();
+    let log = home.path().join("journal.db-wal");
+    let room = bytes(&log);
+    for index in 0..200 {
+        journal.append(&[asked(index)]).unwrap();
+    }
+    assert_eq!(bytes(&log), room);
+    drop(journal);
+    assert!(bytes(&path) < room / 20, "{} bytes of journal, {room} of log", bytes(&path));
+}
+
+#[test]
 fn a_full_disk_is_one_error_and_takes_nothing_that_was_acknowledged() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("journal.db");
