@@ -1,12 +1,15 @@
 //! The protocol's service over the core's calls.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use market::Timestamp;
 use protocol::{
     Assignment, Cordon, Directive, Ending, ExperimentDetail, ExperimentView, Explanation, NodeView, Refusal,
     Registration, Report, Service, Submission, Target, Terms, TrialView, Update, UpdateStream,
 };
 use spec::{AttemptId, CheckpointRef, ExperimentId, Progress, TrialId, WorkerId};
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -17,6 +20,9 @@ use crate::server::trail::Trail;
 
 /// Updates on their way to one watcher.
 const WATCH_BUFFER: usize = 256;
+
+/// How long news gather before a watcher gets them.
+const GATHER: Duration = Duration::from_millis(10);
 
 pub(super) struct Rim {
     calls: mpsc::Sender<Call>,
@@ -192,19 +198,48 @@ async fn follow(
                 return;
             }
         }
-        match news.recv().await {
-            Ok(update) if experiment.as_ref().is_none_or(|wanted| wanted == update.experiment()) => {
-                present.push(update);
-            }
-            Ok(_) => {}
-            Err(RecvError::Closed) => return,
-            Err(RecvError::Lagged(_)) => {
-                let Some(calls) = calls.upgrade() else { return };
-                match ask(&calls, |answer| Call::Watch(experiment.clone(), answer)).await {
-                    Ok(watch) => (present, news) = watch,
-                    Err(_) => return,
+        // Workers wait for answers while news are written: a few large messages cost them less than many small ones.
+        tokio::time::sleep(GATHER).await;
+        let mut next = news.recv().await;
+        let lagged = loop {
+            match next {
+                Ok(update) if experiment.as_ref().is_none_or(|wanted| wanted == update.experiment()) => {
+                    present.push(update);
                 }
+                Ok(_) => {}
+                Err(RecvError::Lagged(_)) => break true,
+                Err(RecvError::Closed) => return,
             }
+            next = match news.try_recv() {
+                Ok(update) => Ok(update),
+                // That it is closed is heard of again once this was sent.
+                Err(TryRecvError::Empty | TryRecvError::Closed) => break false,
+                Err(TryRecvError::Lagged(missed)) => Err(RecvError::Lagged(missed)),
+            };
+        };
+        if lagged {
+            let Some(calls) = calls.upgrade() else { return };
+            match ask(&calls, |answer| Call::Watch(experiment.clone(), answer)).await {
+                Ok(watch) => (present, news) = watch,
+                Err(_) => return,
+            }
+        } else {
+            present = newest(present);
         }
     }
 }
+
+/// News without the views of experiments that later ones among them replace.
+fn newest(news: Vec<Update>) -> Vec<Update> {
+    let mut seen = BTreeSet::new();
+    let counts = |update: &Update| match update {
+        Update::Experiment(view) => seen.insert(view.experiment.clone()),
+        Update::Trial(_) | Update::Progress { .. } => true,
+    };
+    let mut kept: Vec<Update> = news.into_iter().rev().filter(counts).collect();
+    kept.reverse();
+    kept
+}
+
+#[cfg(test)]
+mod tests;
