@@ -187,11 +187,14 @@ impl ExperimentSweep {
         Ok(TrialSpec { parent: asked.parent.clone(), ..self.made(index, &asked.params)? })
     }
 
+    fn seed(&self, index: u32) -> u64 {
+        self.question.spec.sweep.seeds.get((index % self.seeds()) as usize).copied().unwrap_or(1)
+    }
+
     pub(super) fn made(&self, index: u32, params: &Params) -> Result<TrialSpec, SweepError> {
         let Question { spec, data_digest, companion_digests, .. } = &self.question;
-        let seed = spec.sweep.seeds.get((index % self.seeds()) as usize).copied().unwrap_or(1);
         let trial = TrialId { experiment: self.experiment.clone(), index };
-        spec::trial(spec, params, seed, trial, (*data_digest, companion_digests))
+        spec::trial(spec, params, self.seed(index), trial, (*data_digest, companion_digests))
             .map_err(|problem| SweepError::Trial { index, problem })
     }
 
@@ -238,20 +241,41 @@ impl ExperimentSweep {
             .collect()
     }
 
-    /// Draws the next batch of points.
-    fn draw(&self, points: u32) -> Vec<Drawn> {
+    /// Draws the next batch of points, each with its trial of the first seed; `None` for one that makes no sound trial.
+    fn draw(&self, points: u32) -> Vec<(Drawn, Option<TrialSpec>)> {
         let (first, before) = (self.asked.len() as u32, self.before.len() as u32);
         let history = if self.source.sees() { self.history() } else { History::empty() };
-        let fits = |index: u32, drawn: &Drawn| self.made(index * self.seeds(), &drawn.params).is_ok();
+        let fitting = |index: u32, drawn: Drawn| {
+            let trial = self.made(index * self.seeds(), &drawn.params).ok();
+            (drawn, trial)
+        };
         (first..)
             .zip(self.source.draw(&history, before + first, points))
-            .map(|(index, drawn)| {
+            .map(|(index, drawn)| match fitting(index, drawn) {
+                (drawn, Some(trial)) => (drawn, Some(trial)),
                 // A corner of the space that makes no sound trial, such as a batch above its memory: another point is tried,
                 // at random but the same one each time.
-                let others = || self.source.others(index).find(|other| fits(index, other));
-                if fits(index, &drawn) { drawn } else { others().unwrap_or(drawn) }
+                (drawn, None) => {
+                    let others = self.source.others(index).map(|other| fitting(index, other));
+                    others.into_iter().find(|(_, trial)| trial.is_some()).unwrap_or((drawn, None))
+                }
             })
             .collect()
+    }
+
+    /// The trials of one point that was just asked, a seed after the other, as the scheduler keeps them; `first` is that of
+    /// the first seed.
+    fn payloads(&self, point: u32, first: Option<&TrialSpec>) -> impl Iterator<Item = Vec<u8>> {
+        (point * self.seeds()..(point + 1) * self.seeds()).map(move |index| match first {
+            Some(first) => {
+                let trial = TrialId { index, ..first.trial.clone() };
+                canonical_json(&TrialSpec { trial, seed: self.seed(index), ..first.clone() })
+            }
+            // A point for which no other was found fails by itself, with these words.
+            None => self
+                .trial_asked(index)
+                .map_or_else(|error| error.to_string().into_bytes(), |trial| canonical_json(&trial)),
+        })
     }
 }
 
@@ -282,19 +306,16 @@ impl Sweep for ExperimentSweep {
             return Ask::Done;
         }
         let (points, seeds) = (points.clamp(1, left), self.seeds());
-        let first = self.asked.len() as u32 * seeds;
-        for Drawn { point, params } in self.draw(points) {
-            let told = vec![None; seeds as usize];
+        let mut payloads = Vec::with_capacity((points * seeds) as usize);
+        for (Drawn { point, params }, first) in self.draw(points) {
+            let (index, told) = (self.asked.len() as u32, vec![None; seeds as usize]);
             self.asked.push(Asked { point, params, parent: None, rungs: rungs.clone(), reached: None, told });
+            payloads.extend(self.payloads(index, first.as_ref()));
         }
         self.batches += 1;
         self.begun += points;
         self.open += points;
-        let payload = |index: u32| {
-            // A point for which no other was found either fails by itself, with these words.
-            self.trial_asked(index).map_or_else(|error| error.to_string().into_bytes(), |trial| canonical_json(&trial))
-        };
-        Ask::Batch((first..first + points * seeds).map(payload).collect())
+        Ask::Batch(payloads)
     }
 
     fn tell(&mut self, index: u32, outcome: SweepOutcome) {
