@@ -1,10 +1,10 @@
 //! A sweep whose trials sleep a millisecond, for measuring what everything around a trial costs.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use artifacts::Kernel;
 use protocol::{Policy, Submission};
-use scheduler::bench::Load;
+use scheduler::bench::{Load, Worked};
 use serde_json::json;
 use spec::{
     BundleId, Digest, ExperimentSpec, Metric, Sampler, Series, TaskSpec, TrialOutcome, TrialSpec, canonical_json,
@@ -13,8 +13,8 @@ use spec::{
 use crate::question::{Question, normalised};
 use crate::sweep::{ExperimentSweep, SweepError, open};
 
-/// The work of a trial.
-const WORK: Duration = Duration::from_millis(1);
+/// What a trial sleeps, at least.
+pub const WORK: Duration = Duration::from_millis(1);
 
 /// `trials` trials by `sampler` over a logarithmic, a whole, a chosen and a real dimension, `batch` decided at once.
 ///
@@ -71,11 +71,17 @@ fn spec(sampler: Sampler, trials: u32, batch: u32) -> ExperimentSpec {
 }
 
 /// Sleeps, then scores its point.
-#[allow(clippy::disallowed_methods, reason = "sleeping is the work")]
-fn work(payload: &[u8]) -> Vec<u8> {
+#[allow(clippy::disallowed_methods, reason = "sleeping is the work, and how long it lasted is measured")]
+fn work(payload: &[u8]) -> Worked {
+    let began = Instant::now();
     std::thread::sleep(WORK);
-    let Ok(trial) = serde_json::from_slice::<TrialSpec>(payload) else { return Vec::new() };
-    let TaskSpec::Supervised(task) = &trial.task else { return Vec::new() };
+    let took = began.elapsed();
+    let outcome = serde_json::from_slice::<TrialSpec>(payload).ok().and_then(|trial| outcome(payload, &trial));
+    Worked { outcome: outcome.unwrap_or_default(), took }
+}
+
+fn outcome(payload: &[u8], trial: &TrialSpec) -> Option<Vec<u8>> {
+    let TaskSpec::Supervised(task) = &trial.task else { return None };
     let score = -(task.learning_rate.log10() + 2.0).powi(2);
     let outcome = TrialOutcome {
         bundle: BundleId(Digest::of(payload)),
@@ -85,5 +91,5 @@ fn work(payload: &[u8]) -> Vec<u8> {
         folds: Vec::new(),
         encoder: None,
     };
-    serde_json::to_vec(&outcome).unwrap_or_default()
+    serde_json::to_vec(&outcome).ok()
 }

@@ -1,9 +1,14 @@
 //! What dispatching costs: trials that do nothing, through the real server, journal and protocol.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+mod disk;
 mod load;
 
+pub use disk::sync_after;
 pub use load::{Heartbeats, Scale, heartbeats, scale};
 
 use market::Timestamp;
@@ -25,6 +30,8 @@ pub struct Dispatch {
     pub trials: u32,
     /// Time from submission to the end of the last.
     pub seconds: f64,
+    /// Time that the trials took by themselves, in all.
+    pub work_seconds: f64,
     /// Size of the journal after the scheduler ended.
     pub journal_bytes: u64,
 }
@@ -73,8 +80,17 @@ impl Sweep for Flood {
     fn tell(&mut self, _: u32, _: SweepOutcome) {}
 }
 
-/// What a trial does: its payload in, its outcome out.
-pub type Work = fn(&[u8]) -> Vec<u8>;
+/// What a trial does with its payload.
+pub type Work = fn(&[u8]) -> Worked;
+
+/// What came of a trial.
+#[derive(Clone, Debug, Default)]
+pub struct Worked {
+    /// Its outcome.
+    pub outcome: Vec<u8>,
+    /// What it took by itself: a sleep lasts longer than it was asked to, and that is nobody's overhead.
+    pub took: Duration,
+}
 
 /// An experiment whose trials are dispatched.
 pub struct Load {
@@ -113,7 +129,9 @@ pub async fn dispatch(home: &Path, load: Load, workers: u32) -> Result<Dispatch,
     let client = handle.client().await?;
     let (ready, mut all) = tokio::sync::mpsc::channel(WORKERS_MAX as usize);
     let mut tasks = tokio::task::JoinSet::new();
+    let worked_ns = Arc::new(AtomicU64::new(0));
     for index in 0..workers.clamp(1, WORKERS_MAX) {
+        let work = work.map(|work| (work, Arc::clone(&worked_ns)));
         tasks.spawn(serve(handle.client().await?, index, work, ready.clone()));
     }
     drop(ready);
@@ -136,13 +154,14 @@ pub async fn dispatch(home: &Path, load: Load, workers: u32) -> Result<Dispatch,
     }
     let journal = journal_path(home);
     let size = std::fs::metadata(&journal).map_err(|why| SchedulerError::Home { path: journal, why })?.len();
-    Ok(Dispatch { trials, seconds, journal_bytes: size })
+    let work_seconds = Duration::from_nanos(worked_ns.load(Ordering::Relaxed)).as_secs_f64();
+    Ok(Dispatch { trials, seconds, work_seconds, journal_bytes: size })
 }
 
 async fn serve(
     client: Client,
     index: u32,
-    work: Option<Work>,
+    work: Option<(Work, Arc<AtomicU64>)>,
     ready: tokio::sync::mpsc::Sender<()>,
 ) -> Result<(), ClientError> {
     let worker: spec::WorkerId = format!("bench-{index}").parse().expect("it is a name");
@@ -153,10 +172,16 @@ async fn serve(
         held = match held {
             None => client.lease(&worker).await?,
             Some(Assignment { attempt, payload, .. }) => {
-                let outcome = match work {
+                let outcome = match &work {
                     None => Vec::new(),
-                    // Errs only when the work panics or the bench is over: the trial is handed in without an outcome.
-                    Some(work) => tokio::task::spawn_blocking(move || work(&payload)).await.unwrap_or_default(),
+                    Some((work, worked_ns)) => {
+                        let work = *work;
+                        // Errs only when the work panics or the bench is over: the trial is handed in without an outcome.
+                        let Worked { outcome, took } =
+                            tokio::task::spawn_blocking(move || work(&payload)).await.unwrap_or_default();
+                        worked_ns.fetch_add(took.as_nanos() as u64, Ordering::Relaxed);
+                        outcome
+                    }
                 };
                 client.exchange(&worker, attempt, Report::Succeeded(outcome)).await?
             }

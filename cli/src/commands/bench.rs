@@ -52,16 +52,20 @@ fn fresh_home(context: &Context) -> Result<PathBuf> {
 /// A sweep whose trials each sleep a millisecond: what suggesting, journalling and dispatching adds to that.
 pub(crate) fn sweep(context: &Context, options: &BenchSweep) -> Result<Exit> {
     let home = fresh_home(context)?;
+    let sync = scheduler::bench::sync_after(experiments::bench::WORK, &home)
+        .with_context(|| format!("{} cannot be written and synced", home.display()))?;
     let load = experiments::bench::millisecond_trials(options.sampler, options.trials, options.batch)?;
     let figures = runtime()?.block_on(scheduler::bench::dispatch(&home, load, options.workers))?;
-    let each_ms = 1_000.0 * figures.seconds / f64::from(figures.trials);
+    let above = figures.seconds - figures.work_seconds / f64::from(options.workers);
     let line = json!({
         "bench": "sweep",
         "sampler": options.sampler,
         "trials": figures.trials,
         "workers": options.workers,
         "batch": options.batch,
-        "overhead_ms_per_trial": each_ms - 1.0 / f64::from(options.workers),
+        "sync_ms": 1_000.0 * sync.as_secs_f64(),
+        "work_ms_per_trial": 1_000.0 * figures.work_seconds / f64::from(figures.trials),
+        "overhead_ms_per_trial": 1_000.0 * above / f64::from(figures.trials),
         "journal_bytes_per_trial": figures.journal_bytes / u64::from(figures.trials.max(1)),
     });
     crate::view::line(&line);
