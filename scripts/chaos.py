@@ -8,7 +8,7 @@ when every trial's metrics and bundle equal the undisturbed run's to the last bi
 embedded scheduler of `tradewind run` and continues with `resume`. `--layout separate` runs `scheduler` and `worker`s as
 processes of their own and a network between them, and knows more faults: SIGKILL, processes that stand still for ten
 seconds, lost requests and answers, delays, a network that is split for longer than a lease, a second scheduler on the same
-home, and a full disk below the journal (where a tmpfs can be mounted; else it says that it left them out).
+home, and a start on a full disk below the journal (where a tmpfs can be mounted; else it says that it left them out).
 """
 
 import argparse
@@ -273,8 +273,14 @@ class Separate:
         return True
 
     def fill_disk(self):
-        """The scheduler ends with a clear word once it cannot write, and goes on when there is room again."""
+        """A scheduler that comes up on a full disk ends with a clear word, and the next goes on when there is room again. One
+        that runs would write on where its log has room, for longer than a sweep can wait: it is stopped in good order first."""
+        if self.scheduler.poll() is not None:
+            return False
+        self.scheduler.terminate()
+        self.scheduler.wait()
         self.disk.fill()
+        self.scheduler = self.start_scheduler()
         deadline = time.monotonic() + 8
         while self.scheduler.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)

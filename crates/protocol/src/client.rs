@@ -337,7 +337,8 @@ impl Client {
         self.document(self.line().cancel(request).await)
     }
 
-    /// Follows one experiment, or all: the present state first, then every change.
+    /// Follows one experiment, or all: the present state first, then all that trials do, and each experiment as it stands
+    /// after that.
     ///
     /// # Errors
     /// [`Refusal::NotFound`], else [`ClientError`].

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use market::Timestamp;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
 use crate::event::{Event, Record};
 use crate::journal::{Journal, JournalError};
@@ -206,6 +206,10 @@ fn lock(journal: &Path) -> Result<File, JournalError> {
 
 fn explain(path: &str, error: &rusqlite::Error) -> JournalError {
     let path = path.to_owned();
+    // The file in which connections tell each other of the log cannot be made longer.
+    if error.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_IOERR_SHMSIZE) {
+        return JournalError::Full { path };
+    }
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => JournalError::Full { path },
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
@@ -216,5 +220,19 @@ fn explain(path: &str, error: &rusqlite::Error) -> JournalError {
             JournalError::Damaged { path, sequence: 0, why: error.to_string() }
         }
         Some(_) | None => JournalError::Failed { path, why: error.to_string() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_named_whichever_of_the_files_meets_it() {
+        let said = |code| explain("journal.db", &rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
+        for code in [ffi::SQLITE_FULL, ffi::SQLITE_IOERR_SHMSIZE] {
+            assert!(matches!(said(code), JournalError::Full { .. }), "{code}");
+        }
+        assert!(matches!(said(ffi::SQLITE_IOERR_FSYNC), JournalError::Failed { .. }));
     }
 }
