@@ -263,7 +263,7 @@ MUTANTS = [
     *broken("crates/neural/src/tiles.rs", ["neural"],
         ("the slope of tanh is 1 - y", "simd.sub_f32s(one, simd.mul_f32s(y, y))", "simd.sub_f32s(one, y)"),
         ("a dead unit passes its gradient on", "simd.select_f32s(simd.greater_than_f32s(y, zero), *sum, zero)", "*sum"),
-        ("rows of an earlier batch are learned from", "[unit].0[..rest]", "[unit].0"),
+        ("rows of an earlier batch are learned from", "[first + unit].0[..rest]", "[first + unit].0"),
     ),
     # Environments.
     *broken("envs/src/classic.rs", ["envs"],
