@@ -264,6 +264,11 @@ MUTANTS = [
         ("the slope of tanh is 1 - y", "simd.sub_f32s(one, simd.mul_f32s(y, y))", "simd.sub_f32s(one, y)"),
         ("a dead unit passes its gradient on", "simd.select_f32s(simd.greater_than_f32s(y, zero), *sum, zero)", "*sum"),
         ("rows of an earlier batch are learned from", "[first + unit].0[..rest]", "[first + unit].0"),
+        ("units behind the last four have no gradient of their bias", "in together..self.sums.len()", "in together..together"),
+    ),
+    *broken("crates/neural/src/product.rs", ["neural"],
+        ("few rows take one panel for all", "registers::<S, 2>(&panels[panel][k], lane)", "registers::<S, 2>(&panels[0][k], lane)"),
+        ("few rows miss the panels that are left over", "some_rows::<S, R>(simd, (first, whole), parts, (panels, begin), target);", ""),
     ),
     # Environments.
     *broken("envs/src/classic.rs", ["envs"],

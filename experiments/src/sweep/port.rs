@@ -241,41 +241,47 @@ impl ExperimentSweep {
             .collect()
     }
 
-    /// Draws the next batch of points, each with its trial of the first seed; `None` for one that makes no sound trial.
-    fn draw(&self, points: u32) -> Vec<(Drawn, Option<TrialSpec>)> {
+    /// Draws the next batch of points, each with its trials as the scheduler keeps them.
+    fn draw(&self, points: u32) -> Vec<(Drawn, Vec<Vec<u8>>)> {
         let (first, before) = (self.asked.len() as u32, self.before.len() as u32);
         let history = if self.source.sees() { self.history() } else { History::empty() };
-        let fitting = |index: u32, drawn: Drawn| {
-            let trial = self.made(index * self.seeds(), &drawn.params).ok();
-            (drawn, trial)
+        let fitting = |point: u32, drawn: Drawn| match self.made(point * self.seeds(), &drawn.params) {
+            Ok(trial) => Ok((drawn, trial)),
+            Err(_) => Err(drawn),
         };
         (first..)
             .zip(self.source.draw(&history, before + first, points))
-            .map(|(index, drawn)| match fitting(index, drawn) {
-                (drawn, Some(trial)) => (drawn, Some(trial)),
+            .map(|(point, drawn)| {
                 // A corner of the space that makes no sound trial, such as a batch above its memory: another point is tried,
                 // at random but the same one each time.
-                (drawn, None) => {
-                    let others = self.source.others(index).map(|other| fitting(index, other));
-                    others.into_iter().find(|(_, trial)| trial.is_some()).unwrap_or((drawn, None))
+                let others = || self.source.others(point).find_map(|other| fitting(point, other).ok());
+                match fitting(point, drawn).or_else(|drawn| others().ok_or(drawn)) {
+                    Ok((drawn, trial)) => (drawn, self.by_seed(point, &trial)),
+                    Err(drawn) => {
+                        let words = self.refused(point, &drawn.params);
+                        (drawn, words)
+                    }
                 }
             })
             .collect()
     }
 
-    /// The trials of one point that was just asked, a seed after the other, as the scheduler keeps them; `first` is that of
-    /// the first seed.
-    fn payloads(&self, point: u32, first: Option<&TrialSpec>) -> impl Iterator<Item = Vec<u8>> {
-        (point * self.seeds()..(point + 1) * self.seeds()).map(move |index| match first {
-            Some(first) => {
-                let trial = TrialId { index, ..first.trial.clone() };
-                canonical_json(&TrialSpec { trial, seed: self.seed(index), ..first.clone() })
-            }
-            // A point for which no other was found fails by itself, with these words.
-            None => self
-                .trial_asked(index)
-                .map_or_else(|error| error.to_string().into_bytes(), |trial| canonical_json(&trial)),
-        })
+    /// The trials of a point, of which `first` is that of the first seed.
+    fn by_seed(&self, point: u32, first: &TrialSpec) -> Vec<Vec<u8>> {
+        let trial = |index: u32| {
+            let trial = TrialId { index, ..first.trial.clone() };
+            canonical_json(&TrialSpec { trial, seed: self.seed(index), ..first.clone() })
+        };
+        (point * self.seeds()..(point + 1) * self.seeds()).map(trial).collect()
+    }
+
+    /// The trials of a point for which no other was found: each fails by itself, with these words.
+    fn refused(&self, point: u32, params: &Params) -> Vec<Vec<u8>> {
+        let words = |index: u32| {
+            let made = self.made(index, params);
+            made.map_or_else(|error| error.to_string().into_bytes(), |trial| canonical_json(&trial))
+        };
+        (point * self.seeds()..(point + 1) * self.seeds()).map(words).collect()
     }
 }
 
@@ -307,10 +313,10 @@ impl Sweep for ExperimentSweep {
         }
         let (points, seeds) = (points.clamp(1, left), self.seeds());
         let mut payloads = Vec::with_capacity((points * seeds) as usize);
-        for (Drawn { point, params }, first) in self.draw(points) {
-            let (index, told) = (self.asked.len() as u32, vec![None; seeds as usize]);
+        for (Drawn { point, params }, trials) in self.draw(points) {
+            let told = vec![None; seeds as usize];
             self.asked.push(Asked { point, params, parent: None, rungs: rungs.clone(), reached: None, told });
-            payloads.extend(self.payloads(index, first.as_ref()));
+            payloads.extend(trials);
         }
         self.batches += 1;
         self.begun += points;
