@@ -21,8 +21,10 @@ use crate::{
     Update,
 };
 
+mod exchange;
 mod line;
 
+use exchange::Exchange;
 pub(crate) use line::heard;
 use line::{Bearer, bearer, chain, distrust, endpoint, refusal};
 
@@ -106,6 +108,8 @@ pub struct Client {
 struct Current {
     place: usize,
     line: Line,
+    /// Kept from one end to the next; `None` while one is on its way.
+    exchange: Option<Exchange>,
 }
 
 /// The updates of a [`Client::watch`].
@@ -159,7 +163,7 @@ impl Client {
             Credentials::Token(token) => Some(bearer(token)),
             Credentials::Member(_) => None,
         });
-        let current = Arc::new(Mutex::new(Current { place, line: line(channel, &bearer) }));
+        let current = Arc::new(Mutex::new(Current { place, line: line(channel, &bearer), exchange: None }));
         Ok(Self { url: url.to_owned(), endpoints: endpoints.into(), bearer, current })
     }
 
@@ -177,6 +181,7 @@ impl Client {
         let mut current = self.current();
         current.place = (current.place + 1) % self.endpoints.len();
         current.line = line(self.endpoints[current.place].connect_lazy(), &self.bearer);
+        current.exchange = None;
     }
 
     /// Where it is connected to.
@@ -252,7 +257,7 @@ impl Client {
         self.heard(self.line().finish(timed(request, CALL)).await).map(drop)
     }
 
-    /// Ends `attempt` and waits for the next assignment, in one call; `None` when none came for a while. Safe to repeat.
+    /// Ends `attempt` and waits for the next assignment; `None` when none came for a while. Safe to repeat.
     ///
     /// # Errors
     /// [`Refusal::Fenced`] when the attempt no longer counts, or its end was taken in by an earlier call;
@@ -263,9 +268,10 @@ impl Client {
         attempt: AttemptId,
         report: Report,
     ) -> Result<Option<Assignment>, ClientError> {
-        let request =
-            wire::FinishRequest { worker: worker.to_string(), attempt: attempt.0, report: Some(report.into()) };
-        let reply = self.heard(self.line().exchange(timed(request, LEASE)).await)?;
+        let end = wire::FinishRequest { worker: worker.to_string(), attempt: attempt.0, report: Some(report.into()) };
+        let answer = tokio::time::timeout(LEASE, self.answer(end)).await;
+        let silent = || Err(Status::deadline_exceeded(format!("no answer in {} s", LEASE.as_secs())));
+        let reply = self.heard(answer.unwrap_or_else(|_| silent()).map(tonic::Response::new))?;
         reply.assignment.map(Assignment::try_from).transpose().map_err(|error| self.malformed(error))
     }
 
@@ -421,6 +427,28 @@ impl Client {
     pub async fn revoke(&self, name: &Owner) -> Result<MemberView, ClientError> {
         let request = wire::RevokeRequest { name: name.to_string() };
         self.document(self.line().revoke(timed(request, CALL)).await)
+    }
+
+    /// Hands in an end over the stream there is; over another where it broke or there is none.
+    async fn answer(&self, end: wire::FinishRequest) -> Result<wire::LeaseReply, Status> {
+        let kept = self.current().exchange.take();
+        if let Some(mut exchange) = kept {
+            match exchange.answer(end.clone()).await {
+                Err(status) if Refusal::of(&status).is_none() => {}
+                answer => return self.keep(exchange, answer),
+            }
+        }
+        let mut exchange = Exchange::open(self.line()).await?;
+        let answer = exchange.answer(end).await;
+        self.keep(exchange, answer)
+    }
+
+    /// A stream that ended with a refusal is not kept.
+    fn keep(&self, exchange: Exchange, answer: Result<wire::LeaseReply, Status>) -> Result<wire::LeaseReply, Status> {
+        if answer.is_ok() {
+            self.current().exchange = Some(exchange);
+        }
+        answer
     }
 
     fn heard<T>(&self, reply: Result<tonic::Response<T>, Status>) -> Result<T, ClientError> {

@@ -161,7 +161,16 @@ impl Refusals {
     pub(crate) fn read(&self, headers: &http::HeaderMap) {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let Some(code) = text("grpc-status") else { return };
-        let kind = match (Code::from_bytes(code.as_bytes()), text(KIND)) {
+        self.count_status(Code::from_bytes(code.as_bytes()), text(KIND));
+    }
+
+    /// Counts a refusal that ends a stream.
+    pub(crate) fn tell(&self, status: &Status) {
+        self.count_status(status.code(), status.metadata().get(KIND).and_then(|kind| kind.to_str().ok()));
+    }
+
+    fn count_status(&self, code: Code, kind: Option<&str>) {
+        let kind = match (code, kind) {
             (Code::Ok, _) => return,
             (_, Some(kind)) => kind,
             (Code::OutOfRange, None) => "oversized",

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use spec::{AttemptId, CheckpointRef, ExperimentId, Progress, Span, TrialId, WorkerId};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::transport::server::TcpIncoming;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 use crate::door::Porter;
 use crate::gate::{Admission, Gate, accept, caller};
@@ -22,8 +23,10 @@ use crate::{
     NodeView, Refusal, Refusals, Registration, Report, Role, Submission, Target, Terms, TrialView, Update,
 };
 
+mod exchange;
+
 /// Version of the wire. A worker of another one is refused: it would misread what it is told.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// Largest message either way: a trial's outcome with its curves is far below this.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 64 << 20;
@@ -117,7 +120,10 @@ pub async fn serve<S: Service>(
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
     let acceptor = access.acceptor()?;
-    let scheduler = SchedulerServer::new(Adapter { service, access: Arc::clone(&access) })
+    let (open, closing) = watch::channel(());
+    let adapter =
+        Adapter { service: Arc::new(service), access: Arc::clone(&access), refusals: refusals.clone(), closing };
+    let scheduler = SchedulerServer::new(adapter)
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
     let scheduler =
@@ -128,6 +134,7 @@ pub async fn serve<S: Service>(
     let stop = async {
         stop.await;
         drop(stopping);
+        drop(open);
     };
     let server = tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(Duration::from_secs(10)))
@@ -154,8 +161,11 @@ pub async fn serve<S: Service>(
 }
 
 struct Adapter<S> {
-    service: S,
+    service: Arc<S>,
     access: Arc<Access>,
+    refusals: Refusals,
+    /// Errs once the server is asked to stop; nothing is ever sent.
+    closing: watch::Receiver<()>,
 }
 
 type Reply<T> = Result<Response<T>, Status>;
@@ -166,15 +176,16 @@ fn worker(caller: &Caller, text: &str) -> Result<WorkerId, Status> {
     Ok(worker)
 }
 
-impl<S: Service> Adapter<S> {
-    /// What `caller` gets after a wait. Who was revoked meanwhile gets nothing, and the lease runs out.
-    fn leased(&self, caller: &Caller, assignment: Option<Assignment>) -> Reply<wire::LeaseReply> {
-        if !self.access.still_admits(caller) {
-            return Err(Refusal::Revoked.into());
-        }
-        Ok(Response::new(wire::LeaseReply { assignment: assignment.map(Into::into) }))
+/// What `caller` gets after a wait. Who was revoked meanwhile gets nothing, and the lease runs out.
+fn leased(access: &Access, caller: &Caller, assignment: Option<Assignment>) -> Result<wire::LeaseReply, Status> {
+    if access.still_admits(caller) {
+        Ok(wire::LeaseReply { assignment: assignment.map(Into::into) })
+    } else {
+        Err(Refusal::Revoked.into())
     }
+}
 
+impl<S: Service> Adapter<S> {
     /// Whether `caller` may end `experiment`. One that does not exist is refused by the service, in its words.
     async fn owned(&self, caller: &Caller, experiment: &ExperimentId) -> Result<(), Status> {
         if let Caller::Home | Caller::Member { role: Role::Admin, .. } = caller {
@@ -202,7 +213,7 @@ impl<S: Service> Scheduler for Adapter<S> {
     async fn lease(&self, request: Request<wire::LeaseRequest>) -> Reply<wire::LeaseReply> {
         let caller = caller(&request)?.clone();
         let assignment = self.service.lease(worker(&caller, &request.get_ref().worker)?).await?;
-        self.leased(&caller, assignment)
+        leased(&self.access, &caller, assignment).map(Response::new)
     }
 
     async fn heartbeat(&self, request: Request<wire::HeartbeatRequest>) -> Reply<wire::HeartbeatReply> {
@@ -228,13 +239,11 @@ impl<S: Service> Scheduler for Adapter<S> {
         Ok(Response::new(wire::Nothing {}))
     }
 
-    async fn exchange(&self, request: Request<wire::FinishRequest>) -> Reply<wire::LeaseReply> {
+    type ExchangeStream = exchange::Answers;
+
+    async fn exchange(&self, request: Request<Streaming<wire::FinishRequest>>) -> Reply<Self::ExchangeStream> {
         let caller = caller(&request)?.clone();
-        let worker = worker(&caller, &request.get_ref().worker)?;
-        let request = request.into_inner();
-        let report = required("report", request.report)?.try_into()?;
-        let assignment = self.service.exchange(worker, AttemptId(request.attempt), report).await?;
-        self.leased(&caller, assignment)
+        Ok(Response::new(self.exchanges(caller, request.into_inner())))
     }
 
     async fn submit(&self, request: Request<wire::SubmitRequest>) -> Reply<wire::Document> {

@@ -1,10 +1,12 @@
 //! Puts drawn parameters into a spec: by dotted path, and read again by the same strict rules as a file.
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::parse::{Fault, child, strict};
 use crate::problem::{Finding, Problem, nearest};
-use crate::{Device, Digest, EncoderRef, ExperimentSpec, ParamValue, Params, TrialEncoder, TrialId, TrialSpec, ranges};
+use crate::{Device, Digest, EncoderRef, ExperimentSpec, Params, TrialEncoder, TrialId, TrialSpec, ranges};
 
 /// Sections that a trial may differ in. All others hold for the whole experiment: with other bars, costs of a trial or
 /// gates, trials would not be answers to one question.
@@ -68,34 +70,57 @@ fn encoder(spec: &ExperimentSpec) -> Result<Option<TrialEncoder>, Finding> {
     }
 }
 
-/// The spec with the parameters put in.
+/// The spec with the parameters put in. A section that none lies in fits as it is, and is not read again.
 pub(crate) fn substitute(spec: &ExperimentSpec, params: &Params) -> Result<ExperimentSpec, Finding> {
-    let mut value = whole(spec);
-    for (path, param) in params {
-        put(&mut value, path, param)?;
+    if let Some(path) = params.keys().find(|path| !is_swept(path)) {
+        return Err(unreachable(&to_value(spec), path));
     }
-    strict(&value).map_err(Fault::finding)
+    let mut made = spec.clone();
+    let ExperimentSpec { features, task, model, env, strategy, .. } = &mut made;
+    put(features, "features", params)
+        .and_then(|()| put(task, "task", params))
+        .and_then(|()| put(model, "model", params))
+        .and_then(|()| put(env, "env", params))
+        .and_then(|()| put(strategy, "strategy", params))
+        .map_err(|misfit| match misfit {
+            Misfit::NoTarget(path) => unreachable(&to_value(spec), path),
+            Misfit::Fault(fault) => fault.finding(),
+        })?;
+    Ok(made)
 }
 
-fn whole(spec: &ExperimentSpec) -> Value {
-    serde_json::to_value(spec).expect("a spec holds only finite numbers and text keys")
+/// Why a parameter does not go into its section.
+enum Misfit<'a> {
+    NoTarget(&'a str),
+    Fault(Fault),
+}
+
+/// Puts the parameters of one section into it.
+fn put<'a, T: Serialize + DeserializeOwned>(section: &mut T, name: &str, params: &'a Params) -> Result<(), Misfit<'a>> {
+    let mut own = params.iter().filter(|(path, _)| first(path) == name).peekable();
+    if own.peek().is_none() {
+        return Ok(());
+    }
+    let mut value = to_value(section);
+    for (path, param) in own {
+        let place = path.split('.').skip(1).try_fold(&mut value, child).ok_or(Misfit::NoTarget(path))?;
+        *place = to_value(param);
+    }
+    *section = strict(&value).map_err(|fault| Misfit::Fault(fault.below(name)))?;
+    Ok(())
+}
+
+fn to_value<T: Serialize>(part: &T) -> Value {
+    serde_json::to_value(part).expect("a spec holds only finite numbers and text keys")
 }
 
 /// Refuses a path that leads nowhere or to what must not differ between trials.
 pub(crate) fn reachable(spec: &ExperimentSpec, path: &str) -> Result<(), Finding> {
-    let mut root = whole(spec);
+    let mut root = to_value(spec);
     match target(&mut root, path) {
         Some(_) => Ok(()),
         None => Err(unreachable(&root, path)),
     }
-}
-
-fn put(root: &mut Value, path: &str, param: &ParamValue) -> Result<(), Finding> {
-    match target(root, path) {
-        Some(place) => *place = serde_json::to_value(param).expect("a parameter is JSON"),
-        None => return Err(unreachable(root, path)),
-    }
-    Ok(())
 }
 
 fn target<'a>(root: &'a mut Value, path: &str) -> Option<&'a mut Value> {
@@ -103,7 +128,12 @@ fn target<'a>(root: &'a mut Value, path: &str) -> Option<&'a mut Value> {
 }
 
 fn is_swept(path: &str) -> bool {
-    SWEPT.contains(&path.split('.').next().unwrap_or_default())
+    SWEPT.contains(&first(path))
+}
+
+/// The section that a path leads into.
+fn first(path: &str) -> &str {
+    path.split('.').next().unwrap_or_default()
 }
 
 /// Why `path` has no target. Looks for names that are like it, which takes longer than all else a trial needs.

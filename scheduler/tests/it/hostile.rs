@@ -62,10 +62,10 @@ async fn what_makes_no_sense_is_refused_counted_and_disturbs_nobody() {
         protocol,
         from_the_future: "what is this".to_owned(),
     };
-    call(&handle, "Register", register(1, 2)).await.unwrap();
+    call(&handle, "Register", register(1, protocol::PROTOCOL)).await.unwrap();
     let other_version = call(&handle, "Register", register(1, 7)).await.unwrap_err();
-    assert!(other_version.message().contains("the worker speaks version 7 and this scheduler 2"), "{other_version}");
-    let absurd = call(&handle, "Register", register(1_000_000, 2)).await.unwrap_err();
+    assert!(other_version.message().contains("the worker speaks version 7 and this scheduler 3"), "{other_version}");
+    let absurd = call(&handle, "Register", register(1_000_000, protocol::PROTOCOL)).await.unwrap_err();
     assert!(absurd.message().contains("1000000 is not within 1 to 4096"), "{absurd}");
     let unknown = call(&handle, "Reboot", Nothing {}).await.unwrap_err();
     assert_eq!(unknown.code(), Code::Unimplemented);

@@ -10,6 +10,7 @@ use protocol::{
 use scheduler::{Ask, Config, Handle, OpenError, Recovery, SchedulerError, Sweep, SweepOutcome, Sweeps};
 use spec::{Progress, ProgressUnit, Span, WorkerId};
 
+mod exchange;
 mod hostile;
 mod members;
 mod postgres;

@@ -335,6 +335,24 @@ async fn who_is_revoked_while_it_waits_for_an_attempt_gets_none() {
 }
 
 #[tokio::test]
+async fn who_is_revoked_at_work_hands_no_end_in_over_a_stream_that_was_open() {
+    let home = tempfile::tempdir().unwrap();
+    let (handle, client) = open(home.path()).await;
+    let box_1 = connect(&handle, member(&client, "box-1", Role::Worker).await).await;
+    let worker = register(&box_1, "box-1-a").await;
+    client.submit(submission("2")).await.unwrap();
+    let first = box_1.lease(&worker).await.unwrap().unwrap();
+    let second = box_1.exchange(&worker, first.attempt, Report::Succeeded(Vec::new())).await.unwrap().unwrap();
+    client.revoke(&"box-1".parse().unwrap()).await.unwrap();
+    let end = box_1.exchange(&worker, second.attempt, Report::Succeeded(Vec::new())).await;
+    assert_eq!(refused(end), Refusal::Revoked);
+    assert_eq!(counted(&handle, "revoked"), 1);
+    let trial = client.show(&submission("2").experiment).await.unwrap().trials.remove(1);
+    assert!(matches!(&trial.status, TrialState::Leased { .. }), "{trial:?}");
+    handle.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_membership_that_the_disk_refuses_is_none() {
     let home = tempfile::tempdir().unwrap();
     let (handle, client) = open(home.path()).await;

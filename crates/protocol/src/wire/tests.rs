@@ -167,8 +167,8 @@ fn a_worker_that_claims_the_absurd_or_speaks_another_version_is_refused() {
             "field `version` is malformed: 257 is not within 0 to 256",
         ),
         (
-            wire::RegisterRequest { protocol: 3, ..sound() },
-            "field `protocol` is malformed: the worker speaks version 3 and this scheduler 2: run the same build on both",
+            wire::RegisterRequest { protocol: 7, ..sound() },
+            "field `protocol` is malformed: the worker speaks version 7 and this scheduler 3: run the same build on both",
         ),
     ] {
         assert_eq!(refused(request), said);

@@ -4,7 +4,7 @@ use expect_test::{Expect, expect};
 
 use super::*;
 use crate::sample::{facts, parsed};
-use crate::{ModelSpec, TaskSpec, resolve};
+use crate::{ModelSpec, ParamValue, TaskSpec, resolve};
 
 fn made(params: &[(&str, ParamValue)]) -> Result<TrialSpec, Problem> {
     let (spec, positions) = parsed(&[]);
