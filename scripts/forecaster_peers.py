@@ -5,7 +5,8 @@ Usage: scripts/forecaster_peers.py BINARY [--python PYTHON] [--rounds N] [--seco
 
 The network sees 60 bars of 16 features: two convolutions of 64 channels, two LSTM layers of 128 units with dropout 0.2
 between them and behind an additive attention pooling, a head of three classes and one of a number; 264 thousand weights,
-f32 on both sides, one thread. In each round every contestant runs once on each row, in turn and in a process of its own,
+f32 on both sides, one thread; in the row `train-mixed` bfloat16 on both, where PyTorch's autocast and our mixed precision
+take it. In each round every contestant runs once on each row, in turn and in a process of its own,
 so that whatever else the machine does falls on all alike. PYTHON needs torch. Prints one JSON object a row, and a table on
 stderr.
 """
@@ -19,7 +20,7 @@ import sys
 import time
 
 BATCH, WINDOW, FEATURES, CHANNELS, HIDDEN, DROPOUT, PASSES = 256, 60, 16, 64, 128, 0.2, 32
-MODES = ["train", "infer", "latency", "mc"]
+MODES = ["train", "train-mixed", "infer", "latency", "mc"]
 CALLS_BEFORE = 3
 
 
@@ -74,14 +75,16 @@ def peer(kind, mode, seconds):
     net = network()
     forward = {"eager": lambda: net, "script": lambda: torch.jit.script(net), "compile": lambda: torch.compile(net)}[kind]()
     windows = torch.randn(BATCH, WINDOW, FEATURES)
-    if mode == "train":
+    if mode in ("train", "train-mixed"):
         classes, returns = torch.randint(0, 3, (BATCH,)), torch.randn(BATCH)
         optimiser = torch.optim.AdamW(net.parameters(), lr=1e-3)
 
         def step():
             optimiser.zero_grad(set_to_none=True)
-            logits, values = forward(windows)
-            (F.cross_entropy(logits, classes) + F.smooth_l1_loss(values, returns)).backward()
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=mode == "train-mixed"):
+                logits, values = forward(windows)
+                loss = F.cross_entropy(logits, classes) + F.smooth_l1_loss(values, returns)
+            loss.backward()
             torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
             optimiser.step()
 
@@ -138,7 +141,7 @@ def main():
         ours = row["tradewind"]
         for name in arguments.peers:
             ratio = ours["samples_per_cpu_s"] / row[name]["samples_per_cpu_s"]
-            print(f"{mode:8} {ours['samples_per_cpu_s']:10.0f} samples per CPU second, {name} {row[name]['samples_per_cpu_s']:10.0f}: "
+            print(f"{mode:11} {ours['samples_per_cpu_s']:10.0f} samples per CPU second, {name} {row[name]['samples_per_cpu_s']:10.0f}: "
                   f"{ratio:.2f}x; p50 {ours['p50_us']:.0f} us against {row[name]['p50_us']:.0f} us", file=sys.stderr)
 
 

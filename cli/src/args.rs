@@ -410,7 +410,7 @@ pub(crate) enum Bench {
     Market(BenchMarket),
     /// Speed of the benchmark forecaster: batch 256, window 60, 16 features, 264 thousand weights, one thread.
     Forecaster {
-        /// train, infer, latency or mc.
+        /// train, train-mixed, infer, latency or mc.
         #[arg(long)]
         mode: SpeedMode,
         /// Seconds to measure for.
@@ -442,6 +442,9 @@ pub(crate) enum Bench {
         /// Longest training, epochs.
         #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=10_000))]
         epochs: u32,
+        /// single or mixed: what is multiplied in.
+        #[arg(long, default_value = "single")]
+        precision: spec::Precision,
         /// Series, each with a seed of its own.
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1_000))]
         seeds: u64,

@@ -9,8 +9,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 use spec::{
     DataSpec, DateRange, Device, Directions, EnvSpec, FeatureSpec, HeadSpec, Imbalance, LabelSpec, ModelSpec,
-    Normalisation, Params, Progress, RateSchedule, Shortcut, SplitSpec, StrategySpec, SupervisedSpec, TaskSpec,
-    TaskWeights, TrialSpec,
+    Normalisation, Params, Precision, Progress, RateSchedule, Shortcut, SplitSpec, StrategySpec, SupervisedSpec,
+    TaskSpec, TaskWeights, TrialSpec,
 };
 
 use crate::{Ended, FoldModel, Kept, Sink, SinkError, Start, TrainError, Trained, TrainingData};
@@ -85,6 +85,7 @@ pub(crate) fn supervised() -> SupervisedSpec {
         imbalance: Imbalance::Off,
         schedule: RateSchedule::Constant,
         accumulate: 1,
+        precision: Precision::Single,
         calibration: None,
         cross_validation: None,
     }

@@ -6,7 +6,7 @@ use rand::Rng as _;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 use serde::Serialize;
-use spec::{BundleId, Digest, FeatureSpec, ModelSpec, Output, SupervisedSpec};
+use spec::{BundleId, Digest, FeatureSpec, ModelSpec, Output, Precision, SupervisedSpec};
 use statistics::bootstrap::{Blocks, interval};
 use trainer::{Ended, Kept, Sink, SinkError, Start, TrainError, TrainingData};
 
@@ -61,10 +61,11 @@ impl Sink for Quiet {
     }
 }
 
-fn task(planted: Planted, epochs: u32) -> SupervisedSpec {
+fn task(planted: Planted, epochs: u32, precision: Precision) -> SupervisedSpec {
     serde_json::from_value(serde_json::json!({
         "window": planted.window(), "horizon": 1, "epochs": epochs, "batch": 128, "learning_rate": 0.003, "weight_decay": 0.0001,
-        "return_weight": 1.0, "patience": 4, "schedule": { "warm_up_cosine": { "warm_up": 0.05, "floor": 0.01 } }
+        "return_weight": 1.0, "patience": 4, "schedule": { "warm_up_cosine": { "warm_up": 0.05, "floor": 0.01 } },
+        "precision": precision
     }))
     .expect("the task is written here")
 }
@@ -80,9 +81,13 @@ fn model() -> ModelSpec {
 ///
 /// # Errors
 /// As [`trainer::train`].
-pub fn run(planted: Planted, (rows, epochs): (usize, u32), seed: u64) -> Result<Learned, TrainError> {
+pub fn run(
+    planted: Planted,
+    (rows, epochs): (usize, u32),
+    (precision, seed): (Precision, u64),
+) -> Result<Learned, TrainError> {
     let (values, expected) = planted.draw(rows, seed);
-    let (task, features) = (task(planted, epochs), [FeatureSpec::LogReturn { bars: 1 }]);
+    let (task, features) = (task(planted, epochs, precision), [FeatureSpec::LogReturn { bars: 1 }]);
     let (spec, data) = trial(&values, &features, (&task, &model()), seed)?;
     let began = Moment::now();
     let trained = match trainer::train(&spec, &data, Start::Anew, &mut Quiet)? {
@@ -147,9 +152,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_autoregression_is_learned() {
-        let learned = run(Planted::Autoregression, (20_000, 24), 1).unwrap();
-        assert!(learned.share.unwrap() > 0.8, "{learned:?}");
-        assert!(learned.share.unwrap() < 1.05 && !learned.coin_inside, "{learned:?}");
+    fn an_autoregression_is_learned_in_either_precision() {
+        for precision in [Precision::Single, Precision::Mixed] {
+            let learned = run(Planted::Autoregression, (20_000, 24), (precision, 1)).unwrap();
+            assert!(learned.share.unwrap() > 0.8, "{precision:?}: {learned:?}");
+            assert!(learned.share.unwrap() < 1.05 && !learned.coin_inside, "{precision:?}: {learned:?}");
+        }
     }
 }

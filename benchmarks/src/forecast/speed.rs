@@ -8,7 +8,7 @@ use std::str::FromStr;
 use models::{Forecaster, NetworkKind, NetworkSpec, Predictor};
 use neural::{Layout, Vectors};
 use serde::Serialize;
-use spec::{BundleId, Digest, FeatureSpec, ModelSpec, SupervisedSpec};
+use spec::{BundleId, Digest, FeatureSpec, ModelSpec, Precision, SupervisedSpec};
 use trainer::{Ended, Kept, Sink, SinkError, Start, TrainError};
 
 use super::{Planted, trial};
@@ -28,6 +28,8 @@ const WARM: usize = 3;
 pub enum Mode {
     /// Optimiser steps of a training, gathering of rows included.
     Train,
+    /// The same in mixed precision.
+    TrainMixed,
     /// Forecasts of 256 rows at a time.
     Infer,
     /// Forecasts of one row at a time.
@@ -42,6 +44,7 @@ impl Mode {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Train => "train",
+            Self::TrainMixed => "train-mixed",
             Self::Infer => "infer",
             Self::Latency => "latency",
             Self::Mc => "mc",
@@ -58,10 +61,10 @@ impl fmt::Display for Mode {
 impl FromStr for Mode {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        [Self::Train, Self::Infer, Self::Latency, Self::Mc]
+        [Self::Train, Self::TrainMixed, Self::Infer, Self::Latency, Self::Mc]
             .into_iter()
             .find(|mode| mode.name() == text)
-            .ok_or_else(|| "use train, infer, latency or mc".to_owned())
+            .ok_or_else(|| "use train, train-mixed, infer, latency or mc".to_owned())
     }
 }
 
@@ -116,7 +119,8 @@ pub fn run(mode: Mode, seconds: f64) -> Result<Speed, TrainError> {
     let forecaster = Forecaster::new(&mut layout, &network())?;
     let forward = 2.0 * forecaster.multiply_adds() as f64;
     let (calls, samples, flops) = match mode {
-        Mode::Train => (train(seconds)?, BATCH, 3.0 * forward),
+        Mode::Train => (train(seconds, Precision::Single)?, BATCH, 3.0 * forward),
+        Mode::TrainMixed => (train(seconds, Precision::Mixed)?, BATCH, 3.0 * forward),
         Mode::Infer => (ask(seconds, |predictor, rows| predictor.predict(rows).map(drop))?, BATCH, forward),
         Mode::Latency => (ask(seconds, |predictor, rows| predictor.predict(&rows[..1]).map(drop))?, 1, forward),
         Mode::Mc => (ask(seconds, |predictor, rows| predictor.sample(rows[0], PASSES).map(drop))?, PASSES, forward),
@@ -201,10 +205,11 @@ impl Sink for Stopwatch {
 }
 
 /// Steps of a training on noise, one epoch long enough for all of them.
-fn train(seconds: f64) -> Result<Vec<Elapsed>, TrainError> {
+fn train(seconds: f64, precision: Precision) -> Result<Vec<Elapsed>, TrainError> {
     const ROWS: usize = 120_000;
     let task: SupervisedSpec = serde_json::from_value(serde_json::json!({
-        "window": WINDOW, "horizon": 1, "epochs": 1, "batch": BATCH, "learning_rate": 0.001, "return_weight": 1.0
+        "window": WINDOW, "horizon": 1, "epochs": 1, "batch": BATCH, "learning_rate": 0.001, "return_weight": 1.0,
+        "precision": precision
     }))
     .expect("the task is written here");
     let features: Vec<FeatureSpec> = (1..=WIDTH as u32).map(|bars| FeatureSpec::LogReturn { bars }).collect();

@@ -12,7 +12,7 @@ use benchmarks::shelved::Held;
 use benchmarks::{agent, figures, gemm, market, recipes};
 use envs::bench::Stepped;
 use serde_json::json;
-use spec::{BenchmarkSpec, Problem};
+use spec::{BenchmarkSpec, Precision, Problem};
 
 use crate::args::{BenchMarket, BenchRl, BenchSweep};
 use crate::commands::{Audience, Context, runtime, serving_runtime};
@@ -173,12 +173,12 @@ pub(crate) fn shelved(context: &Context, held: Held, (bars, symbols): (u64, u32)
 pub(crate) fn learnable(
     context: &Context,
     series: Planted,
-    (rows, epochs): (usize, u32),
+    (rows, epochs, precision): (usize, u32, Precision),
     seeds: std::ops::Range<u64>,
 ) -> Result<Exit> {
     let mut runs = Vec::new();
     for seed in seeds {
-        let run = learnable::run(series, (rows, epochs), seed)?;
+        let run = learnable::run(series, (rows, epochs), (precision, seed))?;
         if context.audience == Audience::People {
             let [low, high] = run.accuracy_interval;
             eprintln!(
@@ -188,7 +188,7 @@ pub(crate) fn learnable(
         }
         runs.push(run);
     }
-    let line = json!({ "bench": "learnable", "series": series, "rows": rows, "seeds": runs });
+    let line = json!({ "bench": "learnable", "series": series, "rows": rows, "precision": precision, "seeds": runs });
     crate::view::line(&line);
     Ok(Exit::Ok)
 }

@@ -123,8 +123,9 @@ pub(crate) fn dispatch(cli: &Cli) -> Result<Exit> {
         Command::Bench(Bench::Shelved { held, bars, symbols, steps }) => {
             bench::shelved(&context, *held, (*bars, *symbols), *steps)
         }
-        Command::Bench(Bench::Learnable { series, rows, epochs, seeds, first_seed }) => {
-            bench::learnable(&context, *series, (*rows as usize, *epochs), *first_seed..first_seed + seeds)
+        Command::Bench(Bench::Learnable { series, rows, epochs, precision, seeds, first_seed }) => {
+            let seeds = *first_seed..first_seed + seeds;
+            bench::learnable(&context, *series, (*rows as usize, *epochs, *precision), seeds)
         }
         Command::Bench(Bench::Explanations(options)) => explanations::bench(&context, options),
         Command::Bench(Bench::Env { env, envs }) => Ok(bench::env(*env, *envs)),

@@ -9,7 +9,7 @@ use neural::sequence::{self, Purpose, SequencePanels};
 use neural::{
     Dropout, Layout, Linear, LinearPanels, Offsets, Sequence, SequenceShape, SequenceTape, Stack, StackTape, Vectors,
 };
-use spec::{Activation, HeadSpec, ModelSpec, Output, ReturnHead, Spread};
+use spec::{Activation, HeadSpec, ModelSpec, Output, Precision, ReturnHead, Spread};
 
 use crate::{ModelError, NetworkKind, NetworkSpec};
 
@@ -69,6 +69,17 @@ enum EncoderTape {
     Stack(StackTape),
 }
 
+impl ForecasterTape {
+    /// Numbers it has room for.
+    fn values(&self) -> usize {
+        let encoder = match &self.encoder {
+            EncoderTape::Sequence(tape) => tape.values(),
+            EncoderTape::Stack(tape) => tape.values(),
+        };
+        encoder + self.heads.iter().map(Vec::len).sum::<usize>() + self.outputs.len() + self.gradient.len()
+    }
+}
+
 impl EncoderTape {
     fn output(&self, rows: usize) -> &[f32] {
         match self {
@@ -122,6 +133,21 @@ impl Forecaster {
             heads.push(Linear::new(layout, "volatility", (features, kinds.volatility.outputs())));
         }
         Ok(Self { encoder, heads, kinds, inputs: spec.input_width(), end: layout.len() })
+    }
+
+    /// The same network, whose LSTM layers learn in `precision`: its panels and tapes are for learning alone. In mixed precision
+    /// a tape has room for 32 rows at most.
+    #[must_use]
+    pub fn learning_in(mut self, precision: Precision) -> Self {
+        let precision = match precision {
+            Precision::Single => sequence::Precision::Single,
+            Precision::Mixed => sequence::Precision::Mixed,
+        };
+        self.encoder = match self.encoder {
+            Encoder::Sequence(network) => Encoder::Sequence(Box::new(network.learning_in(precision))),
+            Encoder::Stack(network) => Encoder::Stack(network),
+        };
+        self
     }
 
     /// What it forecasts beside directions.
@@ -193,16 +219,11 @@ impl Forecaster {
         ForecasterTape { encoder, heads, outputs: vec![0.0; rows * width], gradient: vec![0.0; rows * width], width }
     }
 
-    /// Bytes of a tape for `rows` rows. They are in proportion, so a row is made to count them.
+    /// Bytes of a tape for `rows` rows, at least one. Each takes as much, so two tapes are made to count them.
     #[must_use]
     pub fn tape_bytes(&self, rows: usize, purpose: Purpose) -> usize {
-        let row = self.tape(1, purpose);
-        let encoder = match &row.encoder {
-            EncoderTape::Sequence(tape) => tape.values(),
-            EncoderTape::Stack(tape) => tape.values(),
-        };
-        let heads: usize = row.heads.iter().map(Vec::len).sum();
-        (encoder + heads + row.outputs.len() + row.gradient.len()) * rows * size_of::<f32>()
+        let [one, two] = [1, 2].map(|rows| self.tape(rows, purpose).values());
+        (one + (rows - 1) * (two - one)) * size_of::<f32>()
     }
 
     /// Room for its weights.

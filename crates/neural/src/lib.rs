@@ -9,6 +9,8 @@
 //! Knows no environment, no loss and no file format.
 
 mod adam;
+#[cfg_attr(not(target_arch = "x86_64"), path = "amx/absent.rs")]
+mod amx;
 mod attention;
 mod cnn_lstm;
 mod convolution;
@@ -18,6 +20,7 @@ mod layout;
 mod linear;
 mod lstm;
 pub mod matrix;
+mod mixed;
 mod mlp;
 mod offsets;
 mod product;

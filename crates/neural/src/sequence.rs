@@ -33,6 +33,16 @@ pub enum Purpose {
     Asking,
 }
 
+/// What LSTM layers multiply in while they learn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// f32.
+    #[default]
+    Single,
+    /// bfloat16, summed in f32. Weights, states and all else stay f32, and what is asked later is computed in f32.
+    Mixed,
+}
+
 /// Which ways an LSTM layer goes over a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Directions {
@@ -176,6 +186,15 @@ impl Sequence {
         }
         let pooling = Pooling::new(layout, &format!("{name}.attention"), (window, features));
         Self { shape, blocks, layers, pooling }
+    }
+
+    /// The same layers, learning in `precision`. In mixed precision a tape has room for 32 rows at most, and panels are for
+    /// learning alone.
+    #[must_use]
+    pub fn learning_in(mut self, precision: Precision) -> Self {
+        let layers = self.layers.into_iter();
+        self.layers = layers.map(|layer| layer.into_iter().map(|lstm| lstm.learning_in(precision)).collect()).collect();
+        self
     }
 
     /// Features of an output row.

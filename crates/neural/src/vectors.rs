@@ -5,6 +5,8 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
+use crate::amx::Tiles;
+
 /// The CPU's vectors that kernels run on.
 #[derive(Clone, Copy, Debug)]
 pub struct Vectors(Arch);
@@ -35,6 +37,16 @@ impl Vectors {
             Arch::V4(_) => "AVX-512",
             #[allow(unreachable_patterns, reason = "other machines have other vectors")]
             _ => "other vectors",
+        }
+    }
+
+    /// Tiles, beside the widest vectors.
+    pub(crate) fn tiles(self) -> Option<Tiles> {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Arch::V4(_) => Tiles::find(),
+            #[allow(unreachable_patterns, reason = "other machines have other vectors")]
+            _ => None,
         }
     }
 

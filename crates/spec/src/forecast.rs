@@ -1,6 +1,8 @@
 //! Choices of a forecaster: its labels, heads, losses and layers. Each default is left out where a spec is written, so
 //! digests of specs from before a choice stay valid.
 
+use std::str::FromStr;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -125,6 +127,28 @@ pub enum RateSchedule {
         /// Share of the learning rate that it ends with. Range: 0 to 1.
         floor: f64,
     },
+}
+
+/// What the LSTM layers of a forecaster multiply in while they learn. Forecasts are computed in f32 either way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// f32.
+    #[default]
+    Single,
+    /// bfloat16, summed in f32; weights, optimiser and all other layers are f32's (Micikevicius et al. 2018).
+    Mixed,
+}
+
+impl FromStr for Precision {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "single" => Ok(Self::Single),
+            "mixed" => Ok(Self::Mixed),
+            _ => Err("use single or mixed".to_owned()),
+        }
+    }
 }
 
 /// Which values of a convolution are brought to unit scale together.

@@ -49,8 +49,8 @@ pub use experiment::{
 pub use feature::{FEATURE_BARS_MAX, FeatureSpec, Parameter, ParameterRange};
 pub use fold::{CrossValidationSpec, FOLD_ROWS_MIN, FOLDS_MAX, FoldScore, FoldWindow};
 pub use forecast::{
-    CALIBRATION_ROWS_MIN, CalibrationSpec, Directions, HeadSpec, Imbalance, LabelSpec, Normalisation, QUANTILES,
-    RateSchedule, ReturnHead, Shortcut, TaskWeights, VolatilityHead,
+    CALIBRATION_ROWS_MIN, CalibrationSpec, Directions, HeadSpec, Imbalance, LabelSpec, Normalisation, Precision,
+    QUANTILES, RateSchedule, ReturnHead, Shortcut, TaskWeights, VolatilityHead,
 };
 pub use ids::{AttemptId, ExperimentId, IdError, ModelName, NodeId, Owner, ResourceName, TrialId, WorkerId};
 pub use metric::{FailureClass, Metric, Progress, ProgressUnit};

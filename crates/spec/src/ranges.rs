@@ -32,8 +32,9 @@ pub(crate) fn of_trial(spec: &ExperimentSpec) -> Vec<Finding> {
     ranges.features(&spec.features);
     ranges.task(&spec.task);
     ranges.model(&spec.model);
-    if let TaskSpec::Rl(task) = &spec.task {
-        ranges.agent_model(task, &spec.model);
+    match &spec.task {
+        TaskSpec::Supervised(task) => ranges.forecaster_model(task, &spec.model),
+        TaskSpec::Rl(task) => ranges.agent_model(task, &spec.model),
     }
     ranges.env(&spec.env);
     ranges.strategy(&spec.strategy);

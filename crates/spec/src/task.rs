@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::forecast::is_default;
 use crate::{
-    CalibrationSpec, CrossValidationSpec, Directions, HeadSpec, Imbalance, LabelSpec, Normalisation, RateSchedule,
-    RlSpec, Shortcut, TaskWeights,
+    CalibrationSpec, CrossValidationSpec, Directions, HeadSpec, Imbalance, LabelSpec, Normalisation, Precision,
+    RateSchedule, RlSpec, Shortcut, TaskWeights,
 };
 
 /// The kind of learning.
@@ -84,6 +84,9 @@ pub struct SupervisedSpec {
     #[serde(default = "one_batch", skip_serializing_if = "is_one")]
     #[schemars(range(min = 1, max = 1024))]
     pub accumulate: u32,
+    /// What LSTM layers multiply in while they learn. Default: `single`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub precision: Precision,
     /// Whether probabilities, spreads and intervals are calibrated on the validation split. Default: they are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<CalibrationSpec>,

@@ -35,7 +35,7 @@ use pool::{Beside, Embeddings, Pool, folded};
 /// Optimiser steps between checkpoints inside an epoch: some seconds of work for the networks this is meant for.
 const CHECKPOINT_STEPS: u64 = 500;
 
-/// Rows computed at a time: their activations stay in the last cache.
+/// Rows computed at a time: their activations stay in the last cache, and a tape for mixed precision has room for no more.
 const TILE: usize = 32;
 
 /// Rows that validation computes at once, by the predictor.
@@ -215,7 +215,7 @@ impl Learner {
         let (window, width) = pool.shape;
         let spec = NetworkSpec { kind, model: trial.model.clone(), window, width };
         let mut layout = Layout::default();
-        let network = Forecaster::new(&mut layout, &spec)?;
+        let network = Forecaster::new(&mut layout, &spec)?.learning_in(task.precision);
         let embeddings = Embeddings::add(&mut layout, &network, pool);
         let uncertainties = layout.add("uncertainties", &[TASKS], Draw::Constant(0.0));
         let tapes = network.tape_bytes(rows, Purpose::Learning) + network.tape_bytes(ASKED, Purpose::Asking);

@@ -3,6 +3,8 @@
 //! Time runs outermost (`[time × rows × …]`). All four gates of a step are one product over input and state, and what the
 //! gates do is one pass while they are in the cache. Gates in the order input, forget, cell, output.
 
+mod mixed;
+
 use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
@@ -10,9 +12,10 @@ use pulp::{Simd, WithSimd};
 use crate::elementary::add_rows;
 use crate::matrix::{Matrix, Target, multiply};
 use crate::product::{Begin, Panels, Part, Product};
-use crate::sequence::Purpose;
+use crate::sequence::{Precision, Purpose};
 use crate::vectors::{Vectors, load, sigmoid, store, tanh};
 use crate::{Draw, Layout};
+use mixed::{MixedLstm, MixedTape};
 
 /// Rows whose gates are computed at a time: with a few kilobytes each they stay in the first cache.
 const BLOCK: usize = 8;
@@ -61,6 +64,8 @@ pub(crate) struct Lstm {
     inputs: usize,
     hidden: usize,
     order: Order,
+    /// Of learning.
+    precision: Precision,
     /// `[4 × hidden, inputs]`.
     weight_input: Range<usize>,
     /// `[4 × hidden, hidden]`.
@@ -72,11 +77,19 @@ pub(crate) struct Lstm {
 /// Its weights in the order of the kernels.
 #[derive(Clone, Debug)]
 pub(crate) struct LstmPanels {
-    /// Input, then state.
-    gates: Panels,
+    weights: Weights,
     bias: Vec<f32>,
-    toward_input: Panels,
-    toward_state: Panels,
+}
+
+#[derive(Clone, Debug)]
+enum Weights {
+    Single {
+        /// Input, then state.
+        gates: Panels,
+        toward_input: Panels,
+        toward_state: Panels,
+    },
+    Mixed(MixedLstm),
 }
 
 /// States of some rows.
@@ -94,12 +107,15 @@ pub(crate) struct LstmTape {
     zero: Vec<f32>,
     d_state: Vec<f32>,
     d_cell: Vec<f32>,
+    /// Of learning in mixed precision.
+    mixed: Option<MixedTape>,
 }
 
 impl LstmTape {
     pub(crate) fn values(&self) -> usize {
-        let Self { purpose: _, gates, states, cells, squashed, zero, d_state, d_cell } = self;
-        [gates, states, cells, squashed, zero, d_state, d_cell].map(Vec::len).iter().sum()
+        let Self { purpose: _, gates, states, cells, squashed, zero, d_state, d_cell, mixed } = self;
+        [gates, states, cells, squashed, zero, d_state, d_cell].map(Vec::len).iter().sum::<usize>()
+            + mixed.as_ref().map_or(0, MixedTape::values)
     }
 }
 
@@ -117,10 +133,15 @@ impl Lstm {
             inputs,
             hidden,
             order,
+            precision: Precision::Single,
             weight_input: add("weight_input", &[4 * hidden, inputs]),
             weight_hidden: add("weight_hidden", &[4 * hidden, hidden]),
             biases: [add("bias_input", &[4 * hidden]), add("bias_hidden", &[4 * hidden])],
         }
+    }
+
+    pub(crate) fn learning_in(self, precision: Precision) -> Self {
+        Self { precision, ..self }
     }
 
     pub(crate) const fn multiply_adds(&self) -> u64 {
@@ -136,26 +157,38 @@ impl Lstm {
             Purpose::Asking => (Vec::new(), Vec::new(), Vec::new()),
         };
         let gates = vec![0.0; time * rows * 4 * hidden];
-        LstmTape { purpose, gates, states: states(), cells: states(), squashed, zero: row(), d_state, d_cell }
+        let mixed = match (purpose, self.precision) {
+            (Purpose::Learning, Precision::Mixed) => Some(MixedTape::new(self, rows)),
+            (Purpose::Learning, Precision::Single) | (Purpose::Explaining | Purpose::Asking, _) => None,
+        };
+        LstmTape { purpose, gates, states: states(), cells: states(), squashed, zero: row(), d_state, d_cell, mixed }
     }
 
     pub(crate) fn panels(&self) -> LstmPanels {
         let Self { inputs, hidden, .. } = *self;
-        LstmPanels {
-            gates: Panels::new(inputs + hidden, 4 * hidden),
-            bias: vec![0.0; 4 * hidden],
-            toward_input: Panels::new(4 * hidden, inputs),
-            toward_state: Panels::new(4 * hidden, hidden),
-        }
+        let weights = match self.precision {
+            Precision::Single => Weights::Single {
+                gates: Panels::new(inputs + hidden, 4 * hidden),
+                toward_input: Panels::new(4 * hidden, inputs),
+                toward_state: Panels::new(4 * hidden, hidden),
+            },
+            Precision::Mixed => Weights::Mixed(MixedLstm::new(self)),
+        };
+        LstmPanels { weights, bias: vec![0.0; 4 * hidden] }
     }
 
     pub(crate) fn pack(&self, weights: &[f32], panels: &mut LstmPanels) {
         let Self { inputs, hidden, .. } = *self;
         let (into, kept) = (&weights[self.weight_input.clone()], &weights[self.weight_hidden.clone()]);
-        panels.gates.pack(into, (0, 0), (inputs, 4 * hidden), (1, inputs));
-        panels.gates.pack(kept, (inputs, 0), (hidden, 4 * hidden), (1, hidden));
-        panels.toward_input.pack(into, (0, 0), (4 * hidden, inputs), (inputs, 1));
-        panels.toward_state.pack(kept, (0, 0), (4 * hidden, hidden), (hidden, 1));
+        match &mut panels.weights {
+            Weights::Single { gates, toward_input, toward_state } => {
+                gates.pack(into, (0, 0), (inputs, 4 * hidden), (1, inputs));
+                gates.pack(kept, (inputs, 0), (hidden, 4 * hidden), (1, hidden));
+                toward_input.pack(into, (0, 0), (4 * hidden, inputs), (inputs, 1));
+                toward_state.pack(kept, (0, 0), (4 * hidden, hidden), (hidden, 1));
+            }
+            Weights::Mixed(panels) => panels.pack(self, into, kept),
+        }
         let biases = self.biases.clone().map(|bias| &weights[bias]);
         panels.bias.iter_mut().zip(biases[0].iter().zip(biases[1])).for_each(|(sum, (a, b))| *sum = a + b);
     }
@@ -172,12 +205,18 @@ impl Lstm {
         let Self { time, inputs, hidden, order, .. } = *self;
         let (wide, step) = (4 * hidden, rows * hidden);
         let whole_steps = rows >= BLOCK;
+        let gate_panels = match &panels.weights {
+            Weights::Single { gates, .. } => gates,
+            Weights::Mixed(weights) => {
+                return self.forward_mixed(vectors, (weights, &panels.bias), (input, rows), tape);
+            }
+        };
         let LstmTape { purpose, gates, states, cells, squashed, zero, .. } = tape;
         let (states, cells) = (&mut states[..time * step], &mut cells[..time * step]);
         if !whole_steps {
             // Few rows cannot pay for reading the weights: here they are read once for all steps.
             let (parts, begin) = ([Part::new(input, inputs, 0)], Begin::Bias(&panels.bias));
-            vectors.run(Product { rows: time * rows, parts: &parts, panels: &panels.gates, begin, target: gates });
+            vectors.run(Product { rows: time * rows, parts: &parts, panels: gate_panels, begin, target: gates });
         }
         for turn in 0..time {
             let at = order.step(turn, time);
@@ -191,10 +230,10 @@ impl Lstm {
                 let gates = &mut gates[slot * wide..(slot + count) * wide];
                 let seen = Part::new(&input[(at * rows + first) * inputs..], inputs, 0);
                 let carried = Part::new(&state[here.clone()], hidden, inputs);
-                let (both, panels) = ([seen, carried], (&panels.gates, &panels.bias));
+                let both = [seen, carried];
                 let (parts, begin) =
-                    if whole_steps { (&both[..], Begin::Bias(panels.1)) } else { (&both[1..], Begin::Target) };
-                vectors.run(Product { rows: count, parts, panels: panels.0, begin, target: gates });
+                    if whole_steps { (&both[..], Begin::Bias(&panels.bias)) } else { (&both[1..], Begin::Target) };
+                vectors.run(Product { rows: count, parts, panels: gate_panels, begin, target: gates });
                 let squashed = match purpose {
                     Purpose::Learning | Purpose::Explaining => Some(&mut squashed[at * step..][here.clone()]),
                     Purpose::Asking => None,
@@ -219,6 +258,13 @@ impl Lstm {
     ) {
         let Self { time, inputs, hidden, order, .. } = *self;
         let (wide, step) = (4 * hidden, rows * hidden);
+        let (toward_input, toward_state) = match &panels.weights {
+            Weights::Single { toward_input, toward_state, .. } => (toward_input, toward_state),
+            Weights::Mixed(weights) => {
+                self.backward_mixed(vectors, (weights, &mut *gradient), (d_states, d_input), (rows, tape));
+                return self.learn_biases(&tape.gates[..time * rows * wide], gradient);
+            }
+        };
         let LstmTape { gates, cells, squashed, zero, d_state, d_cell, states, .. } = tape;
         let (d_state, d_cell) = (&mut d_state[..step], &mut d_cell[..step]);
         d_state.fill(0.0);
@@ -233,10 +279,10 @@ impl Lstm {
             let parts = &parts;
             if turn > 0 {
                 let (begin, target) = (Begin::Zero, &mut *d_state);
-                vectors.run(Product { rows, parts, panels: &panels.toward_state, begin, target });
+                vectors.run(Product { rows, parts, panels: toward_state, begin, target });
             }
-            let (panels, target) = (&panels.toward_input, &mut d_input[at * rows * inputs..(at + 1) * rows * inputs]);
-            vectors.run(Product { rows, parts, panels, begin: Begin::Target, target });
+            let target = &mut d_input[at * rows * inputs..(at + 1) * rows * inputs];
+            vectors.run(Product { rows, parts, panels: toward_input, begin: Begin::Target, target });
         }
         let gates = &gates[..time * rows * wide];
         let d_gates = |from: usize, count: usize| {
@@ -251,10 +297,15 @@ impl Lstm {
         };
         let carried = Matrix::new(&states[earlier * step..], (time - 1) * rows, hidden);
         multiply(d_gates(later, time - 1), carried, Target::add(&mut gradient[self.weight_hidden.clone()], hidden));
+        self.learn_biases(gates, gradient);
+    }
+
+    /// From the gradients of all gates before activation. Both biases have the same.
+    fn learn_biases(&self, d_gates: &[f32], gradient: &mut [f32]) {
         let [first, second] = self.biases.clone();
         let (low, high) = gradient.split_at_mut(second.start);
-        add_rows(gates, &mut low[first.clone()]);
-        high[..wide].copy_from_slice(&low[first]);
+        add_rows(d_gates, &mut low[first.clone()]);
+        high[..4 * self.hidden].copy_from_slice(&low[first]);
     }
 }
 

@@ -364,3 +364,68 @@ fn what_a_tape_keeps_for_learning_changes_no_feature() {
         assert_eq!(bits(&features), bits(&net.ask(Vectors::default(), &input, Dropout::On(&KEYS[..9]))));
     }
 }
+
+impl Net {
+    fn mixed(shape: SequenceShape) -> Self {
+        let single = Self::new(shape);
+        let network = single.network.clone().learning_in(Precision::Mixed);
+        let mut panels = network.panels();
+        network.pack(&single.weights, &mut panels);
+        Self { network, panels, ..single }
+    }
+
+    /// Features and gradients of a pass there and back, with `vectors`.
+    fn learned(&self, vectors: Vectors, input: &[f32], upstream: &[f32]) -> (Vec<f32>, Vec<f32>) {
+        let rows = upstream.len() / self.network.features();
+        let (mut tape, mut gradient) = (self.network.tape(rows, Purpose::Learning), vec![0.0; self.layout.len()]);
+        let weights = (self.weights.as_slice(), &self.panels);
+        self.network.forward(vectors, weights, (input, rows, Dropout::Off), &mut tape);
+        tape.output_gradient(rows).copy_from_slice(upstream);
+        self.network.backward(vectors, (weights.0, weights.1, &mut gradient), rows, &mut tape);
+        (tape.output(rows).to_vec(), gradient)
+    }
+}
+
+#[test]
+fn what_is_learned_in_mixed_precision_is_near_what_is_learned_in_f32_whatever_the_shape() {
+    for shape in shapes() {
+        let (single, mixed) = (Net::new(shape.clone()), Net::mixed(shape.clone()));
+        let rows = KEYS.len();
+        let (input, upstream) = (single.input(rows), values(rows * single.network.features(), 0.8));
+        let [single, mixed] = [&single, &mixed].map(|net| (net.learn(&input, &KEYS, &upstream), net));
+        let ((features, gradient), net) = mixed;
+        let ((wanted, slopes), _) = single;
+        let off = |name: &str, actual: &[f32], wanted: &[f32]| {
+            let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|x| f64::from(x).powi(2)).sum::<f64>().sqrt();
+            let apart = norm(&mut actual.iter().zip(wanted).map(|(a, b)| a - b));
+            let whole = norm(&mut wanted.iter().copied()).max(norm(&mut slopes.iter().copied()) / 100.0);
+            assert!(apart < 0.02 * whole, "{name} of {shape:?} is off by {:e} of its norm", apart / whole);
+        };
+        off("features", &features, &wanted);
+        for place in net.layout.places() {
+            off(&place.name, &gradient[place.range.clone()], &slopes[place.range.clone()]);
+        }
+        assert_ne!(gradient, slopes);
+    }
+}
+
+#[test]
+fn mixed_precision_has_the_same_bits_on_every_cpu_and_in_any_company() {
+    for shape in shapes() {
+        let net = Net::mixed(shape);
+        let rows = 32;
+        let (input, upstream) = (net.input(rows), values(rows * net.network.features(), 0.8));
+        let widest = net.learned(Vectors::default(), &input, &upstream);
+        #[cfg(target_arch = "x86_64")]
+        if let Some(narrow) = Vectors::avx2() {
+            assert_eq!(net.learned(narrow, &input, &upstream), widest);
+        }
+        let (row, features) = (input.len() / rows, net.network.features());
+        for (first, count) in [(0, 1), (3, 7), (30, 2)] {
+            let (input, upstream) =
+                (&input[first * row..][..count * row], &upstream[first * features..][..count * features]);
+            let alone = net.learned(Vectors::default(), input, upstream).0;
+            assert_eq!(alone, widest.0[first * features..(first + count) * features]);
+        }
+    }
+}

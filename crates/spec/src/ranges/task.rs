@@ -2,8 +2,8 @@
 
 use super::Ranges;
 use crate::{
-    CrossValidationSpec, FOLDS_MAX, FoldWindow, Imbalance, LabelSpec, ModelSpec, Normalisation, RateSchedule,
-    SupervisedSpec, TaskSpec,
+    CrossValidationSpec, FOLDS_MAX, FoldWindow, Imbalance, LabelSpec, ModelSpec, Normalisation, Precision,
+    RateSchedule, SupervisedSpec, TaskSpec,
 };
 
 impl Ranges {
@@ -76,6 +76,17 @@ impl Ranges {
                     let why = format!("they are more than {FOLDS_MAX}, and each is a training");
                     self.refuse(at("combinatorial.groups"), what, &why, "use fewer groups, or test fewer at a time");
                 }
+            }
+        }
+    }
+
+    /// What a forecaster's task asks of its network.
+    pub(super) fn forecaster_model(&mut self, task: &SupervisedSpec, model: &ModelSpec) {
+        match (task.precision, model) {
+            (Precision::Single, _) | (Precision::Mixed, ModelSpec::CnnLstm { .. }) => {}
+            (Precision::Mixed, ModelSpec::Mlp { .. }) => {
+                let (what, why) = ("mixed precision without an LSTM layer", "only those learn in it");
+                self.refuse("task.supervised.precision", what.to_owned(), why, "leave it out, or use `cnn_lstm`");
             }
         }
     }

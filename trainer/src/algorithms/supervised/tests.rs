@@ -6,8 +6,8 @@ use neural::Layout;
 use neural::sequence::Purpose;
 use spec::{
     BundleId, DegradeSpec, Digest, Directions, FailureClass, HeadSpec, Imbalance, LabelSpec, Metric, ModelSpec,
-    Normalisation, Output, RateSchedule, ReturnHead, Shortcut, Spread, SupervisedSpec, TaskSpec, TaskWeights,
-    TrialSpec, VolatilityHead,
+    Normalisation, Output, Precision, RateSchedule, ReturnHead, Shortcut, Spread, SupervisedSpec, TaskSpec,
+    TaskWeights, TrialSpec, VolatilityHead,
 };
 
 use super::losses::Weighing;
@@ -44,6 +44,24 @@ fn a_planted_signal_is_learned_and_noise_is_not() {
 fn training_with_dropout_resumes_bit_for_bit_from_every_checkpoint_and_stop() {
     let (spec, data) = setting(0.8, 0.3, fixtures::supervised());
     assert_resumes_exactly(&spec, &data, &[1, 5, 8, 13, 20]);
+}
+
+#[test]
+fn training_in_mixed_precision_resumes_bit_for_bit_and_is_near_that_in_f32() {
+    // Batches of 32 rows, and of 13: the last is smaller.
+    for batch in [32, 13] {
+        let (spec, data) =
+            setting(0.8, 0.3, SupervisedSpec { batch, precision: Precision::Mixed, ..fixtures::supervised() });
+        assert_resumes_exactly(&spec, &data, &[1, 5, 8, 13, 20]);
+        let (single, _) = setting(0.8, 0.3, SupervisedSpec { batch, ..fixtures::supervised() });
+        let [mixed, single] =
+            [&spec, &single].map(|spec| finished(train(spec, &data, Start::Anew, &mut Recorder::default())));
+        assert_ne!(mixed.weights, single.weights, "eight bits of mantissa are not 24");
+        for ((_, mixed), (_, single)) in mixed.curve.iter().zip(&single.curve) {
+            let off = (mixed[&Metric::ValidationLoss] / single[&Metric::ValidationLoss] - 1.0).abs();
+            assert!(off < 0.02, "validation losses {mixed:?} {single:?}");
+        }
+    }
 }
 
 /// Everything that a forecaster may be asked for.
@@ -261,6 +279,10 @@ fn a_step_down_takes_less_memory_and_a_tape_takes_what_was_counted() {
     let network = Forecaster::new(&mut layout, &shape_of(&spec, &data)).unwrap();
     let bytes = |rows| network.tape_bytes(rows, Purpose::Learning);
     assert_eq!(bytes(32), 32 * bytes(1), "as much for each row");
+    let mixed = Forecaster::new(&mut Layout::default(), &shape_of(&spec, &data)).unwrap().learning_in(Precision::Mixed);
+    let mixed = |rows| mixed.tape_bytes(rows, Purpose::Learning);
+    assert_eq!(mixed(32) - mixed(31), mixed(2) - mixed(1), "as much for each further row");
+    assert!(mixed(1) > bytes(1), "what is multiplied is kept, too");
     // At least what the recurrent layer keeps of a window: four gates, states, cells and their tanh.
     let ModelSpec::CnnLstm { hidden, .. } = spec.model else { panic!("it is one") };
     let least = data.rows.window * 7 * hidden as usize * size_of::<f32>();

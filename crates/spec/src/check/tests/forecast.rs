@@ -27,6 +27,7 @@ fn every_choice_of_a_forecaster_can_start_and_fits_the_schema() {
         "imbalance: { focal: { gamma: 2 } }",
         "schedule: { warm_up_cosine: { warm_up: 0.1, floor: 0.01 } }",
         "accumulate: 4",
+        "precision: mixed",
     ];
     let models = [
         "dilations: [1, 2, 4]",
@@ -107,6 +108,15 @@ fn an_unknown_choice_is_told_with_those_there_are() {
 }
 
 #[test]
+fn mixed_precision_is_for_networks_with_lstm_layers() {
+    let mixed = (TASK, "learning_rate: 0.001, precision: mixed }\nmodel");
+    let dense = ("cnn_lstm: { channels: 8, hidden: 8, dropout: 0 }", "mlp: { hidden: [16] }");
+    told(&[mixed, dense], expect![[r#"
+        a.yaml:16:85: mixed precision without an LSTM layer, only those learn in it, leave it out, or use `cnn_lstm`
+    "#]]);
+}
+
+#[test]
 fn layers_of_a_forecaster_are_refused_for_an_agent() {
     let layers = "dropout: 0, dilations: [1, 2], normalisation: layer, shortcut: residual, directions: both }";
     let env = ("resources:", "env: { episode_bars: 64 }\nresources:");
@@ -128,12 +138,14 @@ fn defaults_are_left_out_of_what_is_hashed_and_choices_are_not() {
         String::from_utf8(canonical_json(&spec)).unwrap()
     };
     let plain = written("");
-    for name in ["labels", "heads", "task_weights", "imbalance", "schedule", "accumulate", "calibration", "dilations"] {
+    let defaults =
+        ["labels", "heads", "task_weights", "imbalance", "schedule", "accumulate", "precision", "calibration"];
+    for name in defaults.into_iter().chain(["dilations"]) {
         assert!(!plain.contains(&format!("\"{name}\"")), "{name} is written in {plain}");
     }
     assert_eq!(
         plain,
-        written(", labels: horizon, heads: {}, accumulate: 1"),
+        written(", labels: horizon, heads: {}, accumulate: 1, precision: single"),
         "a default that is written is the same spec"
     );
     let (spec, _) = parsed(&[(TASK, "learning_rate: 0.001, heads: { returns: quantiles } }\nmodel")]);
