@@ -111,9 +111,12 @@ fn an_unknown_choice_is_told_with_those_there_are() {
 fn mixed_precision_is_for_networks_with_lstm_layers() {
     let mixed = (TASK, "learning_rate: 0.001, precision: mixed }\nmodel");
     let dense = ("cnn_lstm: { channels: 8, hidden: 8, dropout: 0 }", "mlp: { hidden: [16] }");
-    told(&[mixed, dense], expect![[r#"
+    told(
+        &[mixed, dense],
+        expect![[r#"
         a.yaml:16:85: mixed precision without an LSTM layer, only those learn in it, leave it out, or use `cnn_lstm`
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
