@@ -47,7 +47,7 @@ fn a_scheduler_whose_database_is_restarted_leads_again_and_nothing_is_lost_or_do
     let across = submitted(&site, &short(&site, "across", 2), &[]);
     let acknowledged = records(&database);
 
-    let mut followed = site.start(&["logs", "-f", &across]);
+    let mut followed = site.start_heard(&["logs", "-f", &across]);
     let mut told = BufReader::new(followed.stdout.take().unwrap());
     let mut lines = String::new();
     assert!(told.read_line(&mut lines).unwrap() > 0, "it follows from before the database ends");
@@ -73,7 +73,8 @@ fn a_scheduler_whose_database_is_restarted_leads_again_and_nothing_is_lost_or_do
     let shown: serde_json::Value = serde_json::from_slice(&site.run(&["show", &during, "--json"]).stdout).unwrap();
     assert_eq!((&shown["state"], shown["trials"].as_array().unwrap().len()), (&"succeeded".into(), 2));
     told.read_to_string(&mut lines).unwrap();
-    assert!(followed.wait().unwrap().success());
+    let ended = followed.wait_with_output().unwrap();
+    assert!(ended.status.success(), "{}", text(&ended.stderr));
     for trial in 0..2 {
         assert!(lines.contains(&format!("trial {trial} ")), "no word of trial {trial}: {lines}");
     }

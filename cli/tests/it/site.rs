@@ -158,6 +158,11 @@ impl Site {
     pub(crate) fn start(&self, arguments: &[&str]) -> Child {
         self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
     }
+
+    /// The same, and what it complains of is kept.
+    pub(crate) fn start_heard(&self, arguments: &[&str]) -> Child {
+        self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
 }
 
 /// The last prediction that live trading wrote down.

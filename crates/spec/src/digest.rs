@@ -101,12 +101,3 @@ impl<'de> Deserialize<'de> for Digest {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
-
-/// The RFC 8785 form of a value: sorted keys, shortest numbers, no spaces. Whatever is hashed is hashed in this form.
-///
-/// # Panics
-/// Never for the types of this workspace: all of them serialise, and none holds NaN or a non-text key.
-#[must_use]
-pub fn canonical_json<T: Serialize>(value: &T) -> Vec<u8> {
-    serde_json_canonicalizer::to_vec(value).expect("a spec holds only finite numbers and text keys")
-}

@@ -4,6 +4,7 @@
 
 mod benchmark;
 mod bytes;
+mod canonical;
 mod check;
 mod digest;
 mod duration;
@@ -34,8 +35,9 @@ mod yaml;
 
 pub use benchmark::{BenchmarkSpec, parse_benchmark};
 pub use bytes::Bytes;
+pub use canonical::canonical_json;
 pub use check::{DataFacts, Facts, check};
-pub use digest::{BundleId, Digest, DigestError, canonical_json};
+pub use digest::{BundleId, Digest, DigestError};
 pub use duration::Span;
 pub use encoder::{
     EncoderFacts, EncoderRef, EncoderSpec, EncoderUse, ForecasterFacts, Guide, MEMORY_ROWS, MissingEncoder, Selection,
