@@ -81,3 +81,45 @@ async fn a_scheduler_that_stops_does_not_wait_for_a_worker_at_work() {
         .expect("the stream ends by itself")
         .unwrap();
 }
+
+/// A worker that hands an end in, and whose line is cut while its stream is open.
+async fn cut(handle: &Handle) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let scheduler = handle.url().strip_prefix("http://").unwrap().to_owned();
+    let line = tokio::spawn(async move {
+        let (mut near, _) = listener.accept().await.unwrap();
+        let mut far = tokio::net::TcpStream::connect(scheduler).await.unwrap();
+        tokio::io::copy_bidirectional(&mut near, &mut far).await
+    });
+    let client = Client::connect(&url, handle.token(), Span::from_secs(5)).await.unwrap();
+    client.submit(Submission { experiment: "more".parse().unwrap(), ..submission("2") }).await.unwrap();
+    let worker = register(&client, "x").await;
+    let first = client.lease(&worker).await.unwrap().unwrap();
+    client.exchange(&worker, first.attempt, end()).await.unwrap().unwrap();
+    line.abort();
+    assert!(line.await.unwrap_err().is_cancelled());
+}
+
+#[tokio::test]
+async fn a_worker_that_hangs_up_is_no_refusal() {
+    let home = tempfile::tempdir().unwrap();
+    let (handle, client) = begin(home.path()).await;
+    cut(&handle).await;
+    client.submit(submission("2")).await.unwrap();
+    let worker = register(&client, "w").await;
+    let first = client.lease(&worker).await.unwrap().unwrap();
+    let second = client.exchange(&worker, first.attempt, end()).await.unwrap().unwrap();
+    // Another hangs up between two ends, and one while it waits for an answer.
+    let other = handle.client().await.unwrap();
+    let waits = other.exchange(&worker, second.attempt, end());
+    tokio::time::timeout(Duration::from_millis(200), waits).await.expect_err("there is no other trial");
+    drop((client, other));
+    let last = handle.client().await.unwrap();
+    for _ in 0..2 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        last.list().await.unwrap();
+    }
+    assert_eq!(handle.refusals().counts(), [].into());
+    handle.stop().await.unwrap();
+}
