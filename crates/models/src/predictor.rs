@@ -24,9 +24,18 @@ pub use inspector::{Inspector, Target};
 /// into tiles of this size and the last one filled with zeros. Small, since a live decision pays for a whole tile.
 pub const TILE: usize = 8;
 
-/// Rows, or passes over one, that a forecaster computes at a time at most: activations of so many stay in the cache. A
-/// forecaster's kernels round each row alike in any company, so there is nothing to fill up.
+/// Rows, or passes over one, that a forecaster computes at a time at most. Its kernels round each row alike in any company,
+/// so there is nothing to fill up.
 const ROWS: usize = 32;
+
+/// Rows that it is asked about at a time: what a layer leaves of so many is still in the second cache, beside the weights,
+/// when the next one reads it.
+const ASKED: usize = 16;
+
+/// How many of some rows are asked about at a time: parts of one size, give or take a row, since a row alone takes longer.
+fn together(rows: usize) -> usize {
+    rows.div_ceil(rows.div_ceil(ASKED).max(1)).max(1)
+}
 
 /// A network with its weights.
 enum Network {
@@ -228,7 +237,7 @@ impl Predictor {
         let mut outputs = Vec::with_capacity(rows.len());
         match &self.network {
             Network::Forecaster(asked) => {
-                for chunk in rows.chunks(ROWS) {
+                for chunk in rows.chunks(together(rows.len())) {
                     match chunk {
                         [row] => asked.answer(row, 1, Dropout::Off, &mut outputs)?,
                         _ => asked.answer(&chunk.concat(), chunk.len(), Dropout::Off, &mut outputs)?,

@@ -276,8 +276,18 @@ impl ByVectors<'_> {
         for lane in (0..BLOCK).step_by(2 * S::F32_LANES) {
             let mut own: Sums<S, R, 2> = [[simd.splat_f32s(0.0); 2]; R];
             let mut other = own;
-            chain(simd, std::array::from_fn(|row| even[row].as_slice()), (&panel[0], lane), &mut own);
-            chain(simd, std::array::from_fn(|row| odd[row].as_slice()), (&panel[1], lane), &mut other);
+            chain(
+                simd,
+                std::array::from_fn(|row| even[row].as_slice()),
+                ([&panel[0]], lane),
+                std::array::from_mut(&mut own),
+            );
+            chain(
+                simd,
+                std::array::from_fn(|row| odd[row].as_slice()),
+                ([&panel[1]], lane),
+                std::array::from_mut(&mut other),
+            );
             for (index, (own, other)) in own.iter().zip(&other).enumerate() {
                 let lanes = &mut self.sums.0[row + index];
                 let mut sums = registers::<S, 2>(lanes, lane);

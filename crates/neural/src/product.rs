@@ -6,6 +6,8 @@
 //! into panels once a step, so nothing is reordered during a product, which makes it faster than `gemm` at the shapes of a
 //! recurrent layer.
 
+use std::ops::Range;
+
 use pulp::{Simd, WithSimd};
 
 /// Values that are computed side by side: two registers of AVX-512, four of AVX2.
@@ -66,10 +68,6 @@ impl<'a> Part<'a> {
     pub(crate) const fn new(values: &'a [f32], width: usize, inner: usize) -> Self {
         Self { values, width, stride: width, inner }
     }
-
-    fn row(&self, index: usize) -> &'a [f32] {
-        &self.values[index * self.stride..index * self.stride + self.width]
-    }
 }
 
 /// What a chain of sums begins with.
@@ -85,7 +83,7 @@ pub(crate) enum Begin<'a> {
 #[derive(Debug)]
 pub(crate) struct Product<'a> {
     pub(crate) rows: usize,
-    /// In the order of the sums; at most [`PARTS_MAX`].
+    /// In the order of the sums.
     pub(crate) parts: &'a [Part<'a>],
     pub(crate) panels: &'a Panels,
     pub(crate) begin: Begin<'a>,
@@ -93,163 +91,228 @@ pub(crate) struct Product<'a> {
     pub(crate) target: &'a mut [f32],
 }
 
+/// Most rows at once. With AVX-512, 12 × 2 sums of 32 registers stand beside two of weights and one input: weights then
+/// come from the second cache at 11 bytes a cycle. With AVX2 half as many rows, 6 × 2 of 16 registers.
+pub(crate) const ROWS_MAX: usize = 12;
+
+/// Cuts rows into blocks of one size, give or take a row, and at most `most`.
+pub(crate) fn blocks(rows: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
+    let count = rows.div_ceil(most);
+    (0..count).map(move |index| rows * index / count..rows * (index + 1) / count)
+}
+
 impl WithSimd for Product<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { rows, parts, panels, begin, target } = self;
-        let mut row = 0;
-        // Registers: 8 × 2 sums of 32, or 6 × 2 of 16.
-        let most = if S::F32_LANES >= 16 { 8 } else { 6 };
-        while row < rows {
-            let count = most.min(rows - row);
-            let target = &mut target[row * panels.outputs..(row + count) * panels.outputs];
-            match count {
-                8 => some_rows::<S, 8>(simd, (row, 0), parts, (panels, begin), target),
-                7 => some_rows::<S, 7>(simd, (row, 0), parts, (panels, begin), target),
-                6 => some_rows::<S, 6>(simd, (row, 0), parts, (panels, begin), target),
-                5 => some_rows::<S, 5>(simd, (row, 0), parts, (panels, begin), target),
-                4 => some_rows::<S, 4>(simd, (row, 0), parts, (panels, begin), target),
-                3 => few_rows::<S, 3, 2>(simd, row, parts, (panels, begin), target),
-                2 => few_rows::<S, 2, 2>(simd, row, parts, (panels, begin), target),
-                _ => few_rows::<S, 1, 4>(simd, row, parts, (panels, begin), target),
+        let wide = S::F32_LANES >= 16;
+        for block in blocks(self.rows, if wide { ROWS_MAX } else { ROWS_MAX / 2 }) {
+            let outputs = self.panels.outputs;
+            let work = Block {
+                first: block.start,
+                parts: self.parts,
+                panels: self.panels,
+                begin: self.begin,
+                target: &mut self.target[block.start * outputs..block.end * outputs],
+            };
+            // Few rows take several panels at once: a multiply-add takes four cycles and two can begin in each, so less than
+            // eight chains side by side leave the processor waiting.
+            match block.len() {
+                12 if wide => work.run::<S, 12, 1>(simd),
+                11 if wide => work.run::<S, 11, 1>(simd),
+                10 if wide => work.run::<S, 10, 1>(simd),
+                9 if wide => work.run::<S, 9, 1>(simd),
+                8 if wide => work.run::<S, 8, 1>(simd),
+                7 if wide => work.run::<S, 7, 1>(simd),
+                6 => work.run::<S, 6, 1>(simd),
+                5 => work.run::<S, 5, 1>(simd),
+                4 => work.run::<S, 4, 1>(simd),
+                3 => work.run::<S, 3, 2>(simd),
+                2 => work.run::<S, 2, 2>(simd),
+                _ => work.run::<S, 1, 4>(simd),
             }
-            row += count;
         }
     }
+}
+
+/// Some rows against all panels.
+struct Block<'a> {
+    first: usize,
+    parts: &'a [Part<'a>],
+    panels: &'a Panels,
+    begin: Begin<'a>,
+    /// Of these rows.
+    target: &'a mut [f32],
 }
 
 /// `H` registers of sums for each of `R` rows.
 pub(crate) type Sums<S, const R: usize, const H: usize> = [[<S as Simd>::f32s; H]; R];
 
-/// `R` rows against the panels from `behind` on.
+impl Block<'_> {
+    /// `R` rows against `P` panels at once, as long as there are so many whole ones, then against one at a time.
+    #[inline(always)]
+    fn run<S: Simd, const R: usize, const P: usize>(self, simd: S) {
+        let (inner, outputs) = (self.panels.inner, self.panels.outputs);
+        let Self { first, parts, panels, begin, target } = self;
+        let mut rows = target.chunks_exact_mut(outputs);
+        let mut rows: [&mut [f32]; R] = std::array::from_fn(|_| rows.next().expect("a target has all rows"));
+        let mut at = 0;
+        let mut panels = panels.values.chunks_exact(inner);
+        while outputs - at >= P * LANES {
+            let several: [&[Lanes]; P] = std::array::from_fn(|_| panels.next().expect("a panel for each 32 outputs"));
+            against::<S, R, P>(simd, (first, at), (parts, several), begin, &mut rows);
+            at += P * LANES;
+        }
+        for panel in panels {
+            if outputs - at >= LANES {
+                against::<S, R, 1>(simd, (first, at), (parts, [panel]), begin, &mut rows);
+            } else {
+                ragged::<S, R>(simd, (first, at), (parts, panel), begin, &mut rows);
+            }
+            at += LANES;
+        }
+    }
+}
+
+/// Rows from `first` on against whole panels, whose outputs are those from `at` on.
+#[expect(clippy::needless_range_loop, reason = "sums stay in registers only where loops over them have no iterators")]
 #[inline(always)]
-fn some_rows<S: Simd, const R: usize>(
+fn against<S: Simd, const R: usize, const P: usize>(
     simd: S,
-    (first, behind): (usize, usize),
-    parts: &[Part<'_>],
-    (panels, begin): (&Panels, Begin<'_>),
-    target: &mut [f32],
+    (first, at): (usize, usize),
+    (parts, panels): (&[Part<'_>], [&[Lanes]; P]),
+    begin: Begin<'_>,
+    target: &mut [&mut [f32]; R],
 ) {
     let width = 2 * S::F32_LANES;
-    let outputs = panels.outputs;
-    for (index, panel) in panels.values.chunks_exact(panels.inner).enumerate().skip(behind) {
-        for lane in (0..LANES).step_by(width) {
-            let from = index * LANES + lane;
-            if from >= outputs {
-                break;
-            }
-            let count = width.min(outputs - from);
-            let mut sums: Sums<S, R, 2> = [[simd.splat_f32s(0.0); 2]; R];
+    for lane in (0..LANES).step_by(width) {
+        let mut sums: [Sums<S, R, 2>; P] = [[[simd.splat_f32s(0.0); 2]; R]; P];
+        for panel in 0..P {
+            let from = at + panel * LANES + lane;
             match begin {
                 Begin::Zero => {}
-                Begin::Bias(bias) => sums = [read(simd, &bias[from..from + count]); R],
+                Begin::Bias(bias) => {
+                    let bias = exactly::<S, 2>(&bias[from..from + width]);
+                    for row in 0..R {
+                        sums[panel][row] = bias;
+                    }
+                }
                 Begin::Target => {
-                    for (row, sums) in sums.iter_mut().enumerate() {
-                        *sums = read(simd, &target[row * outputs + from..][..count]);
+                    for row in 0..R {
+                        sums[panel][row] = exactly::<S, 2>(&target[row][from..from + width]);
                     }
                 }
             }
-            for part in parts {
-                let rows: [&[f32]; R] = std::array::from_fn(|row| part.row(first + row));
-                let panel = &panel[part.inner..part.inner + part.width];
-                chain(simd, rows, (panel, lane), &mut sums);
+        }
+        for part in parts {
+            let mut rest = &part.values[first * part.stride..];
+            let mut rows: [&[f32]; R] = [&[]; R];
+            for row in &mut rows {
+                *row = &rest[..part.width];
+                rest = rest.get(part.stride..).unwrap_or_default();
             }
-            for (row, sums) in sums.iter().enumerate() {
-                write::<S, 2>(sums, &mut target[row * outputs + from..][..count]);
+            let mut weights: [&[Lanes]; P] = [&[]; P];
+            for (weights, panel) in weights.iter_mut().zip(&panels) {
+                *weights = &panel[part.inner..part.inner + part.width];
+            }
+            chain(simd, rows, (weights, lane), &mut sums);
+        }
+        for panel in 0..P {
+            let from = at + panel * LANES + lane;
+            for row in 0..R {
+                let to = S::as_mut_simd_f32s(&mut target[row][from..from + width]).0;
+                to[0] = sums[panel][row][0];
+                to[1] = sums[panel][row][1];
             }
         }
     }
 }
 
-/// Few rows against all panels, `P` at once: a multiply-add takes four cycles and two can begin in each, so less than eight
-/// chains side by side leave the processor waiting.
+/// The last panel, where outputs end within it: on a target of its own that reaches to the panel's end.
 #[inline(always)]
-fn few_rows<S: Simd, const R: usize, const P: usize>(
+fn ragged<S: Simd, const R: usize>(
     simd: S,
-    first: usize,
-    parts: &[Part<'_>],
-    (panels, begin): (&Panels, Begin<'_>),
-    target: &mut [f32],
+    (first, at): (usize, usize),
+    (parts, panel): (&[Part<'_>], &[Lanes]),
+    begin: Begin<'_>,
+    target: &mut [&mut [f32]; R],
 ) {
-    let (outputs, inner) = (panels.outputs, panels.inner);
-    let whole = outputs / LANES / P * P;
-    for index in (0..whole).step_by(P) {
-        for lane in (0..LANES).step_by(2 * S::F32_LANES) {
-            let from = |panel: usize| (index + panel) * LANES + lane;
-            let mut sums: [Sums<S, R, 2>; P] = [[[simd.splat_f32s(0.0); 2]; R]; P];
-            for (panel, sums) in sums.iter_mut().enumerate() {
-                match begin {
-                    Begin::Zero => {}
-                    Begin::Bias(bias) => *sums = [exactly::<S, 2>(&bias[from(panel)..][..2 * S::F32_LANES]); R],
-                    Begin::Target => {
-                        for (row, sums) in sums.iter_mut().enumerate() {
-                            *sums = exactly::<S, 2>(&target[row * outputs + from(panel)..][..2 * S::F32_LANES]);
-                        }
-                    }
-                }
-            }
-            for part in parts {
-                let rows: [&[f32]; R] = std::array::from_fn(|row| part.row(first + row));
-                let panels: [&[Lanes]; P] =
-                    std::array::from_fn(|panel| &panels.values[(index + panel) * inner + part.inner..][..part.width]);
-                chains(simd, rows, (panels, lane), &mut sums);
-            }
-            for (panel, sums) in sums.iter().enumerate() {
-                for (row, sums) in sums.iter().enumerate() {
-                    write::<S, 2>(sums, &mut target[row * outputs + from(panel)..][..2 * S::F32_LANES]);
-                }
-            }
+    let (mut own, mut whole) = ([[0.0; LANES]; R], [0.0; LANES]);
+    let begin = match begin {
+        Begin::Zero => Begin::Zero,
+        Begin::Bias(bias) => {
+            whole[..bias.len() - at].copy_from_slice(&bias[at..]);
+            Begin::Bias(&whole)
         }
-    }
-    some_rows::<S, R>(simd, (first, whole), parts, (panels, begin), target);
+        Begin::Target => {
+            own.iter_mut().zip(&*target).for_each(|(own, row)| own[..row.len() - at].copy_from_slice(&row[at..]));
+            Begin::Target
+        }
+    };
+    against::<S, R, 1>(
+        simd,
+        (first, 0),
+        (parts, [panel]),
+        begin,
+        &mut own.each_mut().map(<[f32; LANES]>::as_mut_slice),
+    );
+    own.iter().zip(target).for_each(|(own, row)| {
+        let count = row.len() - at;
+        row[at..].copy_from_slice(&own[..count]);
+    });
 }
 
-/// Adds the products of a panel's rows, in their order, from `lane` on.
-#[inline(always)]
-pub(crate) fn chain<S: Simd, const R: usize, const H: usize>(
-    simd: S,
-    rows: [&[f32]; R],
-    (panel, lane): (&[Lanes], usize),
-    sums: &mut Sums<S, R, H>,
-) {
-    let rows: [&[f32]; R] = std::array::from_fn(|row| &rows[row][..panel.len()]);
-    let mut own = *sums;
-    for (k, outputs) in panel.iter().enumerate() {
-        let outputs = registers::<S, H>(outputs, lane);
-        for row in 0..R {
-            let input = simd.splat_f32s(rows[row][k]);
-            for half in 0..H {
-                own[row][half] = simd.mul_add_f32s(input, outputs[half], own[row][half]);
-            }
-        }
-    }
-    *sums = own;
-}
+/// Multiply-adds of a chain between two looks at whether it is at its end.
+const STRIDE: usize = 4;
 
-/// The same for `P` panels side by side.
+/// Adds the products of rows with those of `P` panels, in their order, from `lane` on.
 #[inline(always)]
-fn chains<S: Simd, const R: usize, const P: usize>(
+pub(crate) fn chain<S: Simd, const R: usize, const H: usize, const P: usize>(
     simd: S,
     rows: [&[f32]; R],
     (panels, lane): ([&[Lanes]; P], usize),
-    sums: &mut [Sums<S, R, 2>; P],
+    sums: &mut [Sums<S, R, H>; P],
 ) {
-    let length = panels[0].len();
-    let rows: [&[f32]; R] = std::array::from_fn(|row| &rows[row][..length]);
-    let panels: [&[Lanes]; P] = std::array::from_fn(|panel| &panels[panel][..length]);
+    let whole = panels[0].len() / STRIDE * STRIDE;
+    strides::<S, R, H, P, STRIDE>(simd, rows, (panels, lane), sums);
+    if whole < panels[0].len() {
+        let rows = std::array::from_fn(|row| &rows[row][whole..]);
+        let panels = std::array::from_fn(|panel| &panels[panel][whole..]);
+        strides::<S, R, H, P, 1>(simd, rows, (panels, lane), sums);
+    }
+}
+
+/// As many whole strides of `N` as there are.
+#[inline(always)]
+fn strides<S: Simd, const R: usize, const H: usize, const P: usize, const N: usize>(
+    simd: S,
+    rows: [&[f32]; R],
+    (panels, lane): ([&[Lanes]; P], usize),
+    sums: &mut [Sums<S, R, H>; P],
+) {
+    let count = panels[0].len() / N;
+    let mut inputs: [&[[f32; N]]; R] = [&[]; R];
+    let mut weights: [&[[Lanes; N]]; P] = [&[]; P];
+    for row in 0..R {
+        inputs[row] = &rows[row].as_chunks().0[..count];
+    }
+    for panel in 0..P {
+        weights[panel] = &panels[panel].as_chunks().0[..count];
+    }
     let mut own = *sums;
-    for k in 0..length {
-        let mut outputs = [[simd.splat_f32s(0.0); 2]; P];
-        for panel in 0..P {
-            outputs[panel] = registers::<S, 2>(&panels[panel][k], lane);
-        }
-        for row in 0..R {
-            let input = simd.splat_f32s(rows[row][k]);
+    for stride in 0..count {
+        for k in 0..N {
+            let mut outputs = [[simd.splat_f32s(0.0); H]; P];
             for panel in 0..P {
-                for half in 0..2 {
-                    own[panel][row][half] = simd.mul_add_f32s(input, outputs[panel][half], own[panel][row][half]);
+                outputs[panel] = registers::<S, H>(&weights[panel][stride][k], lane);
+            }
+            for row in 0..R {
+                let input = simd.splat_f32s(inputs[row][stride][k]);
+                for panel in 0..P {
+                    for half in 0..H {
+                        own[panel][row][half] = simd.mul_add_f32s(input, outputs[panel][half], own[panel][row][half]);
+                    }
                 }
             }
         }

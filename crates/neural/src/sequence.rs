@@ -235,7 +235,7 @@ impl Sequence {
             input: steps(width),
             blocks: self.blocks.iter().map(|block| block.tape(rows)).collect(),
             layers: layers.collect(),
-            pooling: self.pooling.tape(rows),
+            pooling: self.pooling.tape(rows, purpose),
             pooled: row(),
             output: row(),
             gradient: row(),

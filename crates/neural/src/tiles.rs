@@ -311,7 +311,7 @@ impl Blocks for Forward<'_> {
         for (sums, bias) in sums.iter_mut().zip(&self.bias[first..first + R]) {
             *sums = [simd.splat_f32s(*bias); H];
         }
-        chain(simd, weights, (self.input, lane), &mut sums);
+        chain(simd, weights, ([self.input], lane), std::array::from_mut(&mut sums));
         for (sums, output) in sums.iter_mut().zip(&mut self.output[first..first + R]) {
             for sum in &mut *sums {
                 // A NaN stays one.
@@ -457,7 +457,7 @@ impl Blocks for Panel<'_> {
         for (tile, values) in self.values.chunks(LANES).enumerate() {
             let units = &self.gradient.tile(tile)[first..first + R];
             let gradients: [&[f32]; R] = std::array::from_fn(|row| units[row].0.as_slice());
-            chain(simd, gradients, (values, lane), &mut sums);
+            chain(simd, gradients, ([values], lane), std::array::from_mut(&mut sums));
         }
         for (sums, target) in sums.iter().zip(target.chunks_exact_mut(self.inputs)) {
             write::<S, H>(sums, &mut target[from..to]);

@@ -4,7 +4,7 @@ use std::sync::PoisonError;
 
 use neural::Dropout;
 
-use super::{Asked, ROWS};
+use super::{Asked, together};
 use crate::{ModelError, Predictor};
 
 impl Predictor {
@@ -25,7 +25,7 @@ impl Predictor {
         let Asked { network, weights, panels, vectors, tape, .. } = self.asked()?;
         let mut tape = tape.lock().unwrap_or_else(PoisonError::into_inner);
         let mut all = Vec::with_capacity(rows.len() * network.features());
-        for rows in rows.chunks(ROWS) {
+        for rows in rows.chunks(together(rows.len())) {
             network.forward(*vectors, (weights, panels), (&rows.concat(), rows.len(), Dropout::Off), &mut tape);
             all.extend_from_slice(tape.features(rows.len()));
         }

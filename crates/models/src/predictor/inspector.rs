@@ -9,7 +9,7 @@ use neural::sequence::Purpose;
 use serde::{Deserialize, Serialize};
 use spec::Output;
 
-use super::{Asked, Network, ROWS};
+use super::{Asked, Network, ROWS, together};
 use crate::forecaster::slope_of_bounded_exp;
 use crate::{CLASSES, Forecaster, ForecasterTape, ModelError, Predictor, Scales, softmax};
 
@@ -126,7 +126,7 @@ impl Inspector<'_> {
     pub fn values(&self, rows: &[&[f32]]) -> Result<Vec<f32>, ModelError> {
         self.predictor.check(rows)?;
         let (asked, mut outputs) = (self.predictor.asked()?, Vec::with_capacity(rows.len()));
-        for rows in rows.chunks(ROWS) {
+        for rows in rows.chunks(together(rows.len())) {
             asked.answer(&rows.concat(), rows.len(), Dropout::Off, &mut outputs)?;
         }
         let value = |(row, output): (usize, &Output)| self.target.of(output).ok_or(ModelError::Output { row });

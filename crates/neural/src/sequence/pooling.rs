@@ -5,8 +5,13 @@
 use std::ops::Range;
 
 use crate::linear::{Linear, LinearPanels};
+use crate::product::ROWS_MAX;
+use crate::sequence::Purpose;
 use crate::vectors::{Tanh, Vectors, dot};
 use crate::{Draw, Layout, elementary};
+
+/// Rows whose keys are computed at a time: they are scored while they are in the first cache.
+const SCORED: usize = 3 * ROWS_MAX;
 
 /// The layer.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,10 +26,14 @@ pub(crate) struct Pooling {
 /// What a forward pass leaves for the way back.
 #[derive(Clone, Debug)]
 pub(crate) struct PoolingTape {
-    /// `[time × rows × hidden]`: tanh(W·y + b); after a backward pass, its gradient before the tanh.
+    purpose: Purpose,
+    /// `[time × rows × hidden]`: tanh(W·y + b); after a backward pass, its gradient before the tanh. Where only an answer is
+    /// wanted, of [`SCORED`] rows.
     keys: Vec<f32>,
     /// `[time × rows]`: softmax over time.
     shares: Vec<f32>,
+    /// `[rows]`: the largest score of each, then the sum of its exponentials.
+    ends: Vec<f32>,
 }
 
 impl Pooling {
@@ -38,9 +47,13 @@ impl Pooling {
         self.time as u64 * (self.keys.multiply_adds() + 2 * self.hidden as u64)
     }
 
-    pub(crate) fn tape(&self, rows: usize) -> PoolingTape {
+    pub(crate) fn tape(&self, rows: usize, purpose: Purpose) -> PoolingTape {
         let steps = self.time * rows;
-        PoolingTape { keys: vec![0.0; steps * self.hidden], shares: vec![0.0; steps] }
+        let kept = match purpose {
+            Purpose::Learning | Purpose::Explaining => steps,
+            Purpose::Asking => SCORED,
+        };
+        PoolingTape { purpose, keys: vec![0.0; kept * self.hidden], shares: vec![0.0; steps], ends: vec![0.0; rows] }
     }
 
     pub(crate) fn panels(&self) -> LinearPanels {
@@ -61,19 +74,26 @@ impl Pooling {
         (tape, pooled): (&mut PoolingTape, &mut [f32]),
     ) {
         let Self { time, hidden, .. } = *self;
-        let keys = &mut tape.keys[..time * rows * hidden];
-        self.keys.forward(vectors, panels, (y, time * rows), keys);
-        vectors.run(Tanh(keys));
-        let (keys, shares) = (&*keys, &mut tape.shares[..time * rows]);
+        let PoolingTape { purpose, keys, shares, ends } = tape;
+        let (y, shares) = (&y[..time * rows * hidden], &mut shares[..time * rows]);
         let context = &weights[self.context.clone()];
-        vectors.run(
-            #[inline(always)]
-            || {
-                let scores = shares.iter_mut().zip(keys.chunks_exact(hidden));
-                scores.for_each(|(score, key)| *score = dot(key, context));
-            },
-        );
-        softmax_over_time(shares, rows);
+        for (part, (y, scores)) in y.chunks(SCORED * hidden).zip(shares.chunks_mut(SCORED)).enumerate() {
+            let slot = match purpose {
+                Purpose::Learning | Purpose::Explaining => part,
+                Purpose::Asking => 0,
+            };
+            let keys = &mut keys[slot * SCORED * hidden..][..y.len()];
+            self.keys.forward(vectors, panels, (y, scores.len()), keys);
+            vectors.run(Tanh(keys));
+            vectors.run(
+                #[inline(always)]
+                || {
+                    let scores = scores.iter_mut().zip(keys.chunks_exact(hidden));
+                    scores.for_each(|(score, key)| *score = dot(key, context));
+                },
+            );
+        }
+        softmax_over_time(vectors, shares, &mut ends[..rows]);
         let pooled = &mut pooled[..rows * hidden];
         pooled.fill(0.0);
         vectors.run(
@@ -127,7 +147,7 @@ impl Pooling {
 
 impl PoolingTape {
     pub(crate) const fn values(&self) -> usize {
-        self.keys.len() + self.shares.len()
+        self.keys.len() + self.shares.len() + self.ends.len()
     }
 
     /// `[time × rows]`, for as many rows as there is room for.
@@ -149,15 +169,32 @@ fn precise_dot(a: &[f32], b: &[f32]) -> f64 {
     lanes.iter().sum::<f64>() + tail
 }
 
-/// Softmax down each column of `[time × rows]`.
-fn softmax_over_time(scores: &mut [f32], rows: usize) {
-    for row in 0..rows {
-        let most = scores[row..].iter().step_by(rows).copied().fold(f32::NEG_INFINITY, f32::max);
-        scores[row..].iter_mut().step_by(rows).for_each(|score| *score -= most);
-    }
+/// Softmax down each column of `[time × rows]`; `ends` is room for a value of each row.
+fn softmax_over_time(vectors: Vectors, scores: &mut [f32], ends: &mut [f32]) {
+    let rows = ends.len();
+    ends.fill(f32::NEG_INFINITY);
+    vectors.run(
+        #[inline(always)]
+        || {
+            for scores in scores.chunks_exact(rows) {
+                ends.iter_mut().zip(scores).for_each(|(most, score)| *most = most.max(*score));
+            }
+            for scores in scores.chunks_exact_mut(rows) {
+                scores.iter_mut().zip(&*ends).for_each(|(score, most)| *score -= most);
+            }
+        },
+    );
     elementary::exp(scores);
-    for row in 0..rows {
-        let sum: f32 = scores[row..].iter().step_by(rows).sum();
-        scores[row..].iter_mut().step_by(rows).for_each(|score| *score /= sum);
-    }
+    ends.fill(0.0);
+    vectors.run(
+        #[inline(always)]
+        || {
+            for scores in scores.chunks_exact(rows) {
+                ends.iter_mut().zip(scores).for_each(|(sum, score)| *sum += score);
+            }
+            for scores in scores.chunks_exact_mut(rows) {
+                scores.iter_mut().zip(&*ends).for_each(|(score, sum)| *score /= sum);
+            }
+        },
+    );
 }

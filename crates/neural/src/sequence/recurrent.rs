@@ -11,14 +11,14 @@ use pulp::{Simd, WithSimd};
 
 use crate::elementary::add_rows;
 use crate::matrix::{Matrix, Target, multiply};
-use crate::product::{Begin, Panels, Part, Product};
+use crate::product::{Begin, Panels, Part, Product, ROWS_MAX, blocks};
 use crate::sequence::{Precision, Purpose};
 use crate::vectors::{Vectors, load, sigmoid, store, tanh};
 use crate::{Draw, Layout};
 use mixed::{MixedLstm, MixedTape};
 
-/// Rows whose gates are computed at a time: with a few kilobytes each they stay in the first cache.
-const BLOCK: usize = 8;
+/// Fewer rows cannot pay for reading the weights of their input at each step.
+const WHOLE_STEPS: usize = 8;
 
 /// Which end of the window comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +55,13 @@ impl Order {
             }
         }
     }
+}
+
+/// What the turn before `turn` left and where this one writes, in room for two turns.
+fn by_turns<'a>(values: &'a mut [f32], turn: usize, zero: &'a [f32]) -> (&'a [f32], &'a mut [f32]) {
+    let (even, odd) = values.split_at_mut(zero.len());
+    let (next, last) = if turn.is_multiple_of(2) { (even, odd) } else { (odd, even) };
+    (if turn == 0 { zero } else { last }, next)
 }
 
 /// One layer in one direction.
@@ -100,6 +107,7 @@ pub(crate) struct LstmTape {
     gates: Vec<f32>,
     /// `[time × rows × hidden]` each.
     pub(crate) states: Vec<f32>,
+    /// Of two steps where only an answer is wanted.
     cells: Vec<f32>,
     /// tanh of the cells.
     squashed: Vec<f32>,
@@ -152,16 +160,16 @@ impl Lstm {
         let Self { time, hidden, .. } = *self;
         let states = || vec![0.0; time * rows * hidden];
         let row = || vec![0.0; rows * hidden];
-        let (squashed, d_state, d_cell) = match purpose {
-            Purpose::Learning | Purpose::Explaining => (states(), row(), row()),
-            Purpose::Asking => (Vec::new(), Vec::new(), Vec::new()),
+        let (cells, squashed, d_state, d_cell) = match purpose {
+            Purpose::Learning | Purpose::Explaining => (states(), states(), row(), row()),
+            Purpose::Asking => (vec![0.0; 2 * rows * hidden], Vec::new(), Vec::new(), Vec::new()),
         };
         let gates = vec![0.0; time * rows * 4 * hidden];
         let mixed = match (purpose, self.precision) {
             (Purpose::Learning, Precision::Mixed) => Some(MixedTape::new(self, rows)),
             (Purpose::Learning, Precision::Single) | (Purpose::Explaining | Purpose::Asking, _) => None,
         };
-        LstmTape { purpose, gates, states: states(), cells: states(), squashed, zero: row(), d_state, d_cell, mixed }
+        LstmTape { purpose, gates, states: states(), cells, squashed, zero: row(), d_state, d_cell, mixed }
     }
 
     pub(crate) fn panels(&self) -> LstmPanels {
@@ -204,7 +212,7 @@ impl Lstm {
     ) {
         let Self { time, inputs, hidden, order, .. } = *self;
         let (wide, step) = (4 * hidden, rows * hidden);
-        let whole_steps = rows >= BLOCK;
+        let whole_steps = rows >= WHOLE_STEPS;
         let gate_panels = match &panels.weights {
             Weights::Single { gates, .. } => gates,
             Weights::Mixed(weights) => {
@@ -212,27 +220,33 @@ impl Lstm {
             }
         };
         let LstmTape { purpose, gates, states, cells, squashed, zero, .. } = tape;
-        let (states, cells) = (&mut states[..time * step], &mut cells[..time * step]);
+        let states = &mut states[..time * step];
         if !whole_steps {
-            // Few rows cannot pay for reading the weights: here they are read once for all steps.
+            // Read once for all steps.
             let (parts, begin) = ([Part::new(input, inputs, 0)], Begin::Bias(&panels.bias));
             vectors.run(Product { rows: time * rows, parts: &parts, panels: gate_panels, begin, target: gates });
         }
         for turn in 0..time {
             let at = order.step(turn, time);
             let (state, next_state) = order.neighbours(states, at, step, &zero[..step]);
-            let (cell, next_cell) = order.neighbours(cells, at, step, &zero[..step]);
-            for first in (0..rows).step_by(BLOCK) {
-                let count = BLOCK.min(rows - first);
-                let here = first * hidden..(first + count) * hidden;
+            let (cell, next_cell) = match purpose {
+                Purpose::Asking => by_turns(&mut cells[..2 * step], turn, &zero[..step]),
+                Purpose::Learning | Purpose::Explaining => {
+                    order.neighbours(&mut cells[..time * step], at, step, &zero[..step])
+                }
+            };
+            for block in blocks(rows, ROWS_MAX) {
+                let (first, count) = (block.start, block.len());
+                let here = first * hidden..block.end * hidden;
                 // What is only asked for needs no gates of steps gone by.
                 let slot = if whole_steps && *purpose == Purpose::Asking { first } else { at * rows + first };
                 let gates = &mut gates[slot * wide..(slot + count) * wide];
                 let seen = Part::new(&input[(at * rows + first) * inputs..], inputs, 0);
                 let carried = Part::new(&state[here.clone()], hidden, inputs);
                 let both = [seen, carried];
-                let (parts, begin) =
-                    if whole_steps { (&both[..], Begin::Bias(&panels.bias)) } else { (&both[1..], Begin::Target) };
+                // The state that a window begins with is zero.
+                let (until, begin) = if whole_steps { (0, Begin::Bias(&panels.bias)) } else { (1, Begin::Target) };
+                let parts = &both[until..if turn == 0 { 1 } else { 2 }];
                 vectors.run(Product { rows: count, parts, panels: gate_panels, begin, target: gates });
                 let squashed = match purpose {
                     Purpose::Learning | Purpose::Explaining => Some(&mut squashed[at * step..][here.clone()]),
@@ -327,34 +341,48 @@ impl WithSimd for Gate<'_> {
     fn with_simd<S: Simd>(mut self, simd: S) {
         for row in 0..self.cell.len() / self.hidden {
             let whole = self.hidden - self.hidden % S::F32_LANES;
+            // One after the other: gates of more units fit the processor's queues while none waits for its cell.
             for unit in (0..whole).step_by(S::F32_LANES) {
-                self.lanes(simd, row, unit, S::F32_LANES);
+                self.next_cells(simd, row, unit, S::F32_LANES);
+            }
+            for unit in (0..whole).step_by(S::F32_LANES) {
+                self.next_states(simd, row, unit, S::F32_LANES);
             }
             if whole < self.hidden {
-                self.lanes(simd, row, whole, self.hidden - whole);
+                self.next_cells(simd, row, whole, self.hidden - whole);
+                self.next_states(simd, row, whole, self.hidden - whole);
             }
         }
     }
 }
 
 impl Gate<'_> {
+    /// Leaves those gates activated that are needed once more.
     #[inline(always)]
-    fn lanes<S: Simd>(&mut self, simd: S, row: usize, unit: usize, count: usize) {
+    fn next_cells<S: Simd>(&mut self, simd: S, row: usize, unit: usize, count: usize) {
         let (hidden, at) = (self.hidden, row * self.hidden + unit);
         let place = |gate: usize| (4 * row + gate) * hidden + unit;
         let gate = |gate: usize| load(simd, self.gates, place(gate), count);
         let (input, forget) = (sigmoid(simd, gate(0)), sigmoid(simd, gate(1)));
         let (new, output) = (tanh(simd, gate(2)), sigmoid(simd, gate(3)));
         let kept = simd.mul_f32s(forget, load(simd, self.cell, at, count));
-        let cell = simd.mul_add_f32s(input, new, kept);
-        let squashed = tanh(simd, cell);
-        store(simd, cell, self.next_cell, at, count);
+        store(simd, simd.mul_add_f32s(input, new, kept), self.next_cell, at, count);
+        store(simd, output, self.gates, place(3), count);
+        if self.squashed.is_some() {
+            for (index, value) in [input, forget, new].into_iter().enumerate() {
+                store(simd, value, self.gates, place(index), count);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn next_states<S: Simd>(&mut self, simd: S, row: usize, unit: usize, count: usize) {
+        let (hidden, at) = (self.hidden, row * self.hidden + unit);
+        let output = load(simd, self.gates, (4 * row + 3) * hidden + unit, count);
+        let squashed = tanh(simd, load(simd, self.next_cell, at, count));
         store(simd, simd.mul_f32s(output, squashed), self.next_state, at, count);
         if let Some(kept) = &mut self.squashed {
             store(simd, squashed, kept, at, count);
-            for (index, value) in [input, forget, new, output].into_iter().enumerate() {
-                store(simd, value, self.gates, place(index), count);
-            }
         }
     }
 }
